@@ -1,0 +1,67 @@
+"""Checkpoints on disk: nested states as safetensors files, written whole or not at all.
+
+Not here: which checkpoints exist and which to resume from (the store knows). No pickle anywhere.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from experiments.errors import CheckpointError
+
+
+def save_checkpoint(path: Path, step: int, state: dict[str, Any]) -> None:
+    """Write step and state so that the file is complete whenever it exists under this name."""
+    tensors: dict[str, Tensor] = {}
+    tree = json.dumps(_encode(state, tensors))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial")
+    with temporary.open("wb") as file:
+        file.write(save(tensors, metadata={"step": str(step), "tree": tree}))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:
+    """Return the step and state of a checkpoint; raises CheckpointError where it is missing or damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        state = _decode(json.loads(metadata["tree"]), tensors)
+        return int(metadata["step"]), state
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"checkpoint {path} cannot be read ({error}): resume from an older one"
+        ) from error
+
+
+def _encode(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return JSON for a nested value and move its tensors to `tensors`."""
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        tensors[name] = value.detach().cpu().contiguous().clone()
+        return {"tensor": name}
+    if isinstance(value, dict):  # keys may be integers, as in an optimiser's state
+        return {"dict": [[key, _encode(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return [_encode(item, tensors) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a checkpoint cannot hold a {type(value).__name__}")
+
+
+def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_decode(item, tensors) for item in value]
+    if isinstance(value, dict):
+        if "tensor" in value:
+            return tensors[value["tensor"]]
+        return {key: _decode(item, tensors) for key, item in value["dict"]}
+    return value

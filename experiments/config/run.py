@@ -1,0 +1,130 @@
+"""A whole run's config: data, method, evaluation and seed, checked against each other.
+
+Not here: sweeps and presets, and anything that needs torch.
+"""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from experiments.config.base import Frozen
+from experiments.config.data import EpisodeEvaluation, GaussianData, GlyphsData, OmniglotData, TaskEvaluation
+from experiments.config.methods import TRAINING_SPLITS, FastSlow, ImageMethod, LinearFastSlow, ProtoNet
+from experiments.data.protocols import DRAWERS
+from experiments.errors import ConfigError
+
+
+class SyntheticRun(Frozen):
+    """One run of the linear case study (paper section 4.1, Figure 4)."""
+
+    experiment: Literal["synthetic"] = "synthetic"
+    seed: int = Field(0, ge=0)
+    data: GaussianData = GaussianData()
+    method: LinearFastSlow = LinearFastSlow()
+    evaluation: TaskEvaluation = TaskEvaluation()
+
+
+class ImageRun(Frozen):
+    """One run of a row of Table 2 on images of characters (paper section 4.2)."""
+
+    experiment: Literal["omniglot", "glyphs"]
+    seed: int = Field(0, ge=0)
+    data: Annotated[OmniglotData | GlyphsData, Field(discriminator="kind")]
+    method: ImageMethod
+    evaluation: EpisodeEvaluation = EpisodeEvaluation()
+
+    @model_validator(mode="after")
+    def _fits_the_data(self) -> Self:
+        if self.data.kind != self.experiment:
+            raise ValueError(f"experiment {self.experiment} cannot use the data of {self.data.kind}")
+        self._check_images_per_class()
+        self._check_ways("test", self.evaluation.n_way, "n_way")
+        for split in TRAINING_SPLITS[self.method.name]:
+            ways = _training_ways(self)
+            if not self.data.class_count(split):
+                raise ValueError(
+                    f"{self.method.name} learns from {split!r} classes and this protocol has none: "
+                    + f"use --set protocol={'R1' if split in ('base', 'meta') else 'P-V'}"
+                )
+            self._check_ways(split, ways, "n_way" if self.method.name == "fastslow" else "train_n_way")
+        return self
+
+    def _check_ways(self, split: str, ways: int, option: str) -> None:
+        available = self.data.class_count(split)
+        if ways > available:
+            raise ValueError(
+                f"{option} {ways} is more than the {available} {split} classes: use {available} or fewer"
+            )
+
+    def _check_images_per_class(self) -> None:
+        images = self.evaluation.k_shot + self.evaluation.n_query
+        if images > DRAWERS:
+            raise ValueError(
+                f"k_shot {self.evaluation.k_shot} + n_query {self.evaluation.n_query} is {images} images "
+                f"a class, but each class has {DRAWERS}: lower one of them"
+            )
+        method = self.method
+        if isinstance(method, ProtoNet) and self.evaluation.k_shot + method.train_n_query > DRAWERS:
+            raise ValueError(f"k_shot + train_n_query is over {DRAWERS} images a class: lower one of them")
+        if isinstance(method, FastSlow) and self.evaluation.k_shot + method.batch_per_class > DRAWERS:
+            raise ValueError(f"k_shot + batch_per_class is over {DRAWERS} images a class: lower one of them")
+
+
+RunConfig = SyntheticRun | ImageRun
+_ADAPTER: TypeAdapter[RunConfig] = TypeAdapter(Annotated[RunConfig, Field(discriminator="experiment")])
+
+
+def _training_ways(config: ImageRun) -> int:
+    """Return how many classes one training episode needs at once, 1 where there are no episodes."""
+    if isinstance(config.method, ProtoNet):
+        return config.method.train_n_way
+    return config.evaluation.n_way if isinstance(config.method, FastSlow) else 1
+
+
+def parse_config(raw: dict[str, Any]) -> RunConfig:
+    """Return the checked config; ConfigError names the first wrong option, its value and the rule."""
+    try:
+        return _ADAPTER.validate_python(raw)
+    except ValidationError as error:
+        raise ConfigError(_first_line(error)) from error
+
+
+def config_from_json(text: str) -> RunConfig:
+    """Return the config stored with a run; ConfigError if this version no longer understands it."""
+    return parse_config(json.loads(text))
+
+
+def config_to_json(config: RunConfig) -> str:
+    """Return the canonical JSON of a config: the same config always gives the same text."""
+    return json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+
+def config_hash(config: RunConfig, *, with_seed: bool = True) -> str:
+    """Return 16 hex digits that name a config, or the group of its seeds."""
+    if not with_seed:
+        config = config.model_copy(update={"seed": 0})
+    return hashlib.blake2b(config_to_json(config).encode(), digest_size=8).hexdigest()
+
+
+def _first_line(error: ValidationError) -> str:
+    """Say the first of pydantic's complaints in one line: option, value, rule."""
+    first = error.errors(include_url=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    sections = {"synthetic", "omniglot", "glyphs", "data", "method", "evaluation", *TRAINING_SPLITS, "linear"}
+    option = ".".join(str(part) for part in first["loc"] if part not in sections)
+    if not option:
+        return message
+    return f"{option} = {first['input']!r}: {message}"
+
+
+def prerequisites(config: RunConfig) -> tuple[RunConfig, ...]:
+    """Return the runs whose final checkpoints this one starts from; equal configs share one such run."""
+    if not isinstance(config, ImageRun) or not isinstance(config.method, FastSlow):
+        return ()
+    pretrain = config.method.pretrain
+    if pretrain is None:
+        return ()
+    return (ImageRun(experiment=config.experiment, data=config.data, method=pretrain),)

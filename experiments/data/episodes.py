@@ -1,0 +1,87 @@
+"""Episodes addressed by number: which images are support and query of episode i.
+
+Not here: the pixels, see images.py.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from experiments.data.images import ImageTable
+from experiments.errors import ConfigError
+from experiments.rng import Key, generator
+
+_CHUNK = 256  # episodes sampled at once: their random numbers stay in the cache
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Image indices of some episodes; an image's label is its position along n_way.
+
+    support: int64 (episodes, n_way, k_shot); query: int64 (episodes, n_way, n_query).
+    """
+
+    support: Tensor
+    query: Tensor
+
+
+@dataclass(frozen=True)
+class EpisodeSampler:
+    """Draws n_way classes and k_shot + n_query different drawings of each.
+
+    Episode i depends on (key, split, i), the three sizes and the split's class count alone.
+    Raises ConfigError when a class has too few drawings or a size is not positive.
+    """
+
+    table: ImageTable
+    n_way: int
+    k_shot: int
+    n_query: int
+    key: tuple[Key, ...]
+
+    def __post_init__(self) -> None:
+        if min(self.n_way, self.k_shot, self.n_query) < 1:
+            raise ConfigError(
+                f"n_way {self.n_way}, k_shot {self.k_shot}, n_query {self.n_query}: each must be at least 1"
+            )
+        if self.k_shot + self.n_query > self.table.drawers:
+            raise ConfigError(
+                f"k_shot {self.k_shot} + n_query {self.n_query} is more than the {self.table.drawers} images "
+                "a class has: lower one of them"
+            )
+
+    def sample(self, split: str, indices: range) -> Episodes:
+        """Return the episodes with these numbers, in this order.
+
+        Raises ConfigError when the split is unknown or has fewer than n_way classes.
+        """
+        n_classes = self.table.class_count(split)
+        if self.n_way > n_classes:
+            raise ConfigError(
+                f"n_way {self.n_way} is more than the {n_classes} classes of split {split!r}: lower n_way"
+            )
+        index = torch.empty(len(indices), self.n_way, self.k_shot + self.n_query, dtype=torch.int64)
+        for start in range(0, len(indices), _CHUNK):
+            chunk = indices[start : start + _CHUNK]
+            index[start : start + _CHUNK] = self._draw(self._uniform(split, chunk, n_classes), n_classes)
+        return Episodes(index[..., : self.k_shot], index[..., self.k_shot :])
+
+    def _uniform(self, split: str, indices: range, n_classes: int) -> Tensor:
+        """Return each episode's own random numbers in [0, 1): (episodes, n_classes + n_way * drawers)."""
+        # float64, because a tie (likely in float32 over many episodes) would sort as the machine likes.
+        numbers = torch.empty(len(indices), n_classes + self.n_way * self.table.drawers, dtype=torch.float64)
+        for row, source in zip(numbers, self._generators(split, indices), strict=True):
+            row.uniform_(generator=source)
+        return numbers
+
+    def _generators(self, split: str, indices: range) -> Iterator[torch.Generator]:
+        return (generator(*self.key, split, index) for index in indices)
+
+    def _draw(self, numbers: Tensor, n_classes: int) -> Tensor:
+        """Turn random numbers into image indices (episodes, n_way, k_shot + n_query)."""
+        classes = numbers[:, :n_classes].topk(self.n_way, dim=1).indices  # (episodes, n_way), all different
+        per_class = numbers[:, n_classes:].view(len(numbers), self.n_way, self.table.drawers)
+        drawers = per_class.argsort(dim=2)[..., : self.k_shot + self.n_query]
+        return classes[..., None] * self.table.drawers + drawers

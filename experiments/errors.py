@@ -1,0 +1,31 @@
+"""What can go wrong while an experiment is described or run, one class per remedy.
+
+Not here: the store's errors, and how an error is shown.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ExperimentError(Exception):
+    """Base of every error this package raises on purpose; its text is one line for the user."""
+
+
+class ConfigError(ExperimentError):
+    """A config names something unknown or holds a value that cannot be: change the command."""
+
+
+class DataError(ExperimentError):
+    """A data set is missing, damaged or refused: import, fetch or repair it."""
+
+
+class CheckpointError(ExperimentError):
+    """A checkpoint is missing or damaged: resume from an older one or start again."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:
+    """Return the error for a name nobody knows, with the nearest right one."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(names)}"
+    return ConfigError(f"unknown {kind} {name!r}: {hint}")

@@ -1,0 +1,1 @@
+"""Learners, all of one kind: (gradient, state) -> (update, next state)."""

@@ -1,0 +1,58 @@
+"""The coordinate-wise LSTM g, the learned optimiser of the fast module.
+
+Not here: its own training, which belongs to the method that uses it.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+State = list[tuple[Tensor, Tensor]]
+
+
+def preprocess(gradient: Tensor, p: float = 10.0) -> Tensor:
+    """Return two inputs per coordinate, (coordinates,) -> (coordinates, 2), that show scale and sign.
+
+    (log|g| / p, sign g) where |g| >= e^-p, else (-1, e^p g). Source: Andrychowicz et al. 2016, appendix A.
+    """
+    magnitude = gradient.abs()
+    large = magnitude >= math.exp(-p)
+    log = magnitude.clamp_min(math.exp(-p)).log() / p
+    first = torch.where(large, log, -torch.ones_like(log))
+    second = torch.where(large, gradient.sign(), gradient * math.exp(p))
+    return torch.stack((first, second), dim=-1)
+
+
+class CoordinateLstm(nn.Module):
+    """One small LSTM shared by all coordinates, each with a state of its own (paper section 4.2).
+
+    The last linear layer starts at zero, so an untrained g makes no step of its own: the first updates
+    are those of plain SGD with rate skip_lr, or none.
+    """
+
+    def __init__(
+        self, hidden_size: int, layers: int, output_scale: float, skip_lr: float, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.output_scale = output_scale
+        self.skip_lr = skip_lr
+        sizes = [2] + [hidden_size] * (layers - 1)
+        self.cells = nn.ModuleList(nn.LSTMCell(size, hidden_size) for size in sizes)
+        self.output = nn.Linear(hidden_size, 1)
+        bound = 1 / math.sqrt(hidden_size)
+        for parameter in self.cells.parameters():
+            nn.init.uniform_(parameter, -bound, bound, generator=generator)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, gradient: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Return the update, shaped like the gradient, and the next state of every coordinate."""
+        signal = preprocess(gradient.flatten())  # (coordinates, 2)
+        following: State = []
+        for index, cell in enumerate(self.cells):
+            hidden, memory = cell(signal, None if state is None else state[index])
+            following.append((hidden, memory))
+            signal = hidden
+        update = self.output_scale * self.output(signal).reshape(gradient.shape)
+        return update - self.skip_lr * gradient, following

@@ -1,0 +1,47 @@
+"""The contract every method keeps, and how a config becomes one.
+
+Not here: the methods themselves, and the loop that drives them (run.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor
+
+from experiments.config import RunConfig
+from experiments.registry import METHODS
+
+
+class Method(Protocol):
+    """One row of Table 2, or the linear case study: how it trains, how it meets a new task."""
+
+    def train(self, start: int, count: int) -> dict[str, Tensor]:
+        """Take steps start .. start+count-1; return metrics, (count,) per step or () for the whole chunk."""
+
+    def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
+        """Return one value per numbered episode of each quantity; leaves the method unchanged."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that training changes: dicts, lists, numbers, strings and tensors."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a state_dict, so that training goes on as if it had never stopped."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run needs besides its config: where the data lie, what computes, what it builds on."""
+
+    data_dir: Path
+    device: torch.device
+    parents: Mapping[str, Path] = field(default_factory=dict)  # config hash -> final checkpoint
+
+
+def build(config: RunConfig, resources: Resources) -> Method:
+    """Return the untrained method of a config; raises DataError where its data or parents are missing."""
+    module = import_module(METHODS[config.method.name].module)
+    return cast(Method, module.build(config, resources))

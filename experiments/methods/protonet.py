@@ -1,0 +1,103 @@
+"""Prototypical networks: classify by the squared distance to class means.
+
+Not here: the backbone (models/) and the episodes (data/).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from experiments.config import ImageRun, ProtoNet
+from experiments.data.augment import jitter
+from experiments.data.episodes import EpisodeSampler
+from experiments.data.images import ImageTable
+from experiments.data.sources import evaluation_sampler, open_table
+from experiments.evaluate import backbone_embedding, embed_episodes, episode_accuracy, evaluating
+from experiments.method import Resources
+from experiments.models.conv4 import Conv4
+from experiments.rng import generator
+
+
+def build(config: ImageRun, resources: Resources) -> "PrototypicalNet":
+    """Return the untrained method of a config."""
+    table = open_table(config.data, resources.data_dir)
+    return PrototypicalNet(config, table, resources.device)
+
+
+def prototype_logits(support: Tensor, query: Tensor) -> Tensor:
+    """Return minus the squared distance to each class mean, up to a constant per query.
+
+    support (..., n_way, k_shot, d), query (..., n_way, n_query, d) -> (..., n_way, n_query, n_way).
+    Source: Snell et al. 2017, equation 2; |q|^2 is left out, since softmax and argmax ignore it.
+    """
+    prototypes = support.mean(-2)  # (..., n_way, d)
+    products = query @ prototypes.mT.unsqueeze(-3)
+    return 2 * products - prototypes.square().sum(-1)[..., None, None, :]
+
+
+class PrototypicalNet:
+    """Trains the backbone on many-way episodes; a new task needs only its class means."""
+
+    def __init__(self, config: ImageRun, table: ImageTable, device: torch.device) -> None:
+        assert isinstance(config.method, ProtoNet)
+        self.config = config.method
+        self.seed = config.seed
+        self.device = device
+        self.table = table
+        self.train_sampler = EpisodeSampler(
+            table,
+            n_way=self.config.train_n_way,
+            k_shot=config.evaluation.k_shot,
+            n_query=self.config.train_n_query,
+            key=("train", config.seed),
+        )
+        self.sampler = evaluation_sampler(table, config.evaluation)
+        self.backbone = Conv4(self.config.filters, generator(config.seed, "weights")).to(device)
+        self.optimizer = torch.optim.Adam(self.backbone.parameters(), lr=self.config.lr)
+
+    def train(self, start: int, count: int) -> dict[str, Tensor]:
+        """Take one optimiser step per training episode; return loss and accuracy per step."""
+        losses, accuracies = zip(*(self._step(step) for step in range(start, start + count)), strict=True)
+        return {"train/loss": torch.stack(losses), "train/accuracy": torch.stack(accuracies)}
+
+    def _step(self, step: int) -> tuple[Tensor, Tensor]:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.lr * 0.5 ** (step // self.config.halve_lr_every)
+        episode = self.train_sampler.sample("train", range(step, step + 1))
+        index = torch.cat((episode.support[0], episode.query[0]), dim=1)  # (n_way, k_shot + n_query)
+        images = jitter(
+            self.table.pixels("train", index.flatten()),
+            generator(self.seed, "jitter", step),
+            self.config.jitter,
+        )
+        features = self.backbone(images.to(self.device)).view(*index.shape, -1)
+        support, query = features.split([episode.support.shape[-1], episode.query.shape[-1]], dim=1)
+        logits = prototype_logits(support, query)  # (n_way, n_query, n_way)
+        truth = torch.arange(len(index), device=self.device).repeat_interleave(query.shape[1])
+        loss = cross_entropy(logits.flatten(0, 1), truth)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach(), episode_accuracy(logits.detach()[None])[0]
+
+    def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
+        """Return accuracy per episode, with running statistics in batch normalisation."""
+        with evaluating(self.backbone):
+            support, query = embed_episodes(
+                self.table,
+                split,
+                self.sampler.sample(split, episodes),
+                backbone_embedding(self.backbone, self.device),
+            )
+        return {"accuracy": episode_accuracy(prototype_logits(support, query))}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return backbone and optimiser."""
+        return {"backbone": self.backbone.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over backbone and optimiser."""
+        self.backbone.load_state_dict(state["backbone"])
+        self.optimizer.load_state_dict(state["optimizer"])

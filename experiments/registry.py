@@ -1,0 +1,94 @@
+"""Which experiments and methods there are, as plain data: listing and checking needs no torch.
+
+Not here: their options (config/) and their code (methods/, synthetic/).
+"""
+
+from dataclasses import dataclass
+
+from experiments.config import (
+    EpisodeEvaluation,
+    FastSlow,
+    GaussianData,
+    GlyphsData,
+    LinearFastSlow,
+    OmniglotData,
+    PixelKnn,
+    Pretrain,
+    ProtoNet,
+    TaskEvaluation,
+)
+from experiments.config.base import Frozen
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """A method: its options, its name in the paper's tables, and the module with its `build` function."""
+
+    name: str
+    title: str
+    config: type[Frozen]
+    module: str
+    experiments: tuple[str, ...]
+    row_of_table2: bool = True
+
+
+@dataclass(frozen=True)
+class ExperimentEntry:
+    """An experiment: its data, how it is measured, and the method run when none is named."""
+
+    name: str
+    summary: str
+    data: type[Frozen]
+    evaluation: type[Frozen]
+    default_method: str
+    needs_import: bool = False
+
+
+_IMAGES = ("omniglot", "glyphs")
+
+METHODS: dict[str, MethodEntry] = {
+    entry.name: entry
+    for entry in (
+        MethodEntry("pixel-knn", "Pixel-KNN", PixelKnn, "experiments.methods.pixel_knn", _IMAGES),
+        MethodEntry("protonet", "Prototypical Net", ProtoNet, "experiments.methods.protonet", _IMAGES),
+        MethodEntry("fastslow", "Fast/Slow", FastSlow, "experiments.methods.fastslow", _IMAGES),
+        MethodEntry("pretrain", "Pre-training", Pretrain, "experiments.methods.pretrain", _IMAGES, False),
+        MethodEntry(
+            "linear",
+            "Linear fast/slow",
+            LinearFastSlow,
+            "experiments.synthetic.trainer",
+            ("synthetic",),
+            False,
+        ),
+    )
+}
+
+EXPERIMENTS: dict[str, ExperimentEntry] = {
+    entry.name: entry
+    for entry in (
+        ExperimentEntry(
+            "synthetic", "two-layer linear case study, Figure 4", GaussianData, TaskEvaluation, "linear"
+        ),
+        ExperimentEntry(
+            "omniglot",
+            "one-shot recognition of handwritten characters, Table 2",
+            OmniglotData,
+            EpisodeEvaluation,
+            "fastslow",
+            needs_import=True,
+        ),
+        ExperimentEntry(
+            "glyphs",
+            "the same on characters drawn by the program, for machines with no download",
+            GlyphsData,
+            EpisodeEvaluation,
+            "fastslow",
+        ),
+    )
+}
+
+
+def methods_of(experiment: str) -> tuple[str, ...]:
+    """Return the names of the methods an experiment can run, in the order of the tables."""
+    return tuple(name for name, entry in METHODS.items() if experiment in entry.experiments)

@@ -1,0 +1,148 @@
+"""A sweep is the product of its lists: from the words of a command to checked configs.
+
+Not here: the queue, and how a sweep is shown.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from experiments.config import RunConfig, parse_config
+from experiments.errors import ConfigError, unknown_name
+from experiments.presets import METHOD_DATA, PRESETS
+from experiments.registry import EXPERIMENTS, METHODS, methods_of
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a user asks for in one command; empty sequences mean the defaults."""
+
+    experiment: str
+    methods: Sequence[str] = ()
+    preset: str = "paper"
+    n_way: Sequence[int] = ()
+    k_shot: Sequence[int] = ()
+    seeds: int = 1
+    settings: Mapping[str, Sequence[Any]] | None = None  # option name -> values
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a sweep, checked and ready to be stored."""
+
+    config: RunConfig
+    preset: str
+
+
+def parse_settings(words: Iterable[str]) -> dict[str, list[Any]]:
+    """Return name -> values of words like "slow_lr=0.1,0.01"; ConfigError for a word without "="."""
+    settings: dict[str, list[Any]] = {}
+    for word in words:
+        name, equals, values = word.partition("=")
+        if not equals or not name or not values:
+            raise ConfigError(f"setting {word!r} is not name=value: write for example --set slow_lr=0.01")
+        settings[name.strip()] = [_value(value.strip()) for value in values.split(",")]
+    return settings
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def plan(sweep: Sweep) -> list[PlannedRun]:
+    """Return the runs of a sweep, methods x settings x n_way x k_shot x seeds; ConfigError if one cannot be."""
+    _check_names(sweep)
+    methods = sweep.methods or (EXPERIMENTS[sweep.experiment].default_method,)
+    settings = dict(sweep.settings or {})
+    for name, values in (("evaluation.n_way", sweep.n_way), ("evaluation.k_shot", sweep.k_shot)):
+        if values:
+            settings[name] = list(values)
+    unused = set(settings)
+    runs: list[PlannedRun] = []
+    for method in methods:
+        raw = _defaults(sweep.experiment, method, sweep.preset)
+        options = option_names(sweep.experiment, method)
+        paths = {name: resolve_option(name, method, options) for name in settings}
+        used = [name for name, path in paths.items() if path]
+        unused -= set(used)
+        for values in product(*(settings[name] for name in used), range(sweep.seeds)):
+            chosen = {paths[name]: value for name, value in zip(used, values[:-1], strict=True)}
+            runs.append(PlannedRun(_build(raw, chosen | {"seed": values[-1]}), sweep.preset))
+    if unused:
+        known = {name for method in methods for name in option_names(sweep.experiment, method)}
+        raise unknown_name("option", min(unused), known | {name.split(".")[-1] for name in known})
+    return runs
+
+
+def _check_names(sweep: Sweep) -> None:
+    if sweep.experiment not in EXPERIMENTS:
+        raise unknown_name("experiment", sweep.experiment, EXPERIMENTS)
+    if sweep.preset not in PRESETS:
+        raise unknown_name("preset", sweep.preset, PRESETS)
+    for method in sweep.methods:
+        if method not in methods_of(sweep.experiment):
+            raise unknown_name(f"method of {sweep.experiment}", method, methods_of(sweep.experiment))
+
+
+def _defaults(experiment: str, method: str, preset: str) -> dict[str, Any]:
+    """Return the raw config of a method before the user's settings."""
+    raw: dict[str, Any] = {
+        "experiment": experiment,
+        "data": EXPERIMENTS[experiment].data().model_dump(),
+        "method": METHODS[method].config().model_dump(),
+    }
+    overrides = (METHOD_DATA.get(method, {}) if experiment == "omniglot" else {}) | PRESETS[preset][method]
+    return _with(raw, overrides)
+
+
+def option_names(experiment: str, method: str) -> dict[str, None]:
+    """Return every dotted option a run of this method has, for example "method.slow_lr"."""
+    entry = EXPERIMENTS[experiment]
+    sections = {"data": entry.data(), "method": METHODS[method].config(), "evaluation": entry.evaluation()}
+    names = [name for section, model in sections.items() for name in _leaves(section, model.model_dump())]
+    return dict.fromkeys(name for name in names if name not in ("data.kind", "method.name"))
+
+
+def _leaves(prefix: str, value: Any) -> list[str]:
+    if not isinstance(value, dict):
+        return [prefix]
+    inner = [leaf for key, item in value.items() for leaf in _leaves(f"{prefix}.{key}", item)]
+    return [prefix, *inner] if "." in prefix else inner
+
+
+def resolve_option(name: str, method: str, options: Iterable[str]) -> str | None:
+    """Return the dotted option a short name means for a method, or None where it has no such option.
+
+    "slow_lr" means "method.slow_lr"; "fastslow.slow_lr" means the same, for fastslow alone; the option with
+    the fewest dots wins.
+    """
+    first, _, rest = name.partition(".")
+    if first in METHODS and rest and f"method.{first}" not in options:
+        if first != method:
+            return None
+        name = rest
+    matches = [option for option in options if option == name or option.endswith(f".{name}")]
+    return min(matches, key=lambda option: option.count("."), default=None)
+
+
+def _build(raw: dict[str, Any], chosen: Mapping[str | None, Any]) -> RunConfig:
+    return parse_config(_with(raw, {str(path): value for path, value in chosen.items()}))
+
+
+def _with(raw: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a nested dict with dotted paths replaced."""
+    copy: dict[str, Any] = json.loads(json.dumps(raw))
+    for path, value in overrides.items():
+        *parents, leaf = path.split(".")
+        target = copy
+        for parent in parents:
+            if not isinstance(target.get(parent), dict):
+                target[parent] = {}
+            target = target[parent]
+        target[leaf] = value
+    return copy

@@ -1,0 +1,61 @@
+"""The arithmetic of an axis: its ends, round numbers along it, and fewer points that look the same.
+
+Not here: drawing (fsrun.plot).
+"""
+
+from collections.abc import Sequence
+from math import ceil, floor, inf, log10
+
+Points = list[tuple[float, float]]
+
+
+def format_number(value: float) -> str:
+    """Return the value in four significant digits: 0.0123, 12.3, 20k, 1.5M, 3.2e-07."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if size <= abs(value) < 1e12:
+            return f"{value / (1e3 if unit == 'k' else size):.4g}{unit}"
+    return f"{value:.4g}"
+
+
+def thinned(stretch: Points, most: int) -> Points:
+    """Return at most about `most` points that keep the lowest and the highest of every part."""
+    if len(stretch) <= most:
+        return stretch
+    size = ceil(2 * len(stretch) / most)
+    kept: Points = [stretch[0]]
+    for start in range(0, len(stretch), size):
+        part = stretch[start : start + size]
+        extremes = {min(part, key=lambda point: point[1]), max(part, key=lambda point: point[1])}
+        kept += sorted(extremes)
+    return [*kept, stretch[-1]]
+
+
+def limits(values: Sequence[float], margin: float) -> tuple[float, float]:
+    """Return the ends of an axis, always apart from each other by more than rounding."""
+    low, high = min(values), max(values)
+    least = max(abs(low), abs(high), 1e-12) * 1e-9
+    if high - low <= least:
+        pad = max(abs(low) * 0.1, least, 1e-6)
+        return low - pad, high + pad
+    return low - margin * (high - low), high + margin * (high - low)
+
+
+def ticks(low: float, high: float, most: int) -> list[float]:
+    """Return round numbers between the ends, at most about `most`."""
+    size = 10.0 ** floor(log10((high - low) / most))
+    step = next(size * by for by in (1, 2, 2.5, 5, 10, inf) if (high - low) / (size * by) <= most)
+    first = ceil(low / step)
+    count = min(floor(high / step) - first + 1, 2 * most)
+    return [float(f"{(first + index) * step:.12g}") for index in range(count)]
+
+
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """Return exponents of round numbers between the ends: decades, or finer where there are too few."""
+    for digits in ((1,), (1, 3), (1, 2, 5)):
+        every = max(ceil((high - low) / most), 1)
+        decades = range(floor(low), ceil(high) + 1, every)
+        exponents = [decade + log10(digit) for decade in decades for digit in digits]
+        inside = [exponent for exponent in exponents if low <= exponent <= high]
+        if len(inside) >= min(3, most):
+            return inside
+    return [log10(tick) for tick in ticks(10**low, 10**high, most) if tick > 0]

@@ -1,0 +1,48 @@
+"""The command `fsrun`: its words, and nothing that takes long to load.
+
+Not here: what a command does; the modules beside this one hold a few each, and import what is slow only then.
+"""
+
+import sys
+
+import typer
+
+from fsrun.cli import data, doctor, queueing, reporting, runs, working
+from fsrun.cli.errors import reported
+
+app = typer.Typer(
+    help="Queue, run, watch and report one-shot and meta-learning experiments with fast and slow learners.",
+    epilog="First steps:  fsrun run synthetic --preset quick  |  fsrun data import omniglot PATH  |  "
+    "fsrun queue omniglot --preset quick  |  fsrun worker  |  fsrun tui  |  fsrun report --table2",
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=True,
+)
+
+
+def _example(line: str) -> str:
+    return f"Example:  {line}"
+
+
+app.command(epilog=_example("fsrun queue omniglot --method fastslow,protonet --n-way 5,20 --seeds 3"))(
+    queueing.queue
+)
+app.command(epilog=_example("fsrun run synthetic --preset quick"))(queueing.run)
+app.command(epilog=_example("fsrun worker --drain --device auto"))(working.worker)
+app.command(epilog=_example("fsrun tui"))(reporting.tui)
+app.command(epilog=_example("fsrun report --table2 --format markdown"))(reporting.report)
+app.command(epilog=_example("fsrun ls --status running"))(runs.ls)
+app.command(epilog=_example("fsrun show 3"))(runs.show)
+app.command(epilog=_example("fsrun logs 3 --follow"))(runs.logs)
+app.command(epilog=_example("fsrun cancel 3 4"))(runs.cancel)
+app.command(epilog=_example("fsrun retry 3"))(runs.retry)
+app.add_typer(data.app, name="data")
+app.command(epilog=_example("fsrun doctor"))(doctor.doctor)
+
+
+def main() -> None:
+    """Run the command line; known errors end in one line on standard error and exit code 1 or 2."""
+    words = sys.argv[1:]
+    if words in ([], ["data"]):
+        words = [*words, "--help"]
+    sys.exit(reported(lambda: app(words, standalone_mode=False)))

@@ -1,0 +1,98 @@
+"""Everything about one run, as `fsrun show` prints it.
+
+Not here: lists (tables.py).
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from fsrun.tui.words import duration, method_title, number, plain
+from store.runs import RunRecord
+
+
+def details(run: RunRecord) -> Iterator[RenderableType]:
+    """Yield the parts of the page, one after another."""
+    yield Text(f"run {run.id}  {method_title(run.spec.method)} on {plain(run.spec.experiment)}", "bold")
+    yield _pairs(_summary(run))
+    if run.results:
+        yield Text("\nresults", "bold")
+        yield _pairs(_results(run))
+    yield Text("\nconfig", "bold")
+    yield _pairs(dict(_flat("", json.loads(run.spec.config))))
+    if run.attempts:
+        yield Text("\nattempts", "bold")
+        yield _attempts(run)
+    yield Text("\nprovenance", "bold")
+    newest = run.attempts[-1].provenance if run.attempts else run.provenance
+    yield _pairs(dict(newest))
+    if run.error:
+        yield Text("\nerror", "bold red")
+        yield Text(plain(run.error.rstrip()))
+
+
+def _summary(run: RunRecord) -> dict[str, str]:
+    facts = {
+        "status": f"{run.status.value}, step {run.step:,} of {run.spec.total_steps:,}",
+        "preset": plain(run.spec.preset),
+        "seed": str(run.spec.seed),
+        "created": _clock(run.created),
+        "config hash": run.spec.config_hash,
+    }
+    if run.parents:
+        facts["starts from"] = ", ".join(f"run {parent}" for parent in run.parents)
+    if run.started and run.finished:
+        facts["took"] = duration(run.finished - run.started)
+    return facts
+
+
+def _results(run: RunRecord) -> dict[str, str]:
+    facts = {}
+    for row in run.results:
+        quantity = row.name.split("/")[-1]
+        interval = f" ± {number(quantity, row.interval)}" if row.interval is not None else ""
+        facts[row.name] = f"{number(quantity, row.value)}{interval}, {row.episodes} episodes"
+    return facts
+
+
+def _attempts(run: RunRecord) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("attempt", "outcome", "from step", "started", "took", "worker"):
+        table.add_column(column)
+    for attempt in run.attempts:
+        took = duration(attempt.ended - attempt.started) if attempt.ended else ""
+        table.add_row(
+            str(attempt.number),
+            attempt.outcome.value if attempt.outcome else "running",
+            f"{attempt.from_step:,}",
+            _clock(attempt.started),
+            took,
+            plain(attempt.worker_id),
+        )
+    return table
+
+
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)
+    else:
+        yield prefix, json.dumps(value)
+
+
+def _pairs(facts: dict[str, str]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(plain(name), Text(plain(value)))
+    return table
+
+
+def _clock(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")

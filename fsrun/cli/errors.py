@@ -1,0 +1,64 @@
+"""How an error reaches the user: one line, an exit code, never a traceback.
+
+Not here: the errors themselves.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from experiments.errors import ConfigError, ExperimentError
+from fsrun.errors import FsrunError
+from store.errors import StoreError
+
+INTERRUPTED = 130
+
+
+def reported(command: Callable[[], Any]) -> int:
+    """Run a command and return the exit code, 2 where the command's words are wrong, else 1."""
+    try:
+        code = command()
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
+        return 0
+    except Exception as error:  # noqa: BLE001 (the last resort: a traceback goes to a file, not to the screen)
+        known = _exit_code(error)
+        return _unexpected(error) if known is None else _fail(" ".join(str(error).split()), known)
+    return code if isinstance(code, int) else 0
+
+
+def _exit_code(error: Exception) -> int | None:
+    """Return the exit code of an error raised on purpose, None for any other."""
+    if isinstance(error, typer.TyperException | FsrunError):
+        return error.exit_code
+    if isinstance(error, ConfigError):
+        return 2
+    return 1 if isinstance(error, ExperimentError | StoreError) else None
+
+
+def _fail(message: str, code: int) -> int:
+    red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() and "NO_COLOR" not in os.environ else ("", "")
+    sys.stderr.write(f"{red}fsrun: {message}{plain}\n")
+    return code
+
+
+def _unexpected(error: Exception) -> int:
+    """Keep the traceback where a bug report can take it from, and say so in one line."""
+    from fsrun.paths import find_home  # only after a crash
+
+    kept = ""
+    try:
+        path = find_home().root / "logs" / "fsrun-error.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(traceback.format_exc(), encoding="utf-8")
+        kept = f": the traceback is in {path}"
+    except (OSError, FsrunError):
+        kept = ": the traceback could not be kept, since FSRUN_HOME cannot be written"
+    summary = str(error).partition("\n")[0]
+    return _fail(f"unexpected {type(error).__name__}: {summary}{kept}", 1)

@@ -1,0 +1,152 @@
+"""A worker in the foreground: signals, lines as things happen, and a live picture where there is a terminal.
+
+Not here: the worker itself (fsrun.worker).
+"""
+
+import signal
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from sqlalchemy import Engine
+
+from fsrun.cli.tables import results_table
+from fsrun.paths import find_home
+from fsrun.tui.words import duration, method_title, newest_value, number, short_task
+from fsrun.worker.supervisor import Supervisor
+from store.jobs import JobStatus
+from store.snapshot import RunRow, snapshot
+
+LOOK_SECONDS = 0.5
+
+
+def work_in_foreground(
+    engine: Engine, device: str, asked: Sequence[int] = (), only: Collection[int] | None = None
+) -> bool:
+    """Carry out some runs and show them; return whether all that were asked for are done."""
+    watch = _work(engine, device, drain=True, only=only)
+    rows = [row for row in watch.rows() if row.id in asked]
+    watch.console.print(results_table(rows))
+    return all(row.status is JobStatus.DONE for row in rows)
+
+
+def serve(engine: Engine, device: str, *, drain: bool) -> None:
+    """Be a worker until told to stop, or until the queue is empty."""
+    watch = _work(engine, device, drain=drain, only=None)
+    watch.say_what_is_left()
+
+
+def _work(engine: Engine, device: str, *, drain: bool, only: Collection[int] | None) -> "Watch":
+    watch = Watch(engine, only)
+    supervisor = Supervisor(engine, find_home(), device, on_tick=watch.tick)
+    with stopping_on_signals(supervisor, watch.console), watch.progress:
+        supervisor.work(drain=drain, only=only)
+        watch.tick(now=True)
+    return watch
+
+
+@contextmanager
+def stopping_on_signals(supervisor: Supervisor, console: Console) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM hand the job back after a checkpoint, a second one end the runner at once."""
+
+    def stop(*_: object) -> None:
+        if supervisor.stopping:
+            supervisor.stop_now()
+            return
+        console.print("Stopping: the job writes a checkpoint and goes back to the queue.")
+        supervisor.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+class Watch:
+    """Prints a line whenever a run changes, and keeps a bar for each running one."""
+
+    def __init__(self, engine: Engine, only: Collection[int] | None) -> None:
+        self.engine = engine
+        self.only = only
+        self.console = Console(highlight=False)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[state]}"),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self.bars: dict[int, TaskID] = {}
+        self.seen = {row.id: (row.status, row.attempt) for row in self.rows()}
+        self.looked_at = 0.0
+
+    def rows(self) -> list[RunRow]:
+        """Return the runs this worker is about, the oldest first."""
+        rows = snapshot(self.engine, now=time.time()).runs
+        return [row for row in reversed(rows) if self.only is None or row.id in self.only]
+
+    def tick(self, *, now: bool = False) -> None:
+        """Look at the store about twice a second and show what is new."""
+        if not now and time.monotonic() - self.looked_at < LOOK_SECONDS:
+            return
+        self.looked_at = time.monotonic()
+        for row in self.rows():
+            if self.seen.get(row.id) != (row.status, row.attempt):
+                self._say(row, began=row.attempt != self.seen.get(row.id, (None, 0))[1])
+                self.seen[row.id] = (row.status, row.attempt)
+            self._draw(row)
+
+    def _say(self, row: RunRow, *, began: bool) -> None:
+        """Print one line for a run that has changed, one more where it also began since the last look."""
+        if began:
+            note = f" (attempt {row.attempt}, from step {row.step})" if row.attempt > 1 else ""
+            self.console.print(f"{self._name(row)} started{note}", markup=False)
+        if row.status is not JobStatus.RUNNING:
+            self.console.print(f"{self._name(row)} {self._end(row)}", markup=False, soft_wrap=True)
+
+    def _end(self, row: RunRow) -> str:
+        if row.status is JobStatus.DONE:
+            took = duration((row.finished or 0) - (row.started or 0))
+            values = (f"{name} {number(name.split('/')[-1], value)}" for name, value in row.results.items())
+            return f"done in {took}: {', '.join(values)}"
+        if row.status is JobStatus.FAILED:
+            return f"failed: {row.error}"
+        if row.status is JobStatus.QUEUED:
+            return f"is queued at step {row.step} of {row.total_steps}"
+        return row.status.value
+
+    def _draw(self, row: RunRow) -> None:
+        running = row.status is JobStatus.RUNNING
+        if running and row.id not in self.bars:
+            self.bars[row.id] = self.progress.add_task(
+                self._name(row), total=max(row.total_steps, 1), state=""
+            )
+        if not running and row.id in self.bars:
+            self.progress.remove_task(self.bars.pop(row.id))
+        if running:
+            rate = f"{row.rate:.3g} steps/s · " if row.rate else ""
+            left = f"{duration(row.eta_seconds)} left · " if row.eta_seconds else ""
+            self.progress.update(
+                self.bars[row.id], completed=row.step, state=f"{rate}{left}{newest_value(row).plain}"
+            )
+
+    def _name(self, row: RunRow) -> str:
+        return " ".join(
+            part
+            for part in (f"run {row.id}", method_title(row.method), short_task(row), f"seed {row.seed}")
+            if part
+        )
+
+    def say_what_is_left(self) -> None:
+        """Print one line for what a drained queue still holds, nothing where it is empty."""
+        waiting = [row for row in self.rows() if row.status is JobStatus.QUEUED]
+        for row in waiting:
+            blockers = ", ".join(str(parent) for parent in row.waits_for)
+            reason = f"waits for run {blockers}" if blockers else "is queued"
+            self.console.print(f"{self._name(row)} {reason}", markup=False)

@@ -1,0 +1,117 @@
+"""The commands about runs that exist: `ls`, `show`, `logs`, `cancel`, `retry`.
+
+Not here: making runs (queueing.py).
+"""
+
+import time
+from collections import deque
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fsrun.cli.options import open_database
+from fsrun.errors import FsrunError, UsageError
+
+RunId = Annotated[int, typer.Argument(metavar="RUN", help="The number of a run, from fsrun ls.")]
+RunIds = Annotated[list[int], typer.Argument(metavar="RUN...", help="Numbers of runs, from fsrun ls.")]
+
+
+def ls(
+    status: Annotated[
+        str | None, typer.Option(help="Only queued, running, done, failed or cancelled runs.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 50,
+) -> None:
+    """List runs, the newest first."""
+    from rich.console import Console
+
+    from fsrun.cli.tables import runs_table
+    from store.jobs import JobStatus
+    from store.snapshot import snapshot
+
+    known = [each.value for each in JobStatus]
+    if status is not None and status not in known:
+        raise UsageError(f"unknown status {status!r}: choose from {', '.join(known)}")
+    now = time.time()
+    rows = [row for row in snapshot(open_database(), now=now).runs if status in (None, row.status.value)]
+    if not rows:
+        typer.echo(
+            "No runs" + (f" are {status}." if status else " yet: try fsrun queue synthetic --preset quick")
+        )
+        return
+    Console().print(runs_table(rows[:limit], now))
+    if len(rows) > limit:
+        typer.echo(f"... and {len(rows) - limit} older: fsrun ls --limit {len(rows)}")
+
+
+def show(run_id: RunId) -> None:
+    """Show all about one run: config, attempts, results, where its numbers come from."""
+    from rich.console import Console
+
+    from fsrun.cli.details import details
+    from store.runs import get_run
+
+    console = Console(highlight=False)
+    for part in details(get_run(open_database(), run_id)):
+        console.print(part)
+
+
+def logs(
+    run_id: RunId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is over.")] = False,
+    tail: Annotated[int, typer.Option(min=1, help="How many lines from the end.")] = 100,
+) -> None:
+    """Print the log of a run."""
+    from fsrun.paths import find_home
+    from fsrun.tui.words import plain
+    from store.runs import get_run
+
+    engine = open_database()
+    run = get_run(engine, run_id)
+    path = find_home().log(run_id)
+    if not path.exists() and not follow:
+        raise FsrunError(
+            f"run {run_id} is {run.status} and has no log on this machine yet: start fsrun worker"
+        )
+    place = _print_tail(path, tail)
+    while follow and get_run(engine, run_id).finished is None:
+        time.sleep(0.5)
+        if path.exists():
+            with path.open(encoding="utf-8", errors="replace") as file:
+                file.seek(place)
+                typer.echo(plain(file.read()), nl=False)
+                place = file.tell()
+
+
+def _print_tail(path: Path, lines: int) -> int:
+    """Print the last lines of a log and return where it ends."""
+    from fsrun.tui.words import plain
+
+    if not path.exists():
+        return 0
+    with path.open(encoding="utf-8", errors="replace") as file:
+        typer.echo(plain("".join(deque(file, lines))), nl=False)
+        return file.tell()
+
+
+def cancel(run_ids: RunIds) -> None:
+    """Cancel queued runs at once, running ones after a checkpoint."""
+    from store.jobs import JobStatus
+    from store.queue import request_cancel
+
+    engine = open_database()
+    for run_id in run_ids:
+        status = request_cancel(engine, run_id, time.time())
+        asked = status is JobStatus.RUNNING
+        typer.echo(f"Run {run_id}: {'asked to stop at its next chunk' if asked else 'cancelled'}.")
+
+
+def retry(run_ids: RunIds) -> None:
+    """Queue failed or cancelled runs again; they go on from their last checkpoint."""
+    from store.queue import retry as queue_again
+
+    engine = open_database()
+    for run_id in run_ids:
+        again = queue_again(engine, run_id, time.time())
+        typer.echo(f"Queued again: {', '.join(f'run {each}' for each in again)}.")

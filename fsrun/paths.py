@@ -1,0 +1,57 @@
+"""Where things lie: everything fsrun writes is below FSRUN_HOME.
+
+Not here: what the files hold.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from fsrun.errors import FsrunError
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of one fsrun: database, data sets, checkpoints and logs."""
+
+    root: Path
+
+    @property
+    def database(self) -> str | Path:
+        """The database: FSRUN_DB_URL where it is set, else a SQLite file."""
+        return os.environ.get("FSRUN_DB_URL") or self.root / "fsrun.db"
+
+    @property
+    def data(self) -> Path:
+        """Imported and drawn data sets."""
+        return self.root / "data"
+
+    def log(self, run_id: int) -> Path:
+        """The log of a run, all attempts one after another."""
+        return self.root / "logs" / f"run-{run_id}.log"
+
+    def worker_log(self, worker_id: str) -> Path:
+        """What a worker's runner process says on its standard error."""
+        return self.root / "logs" / f"worker-{worker_id}.log"
+
+    def checkpoint(self, run_id: int, attempt: int, step: int) -> Path:
+        """The checkpoint of one attempt of a run at a step."""
+        return self.root / "checkpoints" / f"run-{run_id}" / f"step-{step:09d}-attempt-{attempt}.safetensors"
+
+
+def find_home() -> Home:
+    """Return the home: FSRUN_HOME where it is set, else the user's data folder; created private."""
+    named = os.environ.get("FSRUN_HOME")
+    if named:
+        root = Path(named).expanduser().absolute()
+    else:
+        from platformdirs import user_data_path  # only where it is needed
+
+        root = user_data_path("fsrun")
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise FsrunError(
+            f"FSRUN_HOME {root} cannot be created ({error.strerror}): set it to a folder you may write"
+        ) from error
+    return Home(root)

@@ -1,0 +1,57 @@
+"""What produced a number: versions, commit, machine.
+
+Not here: the config, which is stored with the run.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("fsrun", "torch", "torchvision", "numpy")
+
+
+@cache
+def provenance() -> dict[str, str]:
+    """Return versions, commit and machine as plain text; works without importing any of the packages."""
+    facts = {name: _version(name) for name in PACKAGES}
+    facts["python"] = platform.python_version()
+    facts["platform"] = platform.platform()
+    facts["processor"] = f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
+    facts["commit"] = _commit(Path(__file__).parent)
+    return facts
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    """Return the processor's own name where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    return next(
+        (line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine()
+    )
+
+
+def _commit(folder: Path) -> str:
+    """Return the commit of the checkout fsrun runs from, marked where files differ from it."""
+    git = shutil.which("git")
+    if git is None or not (folder.parent / ".git").exists():
+        return "not a checkout"
+
+    def ask(*words: str) -> str:
+        answer = subprocess.run([git, "-C", str(folder), *words], capture_output=True, text=True, check=False)
+        return answer.stdout.strip()
+
+    commit = ask("rev-parse", "HEAD") or "no commit"
+    return f"{commit} with changes" if ask("status", "--porcelain") else commit

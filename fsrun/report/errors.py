@@ -1,0 +1,10 @@
+"""What can go wrong while a report is made.
+
+Not here: trouble with the database (store.errors) or with a config (experiments.errors).
+"""
+
+# ruff: noqa: N818  (a name says what happened, and so what to do)
+
+
+class NothingToReport(Exception):
+    """No run holds what the report shows: make one; its text is one line that says how."""

@@ -1,0 +1,129 @@
+"""From runs of one config to one number with its 95 % interval and the runs behind it.
+
+Not here: which runs may stand in which report (table2.py, figure4.py).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from json import loads
+from typing import Any
+
+from fsrun.report.differences import differences
+from store.results import FinishedResult
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One quantity measured by the runs of a group, which differ in nothing but their seed.
+
+    `interval` is the half width of the 95 % interval in the unit of `mean`, None where unknown;
+    `interval_over` says what it is over. All runs of a group meet the same `episodes` test episodes.
+    `differences` are the options that are not as in the preset.
+    """
+
+    mean: float
+    interval: float | None
+    interval_over: str
+    episodes: int | None
+    seeds: tuple[int, ...]
+    run_ids: tuple[int, ...]
+    preset: str
+    group_hash: str
+    differences: tuple[str, ...]
+    runs: tuple[FinishedResult, ...]
+
+
+def newest_group(results: Sequence[FinishedResult]) -> tuple[FinishedResult, ...]:
+    """Return the group whose run finished last: its newest run of each seed, in order of the seeds.
+
+    At least one result must be given, and all must be of one quantity.
+    """
+    ordered = sorted(results, key=lambda result: (result.finished, result.run_id))
+    group = [result for result in ordered if result.group_hash == ordered[-1].group_hash]
+    newest = {result.seed: result for result in group}
+    return tuple(newest[seed] for seed in sorted(newest))
+
+
+def combine(runs: Sequence[FinishedResult], *, scale: float = 1.0) -> Measured:
+    """Return the mean over the runs of a group, times `scale`, with an interval that holds for it.
+
+    One run: its own interval over episodes. Several: Student's t over the runs' means, added in quadrature to
+    the intervals over episodes, which more seeds do not narrow because all runs meet the same episodes.
+    """
+    values = [run.result.value for run in runs]
+    interval = _interval(values, [run.result.interval for run in runs])
+    newest = max(runs, key=lambda run: run.run_id)
+    return Measured(
+        mean=scale * sum(values) / len(values),
+        interval=None if interval is None else scale * interval,
+        interval_over="episodes" if len(runs) == 1 else "runs and episodes",
+        episodes=newest.result.episodes,
+        seeds=tuple(run.seed for run in runs),
+        run_ids=tuple(run.run_id for run in runs),
+        preset=newest.preset,
+        group_hash=newest.group_hash,
+        differences=differences(newest),
+        runs=tuple(runs),
+    )
+
+
+def student_t(degrees: int) -> float:
+    """Return t so that Student's distribution has 95 % of its mass within -t..t; degrees of freedom >= 1."""
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _mass_within(middle, degrees) < 0.95 else (low, middle)
+    return math.sqrt(degrees) * math.tan(low)
+
+
+def with_interval(mean: float, interval: float | None) -> str:
+    """Return "mean ± interval" with the interval in two significant digits and the mean in as many places."""
+    if interval is None or not 0 < interval < math.inf:
+        return f"{mean:.4g}"
+    places = max(0, 1 - math.floor(math.log10(interval)))
+    return f"{mean:.{places}f} ± {interval:.{places}f}"
+
+
+def traced(run: FinishedResult) -> dict[str, Any]:
+    """Return where a number comes from, ready for JSON: the run, its config and what made it."""
+    return {
+        "run_id": run.run_id,
+        "seed": run.seed,
+        "preset": run.preset,
+        "value": run.result.value,
+        "interval": run.result.interval,
+        "episodes": run.result.episodes,
+        "device": run.device,
+        "seconds": run.seconds,
+        "finished": run.finished,
+        "config": loads(run.config),
+        "provenance": dict(run.provenance),
+    }
+
+
+def _interval(values: Sequence[float], own: Sequence[float | None]) -> float | None:
+    known = [interval for interval in own if interval is not None]
+    if len(known) < len(own):
+        return None
+    if len(own) == 1:
+        return known[0]
+    mean = sum(values) / len(values)
+    variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    over_runs = student_t(len(values) - 1) * math.sqrt(variance / len(values))
+    over_episodes = math.sqrt(sum(interval**2 for interval in known) / len(known))
+    return math.hypot(over_runs, over_episodes)
+
+
+def _mass_within(angle: float, degrees: int) -> float:
+    """Return P(|T| <= sqrt(degrees) tan(angle)), a finite sum where the degrees are whole.
+
+    Abramowitz and Stegun, formulas 26.7.3 and 26.7.4.
+    """
+    odd = degrees % 2
+    term, total = math.cos(angle) if odd else 1.0, 0.0
+    for place in range(1, degrees // 2 + 1):
+        total += term
+        term *= math.cos(angle) ** 2 * (2 * place - 1 + odd) / (2 * place + odd)
+    total *= math.sin(angle)
+    return 2 / math.pi * (angle + total) if odd else total

@@ -1,0 +1,157 @@
+"""Writing a table as text, Markdown, CSV or JSON.
+
+Not here: what is in a table (table2.py, figure4.py), and where the text goes.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from io import StringIO
+from typing import Any
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    TEXT = "text"
+    """For a terminal; as wide as asked."""
+    MARKDOWN = "markdown"
+    """For a README or an issue."""
+    CSV = "csv"
+    """One line per record; lists joined by spaces, nested values left to JSON."""
+    JSON = "json"
+    """Everything, with the config and the provenance of each run behind a number."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as a person sees it; numbers are set flush right."""
+
+    heading: str
+    numeric: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for people (columns, rows of cells, notes) and for programs (records of JSON's types)."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+    records: tuple[Mapping[str, Any], ...]
+
+
+def render(table: Table, form: Format, *, width: int = 80, colour: bool = False) -> str:
+    """Return the table in a format, without a newline at its end; width and colour are for text alone."""
+    match form:
+        case Format.TEXT:
+            return to_text(table, width=width, colour=colour)
+        case Format.MARKDOWN:
+            return to_markdown(table)
+        case Format.CSV:
+            return to_csv(table)
+        case Format.JSON:
+            return to_json({"title": table.title, "notes": table.notes, "rows": table.records})
+
+
+def to_text(table: Table, *, width: int, colour: bool) -> str:
+    """Return the table for a terminal: cells wrap where `width` columns are too few."""
+    gap = 1 if _natural_width(table) <= width else 0  # beyond the one that the box draws
+    grid = RichTable(
+        title=Text(table.title), box=box.SIMPLE_HEAD, title_justify="left", padding=(0, gap, 0, 0)
+    )
+    grid.show_edge = grid.pad_edge = False
+    for column in table.columns:
+        grid.add_column(
+            Text(column.heading), justify="right" if column.numeric else "left", no_wrap=column.numeric
+        )
+    for row in table.rows:
+        grid.add_row(*(Text(cell) for cell in row))
+    notes = [Text(note, style="dim") for note in table.notes]
+    return printed(Group(grid, Text(""), *notes), width=width, colour=colour)
+
+
+def _natural_width(table: Table) -> int:
+    """Return how wide the text is if no cell wraps and columns are two apart."""
+    headings = tuple(column.heading for column in table.columns)
+    widest = (max(map(cell_len, column)) for column in zip(headings, *table.rows, strict=True))
+    return sum(width + 2 for width in widest) - 2
+
+
+def printed(renderable: RenderableType, *, width: int, colour: bool) -> str:
+    """Return what rich would print, without spaces at the ends of lines where there is no colour."""
+    console = Console(
+        file=StringIO(),
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        legacy_windows=False,
+    )
+    with console.capture() as capture:
+        console.print(renderable)
+    lines = capture.get().splitlines()
+    return "\n".join(line if colour else line.rstrip() for line in lines).rstrip("\n")
+
+
+def to_markdown(table: Table) -> str:
+    """Return the table in GitHub's Markdown, its notes as a list below."""
+    headings = [column.heading for column in table.columns]
+    rulers = ["---:" if column.numeric else "---" for column in table.columns]
+    lines = [f"**{_escaped(table.title)}**", "", _markdown_line(headings), _markdown_line(rulers)]
+    lines += [_markdown_line([_escaped(cell) for cell in row]) for row in table.rows]
+    notes = [f"- {_escaped(note)}" for note in table.notes]
+    return "\n".join([*lines, *([""] if notes else []), *notes])
+
+
+def to_csv(table: Table) -> str:
+    """Return one line per record under the names of the fields that are not nested."""
+    fields = [name for name, value in table.records[0].items() if not _nested(value)] if table.records else []
+    fields = [name for name in fields if not any(_nested(record[name]) for record in table.records)]
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(fields)
+    writer.writerows([[_csv_cell(record[name]) for name in fields] for record in table.records])
+    return out.getvalue().rstrip("\n")
+
+
+def to_json(value: Any) -> str:
+    """Return strict JSON: numbers that JSON has not (NaN, infinity) become null."""
+    return json.dumps(_strict(value), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _markdown_line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    escaped = "".join(f"\\{mark}" if mark in "\\|*_`<[]" else mark for mark in text)
+    return " ".join(escaped.split())
+
+
+def _nested(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return True
+    return isinstance(value, list | tuple) and any(isinstance(item, Mapping | list | tuple) for item in value)
+
+
+def _csv_cell(value: Any) -> Any:
+    value = _strict(value)
+    return " ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _strict(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

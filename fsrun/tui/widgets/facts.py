@@ -1,0 +1,96 @@
+"""Two lines about one run: what it is, and how it stands.
+
+Not here: its curves (charts.py) and everything else about it (fsrun.tui.screens.run).
+"""
+
+from rich.text import Text
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from fsrun.tui.words import STATUS_STYLES, duration, method_title, number, plain, status_word, task_text
+from store.jobs import JobStatus
+from store.results import ResultRow
+from store.snapshot import RunDetail, RunRow
+
+
+class Facts(Widget):
+    """What the run is, and below it progress, results, or what is wrong."""
+
+    detail: reactive[RunDetail | None] = reactive(None)
+    has_workers: reactive[bool] = reactive(True)
+
+    def render(self) -> Text:
+        """Draw both lines."""
+        if self.detail is None:
+            return Text()
+        lines = [identity(self.detail.row), standing(self.detail, has_workers=self.has_workers)]
+        for line in lines:
+            line.truncate(self.size.width, overflow="ellipsis")
+        return Text("\n").join(lines)
+
+
+def identity(row: RunRow) -> Text:
+    """Return which run it is, most telling first."""
+    parts = [f"{method_title(row.method)} on {plain(row.experiment)}", task_text(row)]
+    parts += [f"preset {plain(row.preset)}", f"seed {row.seed}"]
+    return Text(f"#{row.id} ", "dim").append(" · ".join(part for part in parts if part), "not dim bold")
+
+
+def standing(detail: RunDetail, *, has_workers: bool) -> Text:
+    """Return how the run stands: the one thing a user wants to know at its status."""
+    row, word = detail.row, status_word(detail.row)
+    if row.status is JobStatus.DONE:
+        return Text(" · ".join(map(result_words, detail.results)) or "done", STATUS_STYLES["done"])
+    if row.status is JobStatus.FAILED:
+        return Text(_one_line(row.error or "failed"), STATUS_STYLES["failed"])
+    if row.status is JobStatus.CANCELLED:
+        return Text(f"cancelled at step {row.step} of {row.total_steps} · r queues it again", "dim")
+    if row.status is JobStatus.QUEUED:
+        return Text(_waiting(row, has_workers=has_workers), STATUS_STYLES["queued"])
+    if word == "lost":
+        silence = "" if row.heartbeat_age is None else f", silent for {duration(row.heartbeat_age)}"
+        return Text(f"worker lost{silence}: another worker will resume it", STATUS_STYLES["lost"])
+    return _progress(detail)
+
+
+def result_words(result: ResultRow) -> str:
+    """Return a result with its interval, accuracies in per cent: test/accuracy 96.80 ± 0.12 %."""
+    is_share = result.name.endswith("/accuracy")
+    scale, digits, unit = (100, 2, " %") if is_share else (1, 4, "")
+    value = f"{scale * result.value:.{digits}f}"
+    interval = "" if result.interval is None else f" ± {scale * result.interval:.{digits}f}"
+    over = "" if result.episodes is None else f" over {result.episodes} episodes"
+    return f"{plain(result.name)} {value}{interval}{unit}{over}"
+
+
+def _waiting(row: RunRow, *, has_workers: bool) -> str:
+    if row.waits_for:
+        return f"waits for run {', '.join(map(str, row.waits_for))}, which it starts from"
+    resumes = f" · resumes from step {row.step}" if row.step else ""
+    words = (
+        "waits for a worker to be free"
+        if has_workers
+        else "waits for a worker: start one with `fsrun worker`"
+    )
+    return words + resumes
+
+
+def _progress(detail: RunDetail) -> Text:
+    row = detail.row
+    parts = [f"step {row.step} of {row.total_steps}"]
+    if row.rate:
+        parts.append(f"{number('', row.rate)} steps/s")
+    if row.eta_seconds is not None and row.step < row.total_steps:
+        parts.append(f"{duration(row.eta_seconds)} left")
+    if detail.attempts:
+        parts.append(plain(detail.attempts[-1].device))
+    if row.attempt > 1:
+        parts.append(f"attempt {row.attempt}")
+    text = Text(" · ".join(part for part in parts if part))
+    if row.cancel_requested:
+        text.append(" · will stop at the next checkpoint", STATUS_STYLES["stopping"])
+    return text
+
+
+def _one_line(text: str) -> str:
+    return " ".join(plain(text).split())

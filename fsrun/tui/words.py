@@ -1,0 +1,136 @@
+"""Rows of the database as the words, numbers and bars a person reads.
+
+Not here: where on the screen they go (fsrun.tui.widgets).
+"""
+
+import unicodedata
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from experiments.registry import METHODS
+from fsrun.axes import format_number
+from store.jobs import JobStatus
+from store.snapshot import RunRow, WorkerRow
+
+LOST_AFTER = 60.0
+"""Seconds of silence after which a worker counts as gone."""
+
+STATUS_STYLES = {
+    "queued": "dim",
+    "waiting": "dim",
+    "running": "rgb(70,160,220)",
+    "stopping": "rgb(225,145,30)",
+    "lost": "bold rgb(225,145,30)",
+    "done": "rgb(20,160,115)",
+    "failed": "bold rgb(220,80,70)",
+    "cancelled": "dim",
+}
+_SYMBOLS = {
+    "queued": "○",
+    "waiting": "◌",
+    "running": "●",
+    "stopping": "◐",
+    "lost": "?",
+    "done": "✓",
+    "failed": "✗",
+    "cancelled": "–",
+}
+_SPLITS = ("test", "val", "train")  # the one that says most comes first
+
+
+def plain(text: str) -> str:
+    """Return the text with characters that would steer a terminal replaced by a dot, lines kept."""
+    return "".join(
+        "  " if char == "\t" else char if char == "\n" or unicodedata.category(char)[0] != "C" else "·"
+        for char in text
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """Return 45s, 3m20s, 1h05m or 2d03h; a dash for None."""
+    if seconds is None:
+        return "–"
+    whole = max(round(seconds), 0)
+    for size, unit, part, part_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            return f"{whole // size}{unit}{whole % size // part:02d}{part_unit}"
+    return f"{whole}s"
+
+
+def status_word(row: RunRow) -> str:
+    """Return the status as the user should read it: the stored one, or what hinders it."""
+    if row.status is JobStatus.RUNNING:
+        if is_lost(row):
+            return "lost"
+        return "stopping" if row.cancel_requested else "running"
+    if row.status is JobStatus.QUEUED and row.waits_for:
+        return "waiting"
+    return row.status.value
+
+
+def status_text(word: str) -> Text:
+    """Return the word behind its symbol, so that it reads without colour too."""
+    return Text(f"{_SYMBOLS[word]} {word}", STATUS_STYLES[word])
+
+
+def is_lost(row: RunRow) -> bool:
+    """Return whether the run's worker has fallen silent, so that another will resume it."""
+    silent = row.heartbeat_age is None or row.heartbeat_age > LOST_AFTER
+    return row.status is JobStatus.RUNNING and silent
+
+
+def living(workers: Sequence[WorkerRow]) -> int:
+    """Return how many workers have been heard of lately."""
+    return sum(worker.heartbeat_age <= LOST_AFTER for worker in workers)
+
+
+def progress_text(row: RunRow, width: int) -> Text:
+    """Return a slim bar and a percentage, `width` columns in all."""
+    if not row.step and row.status not in (JobStatus.RUNNING, JobStatus.DONE):
+        return Text()
+    if row.status is JobStatus.RUNNING and row.step >= row.total_steps:
+        return Text("evaluating" if width >= 10 else "eval", STATUS_STYLES["running"])
+    done = row.status is JobStatus.DONE
+    share = 1.0 if done else min(row.step / row.total_steps, 1.0) if row.total_steps else 0.0
+    # Only a finished run is at 100 %.
+    percent = 100 if done else min(int(100 * share), 99)
+    halves = round(2 * (width - 5) * share)
+    filled = "━" * (halves // 2) + "╸" * (halves % 2)
+    bar = Text(filled, STATUS_STYLES[status_word(row)])
+    bar.append("─" * (width - 5 - len(filled)), "dim")
+    return bar.append(f" {percent:3d}%")
+
+
+def task_text(row: RunRow) -> str:
+    """Return the task in the field's words, for example 20-way 1-shot; nothing where it has none."""
+    if row.n_way is None or row.k_shot is None:
+        return ""
+    return f"{row.n_way}-way {row.k_shot}-shot"
+
+
+def short_task(row: RunRow) -> str:
+    """Return the task for a narrow column, for example 20w1s."""
+    return "" if row.n_way is None or row.k_shot is None else f"{row.n_way}w{row.k_shot}s"
+
+
+def method_title(name: str) -> str:
+    """Return the method's name in the paper's tables, or the name as stored if this version lacks it."""
+    return METHODS[name].title if name in METHODS else plain(name)
+
+
+def number(quantity: str, value: float) -> str:
+    """Return a value as its quantity is usually given: accuracies in per cent."""
+    return f"{100 * value:.1f}%" if quantity == "accuracy" else format_number(value)
+
+
+def newest_value(row: RunRow) -> Text:
+    """Return the value that says most about the run, with what it is: test 96.8%, val 91.2%, L1/L0 0.31."""
+    for split in _SPLITS:
+        for quantity, label in (("accuracy", split), ("loss_ratio", "L1/L0")):
+            name = f"{split}/{quantity}"
+            if name in row.results:
+                return Text(f"{label} {number(quantity, row.results[name])}", "bold")
+            if name in row.latest:
+                return Text(f"{label} {number(quantity, row.latest[name])}")
+    return Text()

@@ -1,0 +1,44 @@
+"""What a job may compute on.
+
+Not here: how a method uses it.
+"""
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from fsrun.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def check_device(name: str) -> None:
+    """Raise UsageError for a device that does not exist; imports torch only where a GPU is named."""
+    if name in ("auto", "cpu"):
+        return
+    if not re.fullmatch(r"cuda(:\d+)?", name):
+        raise UsageError(f"unknown device {name!r}: use auto, cpu, cuda or cuda:N")
+    import torch  # seconds; only where a GPU is asked for
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count == 0:
+        raise UsageError(f"device {name}: torch {torch.__version__} sees no CUDA GPU here: use --device cpu")
+    if int(name.partition(":")[2] or 0) >= count:
+        raise UsageError(
+            f"device {name}: there are {count} GPUs, cuda:0 to cuda:{count - 1}: name one of them"
+        )
+
+
+def resolve_device(name: str) -> "torch.device":
+    """Return the device of a checked name; auto is the first GPU, or the CPU where there is none."""
+    import torch
+
+    if name == "auto":
+        name = "cuda:0" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def thread_count(experiment: str) -> int:
+    """Return how many threads a job should use: tiny matrices are several times faster with one."""
+    return 1 if experiment == "synthetic" else len(os.sched_getaffinity(0))

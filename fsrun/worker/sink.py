@@ -1,0 +1,81 @@
+"""From what a run reports to rows in the store: buffered, one transaction about twice a second.
+
+Not here: the training loop, and who owns the job (the lease is checked by the store at every write).
+"""
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from store import checkpoints, metrics
+from store.metrics import Point
+
+FLUSH_SECONDS = 0.5
+RATE_MEMORY_SECONDS = 20.0  # the step rate shown is an average over about this long
+KEPT_CHECKPOINTS = 2  # the newest, and one to fall back to
+
+
+class StoreSink:
+    """An EventSink that writes to the store as one attempt of a run."""
+
+    def __init__(self, engine: Engine, run_id: int, attempt: int) -> None:
+        self.engine = engine
+        self.run_id = run_id
+        self.attempt = attempt
+        self.buffer: list[Point] = []
+        self.step = 0
+        self.rate: float | None = None
+        self.flushed_at = self.stepped_at = time.monotonic()
+
+    def started(self, step: int) -> None:
+        """Forget what an earlier attempt reported beyond the checkpoint this one starts from."""
+        metrics.rewind(self.engine, self.run_id, self.attempt, step)
+        self.step = step
+        self.stepped_at = time.monotonic()
+
+    def metrics(self, steps: Sequence[int], values: Mapping[str, Sequence[float]]) -> None:
+        """Buffer the points, and write them out if the last time is long enough ago."""
+        now = time.time()
+        for name, numbers in values.items():
+            self.buffer += [Point(name, step, value, now) for step, value in zip(steps, numbers, strict=True)]
+        self._measure_rate(steps[-1])
+        if time.monotonic() - self.flushed_at > FLUSH_SECONDS:
+            self.flush()
+
+    def checkpoint(self, step: int, path: Path) -> None:
+        """Write out all points up to the checkpoint, then note it and drop older ones."""
+        self._measure_rate(step)
+        self.flush()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        checkpoints.add(
+            self.engine, self.run_id, self.attempt, step=step, path=path, sha256=digest, now=time.time()
+        )
+        for old in checkpoints.prune(self.engine, self.run_id, self.attempt, keep=KEPT_CHECKPOINTS):
+            old.unlink(missing_ok=True)
+
+    def flush(self) -> None:
+        """Write the buffered points in one transaction; raises LeaseLost if the job has a new owner."""
+        metrics.write_points(
+            self.engine,
+            self.run_id,
+            self.attempt,
+            self.buffer,
+            step=self.step,
+            rate=self.rate,
+            now=time.time(),
+        )
+        self.buffer = []
+        self.flushed_at = time.monotonic()
+
+    def _measure_rate(self, step: int) -> None:
+        """Keep a running average of steps per second that forgets the distant past."""
+        if step <= self.step:
+            return
+        elapsed = max(time.monotonic() - self.stepped_at, 1e-9)
+        newest = (step - self.step) / elapsed
+        weight = min(1.0, elapsed / RATE_MEMORY_SECONDS)
+        self.rate = newest if self.rate is None else (1 - weight) * self.rate + weight * newest
+        self.step, self.stepped_at = step, time.monotonic()

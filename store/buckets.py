@@ -1,0 +1,176 @@
+"""Points and their summaries as rows: kept in step with each other, and read back.
+
+Not here: who may write them and what a curve is (store.metrics); how they fold (store.summaries).
+"""
+
+from collections.abc import Mapping, Sequence
+from math import isnan, nan
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, union_all, update
+from sqlmodel import col
+
+from store.engine import upsert
+from store.summaries import LEVELS, RADIX, Summary, merge_by, of_point
+from store.tables import Metric, MetricPoint, MetricSummary, table_of
+
+_NO_BOUND = 2**31 - 1
+_POINTS = table_of(MetricPoint).c
+_BUCKETS = table_of(MetricSummary).c
+_SUMMARY_COLUMNS = (
+    _BUCKETS.count,
+    _BUCKETS.nan_count,
+    _BUCKETS.low,
+    _BUCKETS.high,
+    _BUCKETS.total,
+    _BUCKETS.last_step,
+    _BUCKETS.last_value,
+    _BUCKETS.last_time,
+)
+
+# Built once: building it takes longer than executing it, and every flush of every metric does. One SELECT a
+# level, because SQLite answers an OR over levels by reading all of them.
+_SIBLINGS = union_all(
+    *(
+        select(_BUCKETS.level, _BUCKETS.bucket, *_SUMMARY_COLUMNS).where(
+            _BUCKETS.metric_id == bindparam("metric"),
+            _BUCKETS.level == level,
+            _BUCKETS.bucket.between(bindparam(f"low_{level}"), bindparam(f"high_{level}")),
+        )
+        for level in range(1, LEVELS + 1)
+    )
+)
+_DIRECTORY_LINE = update(table_of(Metric)).where(table_of(Metric).c.id == bindparam("metric"))
+
+
+def write(connection: Connection, points: Mapping[int, Sequence[tuple[int, float, float]]]) -> None:
+    """Store points, (step, value, time) by metric id, at least one each; one at the same step is replaced."""
+    rows = [
+        {"metric_id": metric_id, "step": step, "value": stored(value), "time": time}
+        for metric_id, curve in points.items()
+        for step, value, time in curve
+    ]
+    upsert(connection, table_of(MetricPoint), rows)
+    _summarise(connection, {metric_id: (min(curve)[0], max(curve)[0]) for metric_id, curve in points.items()})
+
+
+def forget(connection: Connection, metric_id: int, step: int) -> None:
+    """Delete a metric's points after the step, and the metric if none are left."""
+    points = delete(MetricPoint).where(col(MetricPoint.metric_id) == metric_id)
+    connection.execute(points.where(col(MetricPoint.step) > step))
+    touched = [
+        and_(_BUCKETS.level == level, _BUCKETS.bucket >= step // RADIX**level)
+        for level in range(1, LEVELS + 1)
+    ]
+    connection.execute(delete(MetricSummary).where(_BUCKETS.metric_id == metric_id, or_(*touched)))
+    left = select(func.max(_POINTS.step)).where(_POINTS.metric_id == metric_id)
+    if connection.execute(left).scalar_one() is None:
+        connection.execute(delete(Metric).where(col(Metric.id) == metric_id))
+    else:
+        _summarise(connection, {metric_id: (step, step)})
+
+
+def _summarise(connection: Connection, spans: Mapping[int, tuple[int, int]]) -> None:
+    """Rebuild what the points between two steps touch, metric by metric: buckets and lines of the directory.
+
+    Rebuilding from the level below, instead of adding to what is there, needs no special case for replaced
+    points, and sums do not depend on how points came in batches; it reads at most 2 * RADIX more rows.
+    """
+    buckets, directory = [], []
+    for metric_id, (first, last) in spans.items():
+        siblings = _read_siblings(connection, metric_id, first, last)
+        parts = read_points(connection, metric_id, first // RADIX * RADIX, last // RADIX * RADIX + RADIX - 1)
+        for level in range(1, LEVELS + 1):
+            rebuilt = merge_by(parts, RADIX**level)
+            buckets += [_summary_row(metric_id, level, bucket, part) for bucket, part in rebuilt]
+            beside = siblings[level] | dict(rebuilt)
+            parts = [beside[bucket] for bucket in sorted(beside)]
+        directory.append(_directory_row(metric_id, parts))
+    upsert(connection, table_of(MetricSummary), buckets)
+    connection.execute(_DIRECTORY_LINE, directory)
+
+
+def _read_siblings(
+    connection: Connection, metric_id: int, first: int, last: int
+) -> Mapping[int, dict[int, Summary]]:
+    """Return level -> bucket -> summary of the buckets in the same parents as those that first..last touch.
+
+    Those touched are left out. The top level counts as in one parent.
+    """
+    bounds = {"metric": metric_id}
+    for level in range(1, LEVELS + 1):
+        parent = RADIX ** (level + 1) if level < LEVELS else None
+        bounds[f"low_{level}"] = first // parent * RADIX if parent else 0
+        bounds[f"high_{level}"] = (last // parent + 1) * RADIX - 1 if parent else _NO_BOUND
+    found: dict[int, dict[int, Summary]] = {level: {} for level in range(1, LEVELS + 1)}
+    for level, bucket, *columns in connection.execute(_SIBLINGS, bounds):
+        if not first // RADIX**level <= bucket <= last // RADIX**level:
+            found[level][bucket] = _summary(columns)
+    return found
+
+
+def _directory_row(metric_id: int, top_level: Sequence[Summary]) -> dict[str, Any]:
+    newest = top_level[-1]
+    return {
+        "metric": metric_id,
+        "last_step": newest.last_step,
+        "last_value": stored(newest.last_value),
+        "last_time": newest.last_time,
+        "count": sum(part.points for part in top_level),
+    }
+
+
+def read_level(connection: Connection, metric_id: int, level: int, first: int, last: int) -> list[Summary]:
+    """Return the summaries of a level that hold the steps first..last."""
+    if level == 0:
+        return read_points(connection, metric_id, first, last)
+    width = RADIX**level
+    query = select(*_SUMMARY_COLUMNS).where(
+        _BUCKETS.metric_id == metric_id,
+        _BUCKETS.level == level,
+        _BUCKETS.bucket.between(first // width, last // width),
+    )
+    return [_summary(columns) for columns in connection.execute(query.order_by(_BUCKETS.bucket))]
+
+
+def _summary(columns: Sequence[Any]) -> Summary:
+    """Return the summary of _SUMMARY_COLUMNS as the database holds them."""
+    points, nans, low, high, total, step, value, time = columns
+    return Summary(points, nans, restored(low), restored(high), restored(total), step, restored(value), time)
+
+
+def read_points(
+    connection: Connection, metric_id: int, first: int, last: int, limit: int | None = None
+) -> list[Summary]:
+    """Return the points from first to last step, or the earliest `limit` of them."""
+    query = select(_POINTS.step, _POINTS.value, _POINTS.time).where(
+        _POINTS.metric_id == metric_id, _POINTS.step.between(first, last)
+    )
+    rows = connection.execute(query.order_by(_POINTS.step).limit(limit))
+    return [of_point(step, restored(value), time) for step, value, time in rows]
+
+
+def _summary_row(metric_id: int, level: int, bucket: int, part: Summary) -> dict[str, Any]:
+    return {
+        "metric_id": metric_id,
+        "level": level,
+        "bucket": bucket,
+        "count": part.points,
+        "nan_count": part.nans,
+        "low": stored(part.low),
+        "high": stored(part.high),
+        "total": stored(part.total),
+        "last_step": part.last_step,
+        "last_value": stored(part.last_value),
+        "last_time": part.last_time,
+    }
+
+
+def stored(value: float) -> float | None:
+    """Return the value as the database holds it: SQLite has no NaN, and stores NULL."""
+    return None if isnan(value) else float(value)
+
+
+def restored(value: float | None) -> float:
+    """Return the value that the database holds."""
+    return nan if value is None else value

@@ -1,0 +1,75 @@
+"""Which checkpoint files a run has.
+
+Not here: the files themselves; only their paths, steps and hashes are known.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, delete, select
+from sqlmodel import col
+
+from store.engine import reading, upsert, writing
+from store.jobs import fence, job_row
+from store.tables import Checkpoint, table_of
+
+
+@dataclass(frozen=True)
+class CheckpointRow:
+    """One file from which a run can go on; `sha256` is the file's, in hexadecimal."""
+
+    run_id: int
+    step: int
+    attempt: int
+    path: Path
+    sha256: str
+    created: float
+
+
+def add(engine: Engine, run_id: int, attempt: int, *, step: int, path: Path, sha256: str, now: float) -> None:
+    """Record a complete checkpoint file. Raises LeaseLost."""
+    with writing(engine) as connection:
+        fence(connection, run_id, attempt)
+        row = {
+            "run_id": run_id,
+            "step": step,
+            "attempt": attempt,
+            "path": str(path),
+            "sha256": sha256,
+            "created": now,
+        }
+        upsert(connection, table_of(Checkpoint), [row])
+
+
+def prune(engine: Engine, run_id: int, attempt: int, *, keep: int) -> tuple[Path, ...]:
+    """Forget all but the furthest `keep` checkpoints; return the files now unneeded. Raises LeaseLost.
+
+    One beyond the step of the attempt goes first: passed over when the attempt resumed, it is damaged.
+    """
+    with writing(engine) as connection:
+        fence(connection, run_id, attempt)
+        step = job_row(connection, run_id).step
+        rows = checkpoints_of(connection, run_id)
+        kept = [row for row in rows if row.attempt == attempt or row.step <= step][:keep]
+        dropped = [row for row in rows if row not in kept]
+        for row in dropped:
+            this = (col(Checkpoint.step) == row.step, col(Checkpoint.attempt) == row.attempt)
+            connection.execute(delete(Checkpoint).where(col(Checkpoint.run_id) == run_id, *this))
+    needed = {row.path for row in kept}
+    return tuple(row.path for row in dropped if row.path not in needed)
+
+
+def newest_first(engine: Engine, run_id: int) -> tuple[CheckpointRow, ...]:
+    """Return the run's checkpoints, the furthest step first, and for one step the latest attempt first."""
+    with reading(engine) as connection:
+        return checkpoints_of(connection, run_id)
+
+
+def checkpoints_of(connection: Connection, run_id: int) -> tuple[CheckpointRow, ...]:
+    """Do what newest_first does, inside a transaction."""
+    query = select(table_of(Checkpoint)).where(col(Checkpoint.run_id) == run_id)
+    rows = connection.execute(query.order_by(col(Checkpoint.step).desc(), col(Checkpoint.attempt).desc()))
+    return tuple(
+        CheckpointRow(row.run_id, row.step, row.attempt, Path(row.path), row.sha256, row.created)
+        for row in rows
+    )

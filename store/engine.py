@@ -1,0 +1,227 @@
+"""Opening the database, bringing its schema up to date, and the two kinds of transaction.
+
+Not here: any statement about runs or metrics.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from store import migrations
+from store.errors import DatabaseTooNew, DatabaseUnavailable
+
+BUSY_SECONDS = 30.0
+"""How long a statement waits for another process's write before it gives up."""
+
+_WRITE = "store_write"
+_REMEDIES = {
+    "unable to open": "check that its folder can be written, or choose another place",
+    "not a database": "it is damaged or something else: move it away or restore a backup",
+    "malformed": "it is damaged: move it away or restore a backup",
+    "locked": f"another process has held it for over {BUSY_SECONDS:.0f} s: end that one or try again",
+    "readonly": "make the file and its folder writable, or choose another place",
+    "full": "free some space on its disk and try again",
+}
+
+
+def open_store(url_or_path: str | Path, *, create: bool = True, read_only: bool = False) -> Engine:
+    """Open the database and bring its schema up to date, after a backup of the file beside it.
+
+    A path is an SQLite file, made with its folder if missing and `create` holds; a URL is passed on.
+    Raises DatabaseUnavailable or DatabaseTooNew.
+    """
+    url, path = _locate(url_or_path)
+    if path is not None:
+        _prepare_file(path, create=create and not read_only)
+    engine = _make_engine(url, path, read_only)
+    try:
+        if path is not None and not read_only:
+            _use_write_ahead_log(engine)
+        _bring_up_to_date(engine, path, read_only)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Give a connection in a transaction that holds the write lock from its first moment.
+
+    Commits at the end, rolls back on an exception. Raises DatabaseUnavailable.
+    """
+    with (
+        _explained(engine),
+        engine.connect().execution_options(**{_WRITE: True}) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Give a connection in a transaction that sees one state of the database and blocks nobody."""
+    with _explained(engine), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert the rows; where the primary key is already there, replace the other columns."""
+    if not rows:
+        return
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table)
+    keys = [column.name for column in table.primary_key]
+    values = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values), rows)
+
+
+def _locate(url_or_path: str | Path) -> tuple[URL, Path | None]:
+    if isinstance(url_or_path, str) and "://" in url_or_path:
+        try:
+            url = make_url(url_or_path)
+        except ArgumentError as error:  # not shown as it is: it may hold a password
+            raise DatabaseUnavailable(
+                "the database URL cannot be read: write dialect://user@host/name"
+            ) from error
+        if url.get_backend_name() != "sqlite" or not url.database:
+            return url, None
+        url_or_path = url.database
+    path = Path(url_or_path).expanduser().absolute()
+    return URL.create("sqlite", database=str(path)), path
+
+
+def _prepare_file(path: Path, *, create: bool) -> None:
+    if path.is_dir():
+        raise DatabaseUnavailable(f"database {path} is a folder: name a file in it")
+    if path.exists():
+        return
+    if not create:
+        raise DatabaseUnavailable(f"there is no database at {path}: queue a run first, or name another place")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise DatabaseUnavailable(
+            f"cannot make the database {path} ({error.strerror}): choose a place that can be written"
+        ) from error
+
+
+def _make_engine(url: URL, path: Path | None, read_only: bool) -> Engine:
+    if path is None:
+        try:
+            return create_engine(url)
+        except NoSuchModuleError as error:
+            raise DatabaseUnavailable(f"database {url!r}: no such kind, use postgresql or a path") from error
+        except ModuleNotFoundError as error:
+            raise DatabaseUnavailable(
+                f"database {url!r} needs the package {error.name}: install it"
+            ) from error
+    if read_only:
+        url = url.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions by itself: _begin_sqlite does
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later can fail at once instead of waiting its turn; one
+    # that takes the write lock at its beginning waits.
+    write = connection.get_execution_options().get(_WRITE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _use_write_ahead_log(engine: Engine) -> None:
+    """Let readers and the writer go on beside each other; stays with the file."""
+    with _explained(engine), closing(engine.raw_connection()) as connection:
+        cursor = connection.cursor()
+        deadline = time.monotonic() + BUSY_SECONDS
+        while cursor.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            try:
+                cursor.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                # Two processes that open a new file at once: SQLite does not wait by itself here.
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+
+def _bring_up_to_date(engine: Engine, path: Path | None, read_only: bool) -> None:
+    newest = migrations.REVISIONS[-1]
+    with reading(engine) as connection:
+        if _revision(connection) == newest:
+            return
+    if read_only:
+        raise DatabaseUnavailable(f"{_place(engine)} has an older schema: open it once for writing first")
+    with writing(engine) as connection:
+        revision = _revision(connection)  # another process may have been faster
+        if revision == newest:
+            return
+        if revision is not None and path is not None:
+            _back_up(path, revision)
+        migrations.upgrade(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    """Return the schema's revision, None for an empty database."""
+    names = inspect(connection).get_table_names()
+    place = _place(connection.engine)
+    if "alembic_version" not in names:
+        if names:
+            raise DatabaseUnavailable(f"{place} belongs to another program: choose another place")
+        return None
+    revision: str | None = connection.execute(
+        text("SELECT version_num FROM alembic_version")
+    ).scalar_one_or_none()
+    if revision is not None and revision not in migrations.REVISIONS:
+        raise DatabaseTooNew(
+            f"{place} has schema {revision!r}, newer than the newest known here: upgrade this program"
+        )
+    return revision
+
+
+def _back_up(path: Path, revision: str) -> None:
+    """Copy the committed state beside the file; whoever calls holds the write lock, so it stands still."""
+    target = path.with_name(f"{path.name}.backup-{revision}")
+    unfinished = target.with_name(f"{target.name}.part")
+    unfinished.unlink(missing_ok=True)
+    unfinished.touch(mode=0o600)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(unfinished)) as copy:
+        source.backup(copy)
+    unfinished.replace(target)
+
+
+def _place(engine: Engine) -> str:
+    return f"database {engine.url.render_as_string(hide_password=True).removeprefix('sqlite:///')}"
+
+
+@contextmanager
+def _explained(engine: Engine) -> Iterator[None]:
+    """Turn the driver's errors about the database as a whole into DatabaseUnavailable."""
+    try:
+        yield
+    except (DatabaseError, sqlite3.DatabaseError) as error:
+        driver_error = error.orig if isinstance(error, DatabaseError) else error
+        about_whole = type(error) is DatabaseError or isinstance(
+            error, OperationalError | InterfaceError | sqlite3.DatabaseError
+        )
+        if not about_whole:
+            raise  # a constraint or a statement: a mistake in this package, not in the user's set-up
+        reason = str(driver_error).strip().splitlines()[0]
+        remedy = next((cure for sign, cure in _REMEDIES.items() if sign in reason), "check it and try again")
+        raise DatabaseUnavailable(f"{_place(engine)}: {reason}; {remedy}") from error

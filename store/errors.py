@@ -1,0 +1,30 @@
+"""What can go wrong between the program and its database, one class per remedy.
+
+Not here: how an error is shown, and what goes wrong inside an experiment.
+"""
+
+# ruff: noqa: N818  (a name says what happened, and so what to do; "Error" would add nothing)
+
+
+class StoreError(Exception):
+    """Base of every error this package raises on purpose; its text is one line for the user."""
+
+
+class DatabaseUnavailable(StoreError):
+    """The database cannot be opened, read or written: choose another place, or mend this one."""
+
+
+class DatabaseTooNew(StoreError):
+    """A newer version of the program made this database: upgrade the program."""
+
+
+class RunNotFound(StoreError):
+    """There is no run of this number: look at the list of runs."""
+
+
+class LeaseLost(StoreError):
+    """The attempt no longer owns its job: stop working on it, another attempt or the user has it."""
+
+
+class InvalidTransition(StoreError):
+    """The job's status does not allow this: wait, or ask for what is possible."""

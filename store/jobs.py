@@ -1,0 +1,149 @@
+"""What every part of the store knows about a job: its statuses, the fence, and how an attempt ends.
+
+Not here: the orders of workers and users, which put these together (store.queue).
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
+from sqlmodel import col
+
+from store.errors import LeaseLost, RunNotFound
+from store.tables import Attempt, Dependency, Job, table_of
+
+MAX_CRASHES = 3
+"""Crashes in a row without progress after which a job is not tried again."""
+
+
+class JobStatus(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    """Waits for a worker, and for the runs it starts from."""
+    RUNNING = "running"
+    """A worker holds the lease."""
+    DONE = "done"
+    """Finished; its results are stored."""
+    FAILED = "failed"
+    """Raised an error, or crashed too often in a row; `retry` queues it again."""
+    CANCELLED = "cancelled"
+    """Ended because the user asked; `retry` queues it again."""
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    DONE = "done"
+    """Finished, results stored."""
+    FAILED = "failed"
+    """Raised an error."""
+    CANCELLED = "cancelled"
+    """Stopped because the user asked."""
+    RELEASED = "released"
+    """Handed back by a worker that was told to stop."""
+    CRASHED = "crashed"
+    """Its process died under a living worker."""
+    LOST = "lost"
+    """Its worker fell silent until the lease ran out."""
+
+
+def fence(connection: Connection, run_id: int, attempt: int, **values: Any) -> None:
+    """Update the job if this attempt still owns it; every write of a worker goes through here.
+
+    Raises LeaseLost.
+    """
+    owned = and_(
+        col(Job.run_id) == run_id, col(Job.attempt) == attempt, col(Job.status) == JobStatus.RUNNING.value
+    )
+    if connection.execute(update(Job).where(owned).values(attempt=attempt, **values)).rowcount == 0:
+        raise LeaseLost(f"run {run_id}: attempt {attempt} no longer owns it; stop working on it")
+
+
+def set_job(connection: Connection, run_id: int, **values: Any) -> None:
+    """Update the job whoever owns it: for what the user orders, never for a worker's writes."""
+    connection.execute(update(Job).where(col(Job.run_id) == run_id).values(**values))
+
+
+def job_row(connection: Connection, run_id: int) -> Row[Any]:
+    """Return the row of the job table. Raises RunNotFound."""
+    row = connection.execute(select(table_of(Job)).where(col(Job.run_id) == run_id)).one_or_none()
+    if row is None:
+        raise RunNotFound(f"there is no run {run_id}: `fsrun ls` lists the runs there are")
+    return row
+
+
+def expired(now: float) -> ColumnElement[bool]:
+    """Return the condition that a job is RUNNING under a lease that has run out."""
+    return and_(col(Job.status) == JobStatus.RUNNING.value, col(Job.lease_until) < now)
+
+
+def ancestry(connection: Connection, run_ids: Iterable[int]) -> frozenset[int]:
+    """Return the runs and every run they start from, directly or not."""
+    known, fresh = set[int](), set(run_ids)
+    while fresh:
+        known |= fresh
+        parents = select(col(Dependency.parent_id)).where(col(Dependency.run_id).in_(fresh))
+        fresh = set(connection.execute(parents).scalars()) - known
+    return frozenset(known)
+
+
+def settle_crash(
+    connection: Connection, job: Row[Any], reason: str, outcome: Outcome, now: float
+) -> JobStatus:
+    """Queue a job whose attempt died again, unless cancelled or crashed too often in a row."""
+    crashes = 1 if job.step > job.crash_step else job.crashes + 1
+    status, error = JobStatus.QUEUED, None
+    if job.cancel_requested:
+        status = JobStatus.CANCELLED
+    elif crashes >= MAX_CRASHES:
+        status = JobStatus.FAILED
+        error = f"crashed {crashes} times in a row without getting past step {job.crash_step}: {reason}"
+    # Nobody saw a lost worker die: it did so before the lease ran out, not when somebody noticed.
+    ended = job.lease_until if outcome is Outcome.LOST else now
+    end_attempt(
+        connection,
+        job.run_id,
+        job.attempt,
+        status=status,
+        outcome=outcome,
+        ended=ended,
+        error=error,
+        reason=reason,
+    )
+    set_job(connection, job.run_id, crashes=crashes, crash_step=max(job.crash_step, job.step))
+    return status
+
+
+def end_attempt(
+    connection: Connection,
+    run_id: int,
+    attempt: int,
+    *,
+    status: JobStatus,
+    outcome: Outcome,
+    ended: float,
+    error: str | None = None,
+    reason: str | None = None,
+) -> None:
+    """End the attempt: the job gets the status and the error, the attempt its outcome and the reason."""
+    over = status is not JobStatus.QUEUED
+    values: dict[str, Any] = {} if over else {"worker_id": None}
+    fence(
+        connection,
+        run_id,
+        attempt,
+        status=status.value,
+        lease_until=None,
+        rate=None,
+        finished=ended if over else None,
+        error=error,
+        cancel_requested=False,
+        **values,
+    )
+    connection.execute(
+        update(Attempt)
+        .where(col(Attempt.run_id) == run_id, col(Attempt.number) == attempt)
+        .values(ended=ended, outcome=outcome.value, error=error or reason)
+    )

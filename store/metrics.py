@@ -1,0 +1,135 @@
+"""Curves: written in batches under the lease, read at the cost of the pixels drawn.
+
+Not here: how points fold into summaries (store.summaries), and what a finished run measured (store.results).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, insert, select, update
+from sqlmodel import col
+
+from store import buckets
+from store.engine import writing
+from store.jobs import fence
+from store.summaries import Summary, level_for, merge_by, width_for
+from store.tables import Attempt, Metric, table_of
+
+_METRICS = table_of(Metric).c
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of one metric; `time` in Unix seconds."""
+
+    name: str
+    step: int
+    value: float
+    time: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A metric of one run as drawn: tuples of equal length, one entry per point or stretch of points.
+
+    `steps` and `times` are those of the last point of each stretch, `low` and `high` its extremes.
+    """
+
+    name: str
+    steps: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    last: tuple[float, ...]
+    times: tuple[float, ...]
+
+
+def write_points(
+    engine: Engine,
+    run_id: int,
+    attempt: int,
+    points: Sequence[Point],
+    *,
+    step: int,
+    rate: float | None,
+    now: float,
+) -> None:
+    """Store the points and how far the run is: steps done, steps per second. Raises LeaseLost.
+
+    A point at a step that has one already replaces it.
+    """
+    with writing(engine) as connection:
+        fence(connection, run_id, attempt, step=step, rate=rate, reported=now)
+        if not points:
+            return
+        ids = _metric_ids(connection, run_id, {point.name for point in points}, now)
+        curves: dict[int, list[tuple[int, float, float]]] = {}
+        for point in points:
+            curves.setdefault(ids[point.name], []).append((point.step, point.value, point.time))
+        buckets.write(connection, curves)
+
+
+def rewind(engine: Engine, run_id: int, attempt: int, step: int) -> None:
+    """Forget all points after this step, because the attempt goes on from here. Raises LeaseLost."""
+    with writing(engine) as connection:
+        fence(connection, run_id, attempt, step=step)
+        this = update(Attempt).where(col(Attempt.run_id) == run_id, col(Attempt.number) == attempt)
+        connection.execute(this.values(from_step=step))
+        beyond = select(_METRICS.id).where(_METRICS.run_id == run_id, _METRICS.last_step > step)
+        for metric_id in connection.execute(beyond).scalars().all():
+            buckets.forget(connection, metric_id, step)
+
+
+def read_curve(
+    connection: Connection,
+    run_id: int,
+    name: str,
+    *,
+    max_points: int,
+    first: int | None = None,
+    last: int | None = None,
+) -> Curve:
+    """Return the metric between two steps, both included, in at most about max_points entries.
+
+    Reads at most 17 * max_points rows, however long the curve is; a metric the run lacks is an empty curve.
+    """
+    query = select(_METRICS.id, _METRICS.last_step).where(_METRICS.run_id == run_id, _METRICS.name == name)
+    metric = connection.execute(query).one_or_none()
+    if metric is None:
+        return _curve(name, [])
+    begin, end = first or 0, metric.last_step if last is None else min(last, metric.last_step)
+    points = buckets.read_points(connection, metric.id, begin, end, limit=max_points + 1)
+    if len(points) <= max_points:
+        return _curve(name, points)
+    width = width_for(points[0].last_step, end, max_points)
+    parts = buckets.read_level(connection, metric.id, level_for(width), points[0].last_step, end)
+    return _curve(name, [summary for _, summary in merge_by(parts, width)])
+
+
+def metric_names(connection: Connection, run_id: int) -> tuple[str, ...]:
+    """Return the names of the run's metrics, in alphabetical order."""
+    query = select(_METRICS.name).where(_METRICS.run_id == run_id).order_by(_METRICS.name)
+    return tuple(connection.execute(query).scalars())
+
+
+def _metric_ids(connection: Connection, run_id: int, names: Iterable[str], now: float) -> Mapping[str, int]:
+    query = select(_METRICS.name, _METRICS.id).where(_METRICS.run_id == run_id)
+    ids: dict[str, int] = {row.name: row.id for row in connection.execute(query)}
+    for name in sorted(names):
+        if name not in ids:
+            row = {"run_id": run_id, "name": name, "last_step": -1, "last_time": now, "count": 0}
+            made = connection.execute(insert(Metric).values(row).returning(_METRICS.id))
+            ids[name] = made.scalar_one()
+    return ids
+
+
+def _curve(name: str, parts: Sequence[Summary]) -> Curve:
+    return Curve(
+        name=name,
+        steps=tuple(part.last_step for part in parts),
+        mean=tuple(part.mean for part in parts),
+        low=tuple(part.low for part in parts),
+        high=tuple(part.high for part in parts),
+        last=tuple(part.last_value for part in parts),
+        times=tuple(part.last_time for part in parts),
+    )

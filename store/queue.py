@@ -1,0 +1,297 @@
+"""The life of a job: claimed under a lease, kept alive, and brought to its end.
+
+Not here: what is stored about runs (store.runs) and what they report (store.metrics).
+Time is always passed in, never read.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from json import dumps
+from typing import Any
+
+from sqlalchemy import Connection, Engine, exists, func, insert, select, update
+from sqlalchemy.orm import aliased
+from sqlmodel import col
+
+from store.engine import reading, upsert, writing
+from store.errors import InvalidTransition
+from store.jobs import (
+    MAX_CRASHES,
+    JobStatus,
+    Outcome,
+    ancestry,
+    end_attempt,
+    expired,
+    fence,
+    job_row,
+    set_job,
+    settle_crash,
+)
+from store.results import ResultRow
+from store.tables import Attempt, Dependency, Job, Result, Run, table_of
+
+__all__ = [
+    "MAX_CRASHES",
+    "Claim",
+    "JobStatus",
+    "Outcome",
+    "Outlook",
+    "cancelled",
+    "claim",
+    "crashed",
+    "fail",
+    "finish",
+    "outlook",
+    "release",
+    "renew",
+    "request_cancel",
+    "retry",
+]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A worker's right to one job; `config` is the run's JSON text, `parents` the runs it starts from."""
+
+    run_id: int
+    attempt: int
+    config: str
+    total_steps: int
+    parents: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """How many queued jobs can be claimed now, wait for live runs, run, or are blocked by a failed run."""
+
+    claimable: int
+    waiting: int
+    running: int
+    blocked: int
+
+
+def claim(
+    engine: Engine,
+    worker_id: str,
+    *,
+    now: float,
+    lease_seconds: float,
+    only: Collection[int] | None = None,
+    device: str = "",
+    provenance: Mapping[str, str] | None = None,
+) -> Claim | None:
+    """Take the job of highest priority, then the oldest, whose parents are done; None if there is none.
+
+    A job whose lease ran out counts as crashed and goes to whoever comes next. `only` limits the choice to
+    some runs: to drain a run together with what it needs, pass `store.runs.with_prerequisites`.
+    """
+    with writing(engine) as connection:
+        _settle_expired(connection, now)
+        taken = connection.execute(
+            update(Job)
+            .where(col(Job.run_id) == _next_job(only).scalar_subquery())
+            .values(
+                status=JobStatus.RUNNING.value,
+                attempt=col(Job.attempt) + 1,
+                worker_id=worker_id,
+                lease_until=now + lease_seconds,
+                rate=None,
+                started=func.coalesce(col(Job.started), now),
+            )
+            .returning(col(Job.run_id), col(Job.attempt))
+        ).one_or_none()
+        if taken is None:
+            return None
+        connection.execute(
+            insert(Attempt).values(
+                run_id=taken.run_id,
+                number=taken.attempt,
+                worker_id=worker_id,
+                device=device,
+                started=now,
+                from_step=0,
+                provenance=dumps(dict(provenance or {})),
+            )
+        )
+        return _claim_of(connection, taken.run_id, taken.attempt)
+
+
+def renew(engine: Engine, run_id: int, attempt: int, *, now: float, lease_seconds: float) -> bool:
+    """Prolong the lease; return whether the user has asked to cancel. Raises LeaseLost."""
+    with writing(engine) as connection:
+        fence(connection, run_id, attempt, lease_until=now + lease_seconds)
+        asked = connection.execute(select(col(Job.cancel_requested)).where(col(Job.run_id) == run_id))
+        return bool(asked.scalar_one())
+
+
+def finish(engine: Engine, run_id: int, attempt: int, results: Sequence[ResultRow], *, now: float) -> None:
+    """Store the results and mark the job DONE, both or neither. Raises LeaseLost."""
+    with writing(engine) as connection:
+        end_attempt(connection, run_id, attempt, status=JobStatus.DONE, outcome=Outcome.DONE, ended=now)
+        upsert(connection, table_of(Result), [row.columns(run_id, now) for row in results])
+
+
+def fail(engine: Engine, run_id: int, attempt: int, error: str, *, now: float) -> None:
+    """Mark the job FAILED with the traceback. Raises LeaseLost."""
+    with writing(engine) as connection:
+        end_attempt(
+            connection,
+            run_id,
+            attempt,
+            status=JobStatus.FAILED,
+            outcome=Outcome.FAILED,
+            ended=now,
+            error=error,
+        )
+
+
+def release(engine: Engine, run_id: int, attempt: int, *, now: float) -> JobStatus:
+    """Hand the job back unharmed, to the place in the queue it had; return QUEUED.
+
+    CANCELLED if the user had asked for that. Raises LeaseLost.
+    """
+    with writing(engine) as connection:
+        asked = job_row(connection, run_id).cancel_requested
+        status = JobStatus.CANCELLED if asked else JobStatus.QUEUED
+        end_attempt(connection, run_id, attempt, status=status, outcome=Outcome.RELEASED, ended=now)
+        return status
+
+
+def cancelled(engine: Engine, run_id: int, attempt: int, *, now: float) -> None:
+    """Mark the job CANCELLED, after its run has stopped. Raises LeaseLost."""
+    with writing(engine) as connection:
+        end_attempt(
+            connection, run_id, attempt, status=JobStatus.CANCELLED, outcome=Outcome.CANCELLED, ended=now
+        )
+
+
+def crashed(engine: Engine, run_id: int, attempt: int, reason: str, *, now: float) -> JobStatus:
+    """Record that the run's process died; return QUEUED, or FAILED after MAX_CRASHES without progress.
+
+    CANCELLED if the user had asked for that. Raises LeaseLost.
+    """
+    with writing(engine) as connection:
+        fence(connection, run_id, attempt, rate=None)
+        job = connection.execute(select(table_of(Job)).where(col(Job.run_id) == run_id)).one()
+        return settle_crash(connection, job, reason, Outcome.CRASHED, now)
+
+
+def request_cancel(engine: Engine, run_id: int, now: float) -> JobStatus:
+    """Cancel a queued job at once, ask a running one to stop; return the status it has then.
+
+    Raises RunNotFound, and InvalidTransition if the job is already over.
+    """
+    with writing(engine) as connection:
+        job = job_row(connection, run_id)
+        status = JobStatus(job.status)
+        if status in (JobStatus.DONE, JobStatus.FAILED):
+            raise InvalidTransition(
+                f"run {run_id} is {status}: only queued and running runs can be cancelled"
+            )
+        if status is JobStatus.RUNNING and job.lease_until >= now:
+            set_job(connection, run_id, cancel_requested=True)
+            return status
+        if status is JobStatus.RUNNING:  # its worker is gone: nobody is left to ask
+            end_attempt(
+                connection,
+                run_id,
+                job.attempt,
+                status=JobStatus.CANCELLED,
+                outcome=Outcome.LOST,
+                ended=job.lease_until,
+            )
+        elif status is JobStatus.QUEUED:
+            set_job(connection, run_id, status=JobStatus.CANCELLED.value, finished=now)
+        return JobStatus.CANCELLED
+
+
+def retry(engine: Engine, run_id: int, now: float) -> tuple[int, ...]:
+    """Queue a failed or cancelled run again, and failed or cancelled runs it starts from; return them all.
+
+    They go on from their newest checkpoints. Raises RunNotFound or InvalidTransition.
+    """
+    with writing(engine) as connection:
+        status = job_row(connection, run_id).status
+        over = col(Job.status).in_([JobStatus.FAILED.value, JobStatus.CANCELLED.value])
+        query = select(col(Job.run_id)).where(col(Job.run_id).in_(ancestry(connection, [run_id])), over)
+        again = tuple(connection.execute(query.order_by(col(Job.run_id))).scalars())
+        if not again or status in (JobStatus.DONE, JobStatus.RUNNING):
+            raise InvalidTransition(
+                f"run {run_id} is {status}: only failed and cancelled runs can be retried"
+            )
+        for each in again:
+            set_job(
+                connection,
+                each,
+                status=JobStatus.QUEUED.value,
+                queued=now,
+                finished=None,
+                worker_id=None,
+                error=None,
+                cancel_requested=False,
+                crashes=0,
+                crash_step=0,
+            )
+        return again
+
+
+def outlook(engine: Engine, now: float, only: Collection[int] | None = None) -> Outlook:
+    """Count what a worker that drains the queue still has to expect, of all runs or of some.
+
+    A run whose lease ran out counts as claimable; one that starts from a failed or cancelled run, directly or
+    not, as blocked.
+    """
+    with reading(engine) as connection:
+        jobs = connection.execute(
+            select(col(Job.run_id), col(Job.status), expired(now).label("expired"))
+        ).all()
+        edges = select(col(Dependency.run_id), col(Dependency.parent_id))
+        parents: dict[int, list[int]] = {}
+        for run_id, parent_id in connection.execute(edges):
+            parents.setdefault(run_id, []).append(parent_id)
+    fates: dict[int, str] = {}
+    for job in sorted(jobs):  # a run is always younger than what it starts from
+        fates[job.run_id] = _fate(
+            job.status, bool(job.expired), [fates[p] for p in parents.get(job.run_id, [])]
+        )
+    counted = Counter(fate for run_id, fate in fates.items() if only is None or run_id in only)
+    return Outlook(**{fate: counted[fate] for fate in ("claimable", "waiting", "running", "blocked")})
+
+
+def _fate(status: str, lease_expired: bool, parents: Sequence[str]) -> str:
+    """Return a field of Outlook, or the status of a job that is over."""
+    if status == JobStatus.RUNNING:
+        return "claimable" if lease_expired else "running"
+    if status != JobStatus.QUEUED:
+        return status
+    if any(parent in ("blocked", JobStatus.FAILED, JobStatus.CANCELLED) for parent in parents):
+        return "blocked"
+    return "claimable" if all(parent == JobStatus.DONE for parent in parents) else "waiting"
+
+
+def _next_job(only: Collection[int] | None) -> Any:
+    parent = aliased(Job)
+    unfinished_parent = exists().where(
+        col(Dependency.run_id) == col(Job.run_id),
+        col(Dependency.parent_id) == col(parent.run_id),
+        col(parent.status) != JobStatus.DONE.value,
+    )
+    query = select(col(Job.run_id)).where(col(Job.status) == JobStatus.QUEUED.value, ~unfinished_parent)
+    if only is not None:
+        query = query.where(col(Job.run_id).in_(only))
+    query = query.order_by(col(Job.priority).desc(), col(Job.queued), col(Job.run_id)).limit(1)
+    return query.with_for_update(skip_locked=True)  # for PostgreSQL; nothing on SQLite, which has one writer
+
+
+def _claim_of(connection: Connection, run_id: int, attempt: int) -> Claim:
+    run = connection.execute(select(col(Run.config), col(Run.total_steps)).where(col(Run.id) == run_id)).one()
+    parents = select(col(Dependency.parent_id)).where(col(Dependency.run_id) == run_id)
+    ordered = tuple(connection.execute(parents.order_by(col(Dependency.parent_id))).scalars())
+    return Claim(run_id, attempt, run.config, run.total_steps, ordered)
+
+
+def _settle_expired(connection: Connection, now: float) -> None:
+    for job in connection.execute(select(table_of(Job)).where(expired(now))).all():
+        reason = f"worker {job.worker_id} fell silent"
+        settle_crash(connection, job, reason, Outcome.LOST, now)

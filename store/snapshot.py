@@ -1,0 +1,236 @@
+"""One consistent picture of everything a screen or a list shows, as frozen values.
+
+Not here: how it is drawn, and how often it is taken.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, func, or_, select
+from sqlmodel import col
+
+from store.engine import reading
+from store.errors import RunNotFound
+from store.jobs import JobStatus
+from store.metrics import Curve, metric_names, read_curve
+from store.results import ResultRow
+from store.runs import AttemptRecord, attempts_of, parents_of, results_of
+from store.tables import Dependency, Job, Metric, Result, Run, Worker, table_of
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run as a line of a list; ages and the remaining time in seconds, `rate` in steps per second.
+
+    `latest` maps each metric to its newest value, `results` each result to its value. `waits_for` are the
+    runs it starts from that are not done. `error` is the one line of the error that says most.
+    """
+
+    id: int
+    experiment: str
+    method: str
+    preset: str
+    seed: int
+    n_way: int | None
+    k_shot: int | None
+    status: JobStatus
+    priority: int
+    step: int
+    total_steps: int
+    rate: float | None
+    eta_seconds: float | None
+    latest: Mapping[str, float]
+    results: Mapping[str, float]
+    worker_id: str | None
+    attempt: int
+    created: float
+    started: float | None
+    finished: float | None
+    cancel_requested: bool
+    heartbeat_age: float | None
+    waits_for: tuple[int, ...]
+    error: str | None
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """One worker that has not signed off; silent for long means that it died."""
+
+    id: str
+    host: str
+    pid: int
+    device: str
+    started: float
+    heartbeat_age: float
+    run_id: int | None
+
+
+@dataclass(frozen=True)
+class RunDetail:
+    """One run in full: `config` is its JSON text, `error` the whole traceback."""
+
+    row: RunRow
+    config: str
+    curves: tuple[Curve, ...]
+    results: tuple[ResultRow, ...]
+    attempts: tuple[AttemptRecord, ...]
+    parents: tuple[int, ...]
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of the database at one moment; `counts` is over all runs, also those not listed."""
+
+    taken: float
+    runs: tuple[RunRow, ...]
+    workers: tuple[WorkerRow, ...]
+    counts: Mapping[JobStatus, int]
+    selected: RunDetail | None
+
+
+def snapshot(
+    engine: Engine, *, now: float, selected: int | None = None, max_points: int = 200, limit: int = 1000
+) -> Snapshot:
+    """Read the newest `limit` runs, all that are running, and the selected one with its curves.
+
+    Runs come newest first, curves in at most about `max_points` entries. Raises RunNotFound if the
+    selected run is not there.
+    """
+    with reading(engine) as connection:
+        workers = _workers(connection, now)
+        runs = _runs(connection, now, workers, selected, limit)
+        return Snapshot(
+            taken=now,
+            runs=tuple(runs.values()),
+            workers=workers,
+            counts=_counts(connection),
+            selected=None if selected is None else _detail(connection, runs, selected, max_points),
+        )
+
+
+def _workers(connection: Connection, now: float) -> tuple[WorkerRow, ...]:
+    alive = select(table_of(Worker)).where(col(Worker.stopped).is_(None))
+    return tuple(
+        WorkerRow(row.id, row.host, row.pid, row.device, row.started, now - row.heartbeat, row.run_id)
+        for row in connection.execute(alive.order_by(col(Worker.heartbeat).desc(), col(Worker.id)))
+    )
+
+
+def _counts(connection: Connection) -> Mapping[JobStatus, int]:
+    counted = connection.execute(select(col(Job.status), func.count()).group_by(col(Job.status)))
+    return Counter({JobStatus(status): count for status, count in counted})
+
+
+def _runs(
+    connection: Connection, now: float, workers: Collection[WorkerRow], selected: int | None, limit: int
+) -> dict[int, RunRow]:
+    newest = select(col(Run.id)).order_by(col(Run.id).desc()).limit(limit).subquery()
+    query = (
+        select(table_of(Job), *(column for column in table_of(Run).c if column.name != "config"))
+        .join(Run, col(Run.id) == col(Job.run_id))
+        .where(
+            or_(
+                col(Job.run_id).in_(select(newest.c.id)),
+                col(Job.status) == JobStatus.RUNNING.value,
+                col(Job.run_id) == (-1 if selected is None else selected),
+            )
+        )
+        .order_by(col(Job.run_id).desc())
+    )
+    rows = connection.execute(query).all()
+    run_ids = [row.run_id for row in rows]
+    latest = _values(connection, run_ids, Metric, "last_value")
+    results = _values(connection, run_ids, Result, "value")
+    waits_for = _unfinished_parents(connection, run_ids)
+    ages = {worker.id: worker.heartbeat_age for worker in workers}
+    return {
+        row.run_id: _run_row(
+            row,
+            latest=latest.get(row.run_id, {}),
+            results=results.get(row.run_id, {}),
+            heartbeat_age=ages.get(row.worker_id) if row.status == JobStatus.RUNNING else None,
+            waits_for=tuple(waits_for.get(row.run_id, ())),
+        )
+        for row in rows
+    }
+
+
+def _run_row(row: Row[Any], **joined: Any) -> RunRow:
+    """Return the line of a row that has the columns of job and run."""
+    remaining = row.total_steps - row.step
+    running = row.status == JobStatus.RUNNING
+    return RunRow(
+        id=row.run_id,
+        experiment=row.experiment,
+        method=row.method,
+        preset=row.preset,
+        seed=row.seed,
+        n_way=row.n_way,
+        k_shot=row.k_shot,
+        status=JobStatus(row.status),
+        priority=row.priority,
+        step=row.step,
+        total_steps=row.total_steps,
+        rate=row.rate,
+        eta_seconds=max(remaining, 0) / row.rate if running and row.rate else None,
+        worker_id=row.worker_id,
+        attempt=row.attempt,
+        created=row.created,
+        started=row.started,
+        finished=row.finished,
+        cancel_requested=row.cancel_requested,
+        error=_telling_line(row.error),
+        **joined,
+    )
+
+
+def _telling_line(error: str | None) -> str | None:
+    """Return the last line of a traceback, which names the error, and the first line of anything else."""
+    lines = [line for line in (error or "").splitlines() if line.strip()]
+    if not lines:
+        return None
+    return lines[-1 if lines[0].startswith("Traceback") else 0].strip()
+
+
+def _values(
+    connection: Connection, run_ids: Collection[int], model: type[Metric] | type[Result], column: str
+) -> dict[int, dict[str, float]]:
+    """Return run -> name -> value, NaN where the database has NULL."""
+    table = table_of(model).c
+    query = select(table.run_id, table.name, table[column]).where(table.run_id.in_(run_ids))
+    values: dict[int, dict[str, float]] = {}
+    for run_id, name, value in connection.execute(query.order_by(table.run_id, table.name)):
+        values.setdefault(run_id, {})[name] = float("nan") if value is None else value
+    return values
+
+
+def _unfinished_parents(connection: Connection, run_ids: Collection[int]) -> dict[int, list[int]]:
+    query = (
+        select(col(Dependency.run_id), col(Dependency.parent_id))
+        .join(Job, col(Job.run_id) == col(Dependency.parent_id))
+        .where(col(Dependency.run_id).in_(run_ids), col(Job.status) != JobStatus.DONE.value)
+    )
+    parents: dict[int, list[int]] = {}
+    for run_id, parent_id in connection.execute(query.order_by(col(Dependency.parent_id))):
+        parents.setdefault(run_id, []).append(parent_id)
+    return parents
+
+
+def _detail(connection: Connection, runs: Mapping[int, RunRow], run_id: int, max_points: int) -> RunDetail:
+    if run_id not in runs:
+        raise RunNotFound(f"there is no run {run_id}: `fsrun ls` lists the runs there are")
+    query = select(col(Run.config), col(Job.error)).join(Job, col(Job.run_id) == col(Run.id))
+    config, error = connection.execute(query.where(col(Run.id) == run_id)).one()
+    names = metric_names(connection, run_id)
+    return RunDetail(
+        row=runs[run_id],
+        config=config,
+        curves=tuple(read_curve(connection, run_id, name, max_points=max_points) for name in names),
+        results=results_of(connection, run_id),
+        attempts=attempts_of(connection, run_id),
+        parents=parents_of(connection, run_id),
+        error=error,
+    )

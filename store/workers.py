@@ -1,0 +1,40 @@
+"""The processes that execute jobs: who they are and when they last gave a sign of life.
+
+Not here: their right to a job, which is the lease (store.queue).
+"""
+
+from sqlalchemy import Engine, update
+from sqlmodel import col
+
+from store.engine import upsert, writing
+from store.tables import Worker, table_of
+
+
+def register(engine: Engine, worker_id: str, *, host: str, pid: int, device: str, now: float) -> None:
+    """Enter a worker that has just started; a known id starts anew."""
+    row = {
+        "id": worker_id,
+        "host": host,
+        "pid": pid,
+        "device": device,
+        "started": now,
+        "heartbeat": now,
+        "stopped": None,
+        "run_id": None,
+    }
+    with writing(engine) as connection:
+        upsert(connection, table_of(Worker), [row])
+
+
+def beat(engine: Engine, worker_id: str, now: float, run_id: int | None = None) -> None:
+    """Note that the worker is alive, and which run it executes, if any."""
+    with writing(engine) as connection:
+        known = update(Worker).where(col(Worker.id) == worker_id)
+        connection.execute(known.values(heartbeat=now, run_id=run_id))
+
+
+def stopped(engine: Engine, worker_id: str, now: float) -> None:
+    """Note that the worker has ended in good order."""
+    with writing(engine) as connection:
+        known = update(Worker).where(col(Worker.id) == worker_id)
+        connection.execute(known.values(heartbeat=now, stopped=now, run_id=None))

@@ -1,0 +1,74 @@
+import pytest
+import torch
+from torch import Tensor
+
+from experiments.data.augment import affine, shift
+
+DOT = torch.zeros(1, 1, 28, 28)
+DOT[0, 0, 14, 20] = 1
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def centre_of_ink(images: Tensor) -> Tensor:
+    """Return (n, 2): mean row and column, weighted by ink."""
+    weights = images.flatten(1) / images.flatten(1).sum(dim=1, keepdim=True)
+    rows, columns = torch.meshgrid(torch.arange(28.0), torch.arange(28.0), indexing="ij")
+    return weights @ torch.stack([rows.flatten(), columns.flatten()], dim=1)
+
+
+def test_a_shift_moves_whole_pixels_each_way_and_no_further() -> None:
+    moved = shift(DOT.expand(500, 1, 28, 28), seeded(), 2)
+    moves = (centre_of_ink(moved) - torch.tensor([14.0, 20.0])).round()
+    assert {tuple(move) for move in moves.int().tolist()} == {
+        (down, right) for down in range(-2, 3) for right in range(-2, 3)
+    }
+    assert moved.sum(dim=(1, 2, 3)).tolist() == [1.0] * 500
+
+
+def test_ink_shifted_over_the_edge_does_not_come_back_on_the_other_side() -> None:
+    edge = torch.zeros(200, 1, 28, 28)
+    edge[..., 27] = 1
+    assert float(shift(edge, seeded(), 3)[..., :20].sum()) == 0
+
+
+def test_no_change_asked_is_no_change_made() -> None:
+    images = torch.rand(4, 1, 28, 28, generator=seeded(1))
+    assert torch.equal(shift(images, seeded(), 0), images)
+    unchanged = affine(images, seeded(), degrees=0, scale=0, shear=0, shift=0)
+    torch.testing.assert_close(unchanged, images, atol=1e-5, rtol=0)
+
+
+def test_a_turn_keeps_the_distance_from_the_middle_and_stays_within_its_degrees() -> None:
+    turned = affine(DOT.expand(300, 1, 28, 28), seeded(), degrees=30, scale=0, shear=0, shift=0)
+    offset = centre_of_ink(turned) - 13.5
+    torch.testing.assert_close(offset.norm(dim=1), torch.full((300,), 6.52), atol=0.25, rtol=0)
+    angle = torch.rad2deg(torch.atan2(offset[:, 0], offset[:, 1]))
+    assert float((angle - 4.4).abs().max()) == pytest.approx(30, abs=3)
+
+
+def test_an_affine_shift_is_in_pixels() -> None:
+    moved = affine(DOT.expand(300, 1, 28, 28), seeded(), degrees=0, scale=0, shear=0, shift=3)
+    moves = centre_of_ink(moved) - torch.tensor([14.0, 20.0])
+    assert moves.abs().amax(dim=0).tolist() == pytest.approx([3, 3], abs=0.2)
+
+
+def test_a_scale_is_a_factor_around_one() -> None:
+    square = torch.zeros(300, 1, 28, 28)
+    square[..., 8:20, 8:20] = 1
+    scaled = affine(square, seeded(), degrees=0, scale=0.25, shear=0, shift=0)
+    height = scaled.amax(dim=3).sum(dim=2).squeeze(1)
+    assert float(height.min()) == pytest.approx(12 * 0.75, abs=0.6)
+    assert float(height.max()) == pytest.approx(12 * 1.25, abs=0.6)
+
+
+def test_the_same_generator_state_gives_the_same_changes() -> None:
+    images = torch.rand(8, 1, 28, 28, generator=seeded(1))
+    for seed in (0, 1):
+        one = affine(images, seeded(seed), degrees=10, scale=0.1, shear=10, shift=2)
+        other = affine(images, seeded(seed), degrees=10, scale=0.1, shear=10, shift=2)
+        assert torch.equal(one, other)
+        assert torch.equal(shift(images, seeded(seed), 2), shift(images, seeded(seed), 2))
+    assert not torch.equal(shift(images, seeded(0), 2), shift(images, seeded(1), 2))

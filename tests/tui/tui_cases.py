@@ -1,0 +1,92 @@
+"""Stores filled the way workers fill them, with a clock that stands still, for the tests of the dashboard."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+
+from experiments.config import EpisodeEvaluation, RunConfig, config_hash, config_to_json, prerequisites
+from experiments.sweeps import Sweep, plan
+from fsrun.tui.app import Dashboard
+from fsrun.tui.database import Database
+from store import queue, workers
+from store.engine import open_store
+from store.metrics import Point, write_points
+from store.results import ResultRow
+from store.runs import RunRequest, RunSpec, enqueue
+
+LEASE_SECONDS = 60.0
+
+
+def request_for(config: RunConfig, preset: str) -> RunRequest:
+    images = config.evaluation if isinstance(config.evaluation, EpisodeEvaluation) else None
+    spec = RunSpec(
+        experiment=config.experiment,
+        method=config.method.name,
+        preset=preset,
+        seed=config.seed,
+        n_way=images and images.n_way,
+        k_shot=images and images.k_shot,
+        config=config_to_json(config),
+        config_hash=config_hash(config),
+        group_hash=config_hash(config, with_seed=False),
+        total_steps=config.method.steps,
+    )
+    return RunRequest(spec, tuple(request_for(each, preset) for each in prerequisites(config)))
+
+
+class Lab:
+    """A database, one worker, and a clock that only moves when told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "fsrun.db"
+        self.engine = open_store(self.path)
+        self.now = 1_000_000.0
+
+    def dashboard(self) -> Dashboard:
+        return Dashboard(Database(self.path, clock=lambda: self.now))
+
+    def ask(self, experiment: str, method: str = "", *, preset: str = "quick", **sweep: Any) -> list[int]:
+        planned = plan(Sweep(experiment, (method,) if method else (), preset, **sweep))
+        requests = [request_for(each.config, each.preset) for each in planned]
+        asked = enqueue(self.engine, requests, now=self.now, provenance={"commit": "c0ffee"})
+        return [each.run_id for each in asked]
+
+    def work(self, run_id: int, worker: str = "box-1") -> queue.Claim:
+        workers.register(self.engine, worker, host="box", pid=1, device="cpu", now=self.now)
+        workers.beat(self.engine, worker, self.now, run_id)
+        claim = queue.claim(
+            self.engine, worker, now=self.now, lease_seconds=LEASE_SECONDS, only=[run_id], device="cpu"
+        )
+        assert claim is not None
+        return claim
+
+    def report(
+        self, job: queue.Claim, steps: Sequence[int], curves: Mapping[str, Callable[[int], float]]
+    ) -> None:
+        points = [Point(name, step, curve(step), self.now) for name, curve in curves.items() for step in steps]
+        write_points(self.engine, job.run_id, job.attempt, points, step=steps[-1], rate=4.0, now=self.now)
+
+    def finish(self, job: queue.Claim, name: str, value: float, interval: float = 0.0012) -> None:
+        result = ResultRow(name, value, interval, 1000)
+        queue.finish(self.engine, job.run_id, job.attempt, [result], now=self.now)
+
+    def fail(self, job: queue.Claim, error: str) -> None:
+        queue.fail(self.engine, job.run_id, job.attempt, error, now=self.now)
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Let the dashboard go on until the condition holds."""
+    for _ in range(int(seconds / 0.05)):
+        if condition():
+            return
+        await pilot.pause(0.05)
+    raise AssertionError(f"not within {seconds} s; the screen shows:\n{screen_text(pilot)}")
+
+
+def screen_text(pilot: Pilot[None]) -> str:
+    """Return what is on the screen, as plain text."""
+    width, height = pilot.app.size
+    strips = pilot.app.screen._compositor.render_strips()
+    return "\n".join(strip.text[:width].rstrip() for strip in strips[:height])
