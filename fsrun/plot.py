@@ -20,7 +20,7 @@ COLOURS: tuple[RGB, ...] = ((70, 160, 220), (225, 145, 30), (20, 160, 115), (205
 
 GREY: RGB = (128, 128, 128)
 _PLAIN = str.maketrans("┌┐└┘─│├┤┬┴┼", "++++-|+++++")
-_LARGEST = 1e300  # beyond it a difference of two values overflows
+_LARGEST = 1e280  # beyond it differences and margins overflow
 _SMALLEST = (24, 6)  # columns and rows below which there is no room for axes
 
 

@@ -75,19 +75,21 @@ class FastSlow(Training):
     log_every: int = Field(5, ge=1)
     validate_every: int = Field(50, ge=0)
     inner_steps: int = Field(10, ge=1, le=1000)  # m
-    inner_batch: Literal["fresh", "support"] = "fresh"
-    batch_per_class: int = Field(1, ge=1)  # images of each class in a fresh batch
+    inner_batch: Literal["fresh", "support"] = "support"
+    batch_per_class: int = Field(1, ge=1)  # images of each class in the batch a step is judged on
     fast_learner: Literal["lstm", "sgd"] = "lstm"
-    fast_lr: float = Field(1.0, gt=0)  # of the sgd learner
+    fast_lr: float = Field(6.0, gt=0)  # of the sgd learner
     hidden_size: int = Field(20, ge=1, le=512)  # of g
     layers: int = Field(2, ge=1, le=8)  # of g
-    output_scale: float = Field(0.1, gt=0)  # of g
-    skip_lr: float = Field(0.0, ge=0)  # update of g = its output - skip_lr * gradient
+    output_scale: float = Field(0.01, gt=0)  # of g
+    skip_lr: float = Field(6.0, ge=0)  # update of g = its output - skip_lr * gradient
     meta_lr: float = Field(1e-3, gt=0)  # Adam on phi
-    slow_lr: float = Field(1e-3, ge=0)  # delta
+    slow_lr: float = Field(0.01, ge=0)  # delta
     slow_momentum: float = Field(0.0, ge=0, lt=1)
     batch_norm: Literal["running", "batch"] = "running"  # statistics used while meta-training
-    features: Literal["raw", "unit"] = "raw"  # unit: scaled to length feature_scale before W_fc
+    # What W_fc sees of a feature: as it is; at length feature_scale; the same after the support's mean is
+    # taken away, which is as near to whitened input as the support alone can bring it.
+    features: Literal["raw", "unit", "centred"] = "centred"
     feature_scale: float = Field(8.0, gt=0)
     jitter: Jitter = Jitter()
     pretrain: Pretrain | None = Pretrain()

@@ -120,15 +120,15 @@ class FastSlowLearning:
     def _images(self, classes: Tensor, drawers: Tensor, source: torch.Generator) -> Tensor:
         """Return images (n_way * columns, 1, 28, 28), class by class."""
         index = classes[:, None] * self.table.drawers + drawers
-        return jitter(self.table.pixels("meta", index.flatten()), source, self.config.jitter)
+        images = jitter(self.table.pixels("meta", index.flatten()), source, self.config.jitter)
+        return images.to(self.device)
 
     def _seen_and_judged(self, adapt: Tensor, judge: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the features of both batches from one pass through the backbone."""
-        if judge is adapt:
-            features = self._features(adapt)
-            return features, features
-        features = self._features(torch.cat((adapt, judge)))
-        return features[: len(adapt)], features[len(adapt) :]
+        """Return what W_fc sees of both batches, from one pass through the backbone."""
+        features = self.backbone(adapt if judge is adapt else torch.cat((adapt, judge)))
+        seen = features[: len(adapt)]
+        inputs = self._head_input(features, seen)
+        return inputs[: len(adapt)], inputs[-len(judge) :]
 
     def _loss(self, features: Tensor, theta: Tensor) -> Tensor:
         return cross_entropy(features @ theta.mT, self._labels(features))
@@ -137,12 +137,11 @@ class FastSlowLearning:
         per_class = features.shape[-2] // self.n_way
         return torch.arange(self.n_way, device=features.device).repeat_interleave(per_class)
 
-    def _features(self, images: Tensor) -> Tensor:
-        """Return what W_fc sees: backbone features and a constant 1 for the bias, (batch, d + 1)."""
-        return self._head_input(self.backbone(images.to(self.device)))
-
-    def _head_input(self, features: Tensor) -> Tensor:
-        if self.config.features == "unit":
+    def _head_input(self, features: Tensor, support: Tensor) -> Tensor:
+        """Return what W_fc sees of features (..., batch, d): scaled as configured, and a 1 for the bias."""
+        if self.config.features == "centred":
+            features = features - support.mean(-2, keepdim=True)
+        if self.config.features != "raw":
             features = self.config.feature_scale * normalize(features, dim=-1)
         return pad(features, (0, 1), value=1.0)
 
@@ -167,25 +166,24 @@ class FastSlowLearning:
         """Return accuracy per episode: theta' and phi fixed, W_fc adapted by g on the support."""
         embed = backbone_embedding(self.backbone, self.device)
         with evaluating(self.backbone), torch.no_grad():
-            support, query = embed_episodes(
-                self.table,
-                split,
-                self.sampler.sample(split, episodes),
-                lambda images: self._head_input(embed(images)),
-            )
+            episode = self.sampler.sample(split, episodes)
+            support, query = embed_episodes(self.table, split, episode, embed)
             parts = zip(support.split(EPISODES_AT_ONCE), query.split(EPISODES_AT_ONCE), strict=True)
             accuracy = [episode_accuracy(self._adapted_logits(*part)) for part in parts]
         return {"accuracy": torch.cat(accuracy)}
 
     def _adapted_logits(self, support: Tensor, query: Tensor) -> Tensor:
         """Return logits (episodes, n_way, n_query, n_way) after m steps of g on the support."""
-        features = support.flatten(1, 2)  # (episodes, n_way * k_shot, d + 1)
-        theta = features.new_zeros(len(features), support.shape[1], features.shape[-1])
+        examples, questions = support.flatten(1, 2), query.flatten(1, 2)  # (episodes, images, d)
+        questions = self._head_input(questions, examples)
+        examples = self._head_input(examples, examples)
+        theta = examples.new_zeros(len(examples), self.n_way, examples.shape[-1])
         state = None
         for _ in range(self.config.inner_steps):
-            update, state = self.g(head_gradient(features, self._labels(features), theta), state)
+            update, state = self.g(head_gradient(examples, self._labels(examples), theta), state)
             theta = theta + update
-        return query @ theta.mT.unsqueeze(1)
+        logits: Tensor = (questions @ theta.mT).unflatten(1, query.shape[1:3])
+        return logits
 
     def state_dict(self) -> dict[str, Any]:
         """Return theta', phi and both optimisers; theta is never kept."""

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from fsrun.tui.words import duration, method_title, number, plain
+from fsrun.words import duration, method_title, number, plain
 from store.runs import RunRecord
 
 

@@ -65,7 +65,7 @@ def _database() -> str:
 
 def _workers() -> str:
     from fsrun.cli.options import open_database
-    from fsrun.tui.words import LOST_AFTER, duration, is_lost
+    from fsrun.words import LOST_AFTER, duration, is_lost
     from store.snapshot import snapshot
 
     taken = snapshot(open_database(), now=time.time())

@@ -29,7 +29,7 @@ def reported(command: Callable[[], Any]) -> int:
         return 0
     except Exception as error:  # noqa: BLE001 (the last resort: a traceback goes to a file, not to the screen)
         known = _exit_code(error)
-        return _unexpected(error) if known is None else _fail(" ".join(str(error).split()), known)
+        return _unexpected(error) if known is None else _fail(_message(error), known)
     return code if isinstance(code, int) else 0
 
 
@@ -40,6 +40,16 @@ def _exit_code(error: Exception) -> int | None:
     if isinstance(error, ConfigError):
         return 2
     return 1 if isinstance(error, ExperimentError | StoreError) else None
+
+
+def _message(error: Exception) -> str:
+    """Return the error in one line; where typer found it, with the name of the option and the way to help."""
+    text = str(error)
+    if isinstance(error, typer.TyperException):
+        text = error.format_message().rstrip(".")
+        context = getattr(error, "ctx", None)
+        text += f" (see {context.command_path} --help)" if context else ""
+    return " ".join(text.split())
 
 
 def _fail(message: str, code: int) -> int:

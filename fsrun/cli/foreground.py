@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from fsrun.cli.tables import results_table
 from fsrun.paths import find_home
-from fsrun.tui.words import duration, method_title, newest_value, number, short_task
+from fsrun.words import duration, method_title, newest_value, number, short_task
 from fsrun.worker.supervisor import Supervisor
 from store.jobs import JobStatus
 from store.snapshot import RunRow, snapshot

@@ -64,7 +64,7 @@ def logs(
 ) -> None:
     """Print the log of a run."""
     from fsrun.paths import find_home
-    from fsrun.tui.words import plain
+    from fsrun.words import plain
     from store.runs import get_run
 
     engine = open_database()
@@ -86,7 +86,7 @@ def logs(
 
 def _print_tail(path: Path, lines: int) -> int:
     """Print the last lines of a log and return where it ends."""
-    from fsrun.tui.words import plain
+    from fsrun.words import plain
 
     if not path.exists():
         return 0

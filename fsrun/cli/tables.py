@@ -10,14 +10,16 @@ from rich.text import Text
 
 from experiments.config import ImageRun, config_hash, prerequisites
 from experiments.sweeps import PlannedRun
-from fsrun.tui.words import (
+from fsrun.words import (
     duration,
     method_title,
     newest_value,
     plain,
     progress_text,
+    short_task,
     status_text,
     status_word,
+    task_text,
 )
 from store.snapshot import RunRow
 
@@ -27,6 +29,11 @@ def _table(*columns: str, right: Sequence[str] = ()) -> Table:
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
     return table
+
+
+def _joined(*words: str) -> str:
+    """Return the words that are not empty, a space between."""
+    return " ".join(word for word in words if word)
 
 
 def sweep_table(planned: Sequence[PlannedRun]) -> Table:
@@ -50,21 +57,15 @@ def sweep_table(planned: Sequence[PlannedRun]) -> Table:
 
 
 def runs_table(rows: Sequence[RunRow], now: float) -> Table:
-    """Return runs as a list: what, how far, how good."""
-    table = _table(
-        "run", "status", "experiment", "method", "task", "seed", "progress", "left", "newest", "age"
-    )
+    """Return runs as a list that fits 80 columns: what, how far, how good."""
+    table = _table("run", "status", "what", "progress", "left", "newest", "age", right=("run", "left", "age"))
     for row in rows:
-        task = f"{row.n_way}w{row.k_shot}s" if row.n_way else ""
         waits = f" for {', '.join(map(str, row.waits_for))}" if row.waits_for else ""
         table.add_row(
             str(row.id),
             status_text(status_word(row)).append(waits),
-            plain(row.experiment),
-            plain(row.method),
-            task,
-            str(row.seed),
-            progress_text(row, 12),
+            _joined(plain(row.experiment), plain(row.method), short_task(row), f"s{row.seed}"),
+            progress_text(row, 11),
             duration(row.eta_seconds) if row.eta_seconds else "",
             newest_value(row),
             duration(now - row.created),
@@ -74,16 +75,12 @@ def runs_table(rows: Sequence[RunRow], now: float) -> Table:
 
 def results_table(rows: Sequence[RunRow]) -> Table:
     """Return what the runs of one command came to."""
-    table = _table("run", "status", "method", "task", "seed", "result", "time")
+    table = _table("run", "status", "what", "result", right=("run",))
     for row in rows:
-        spent = duration(row.finished - row.started) if row.finished and row.started else ""
         table.add_row(
             str(row.id),
             status_text(status_word(row)),
-            method_title(row.method),
-            f"{row.n_way}-way {row.k_shot}-shot" if row.n_way else "",
-            str(row.seed),
-            newest_value(row) if not row.error else Text(plain(row.error)),
-            spent,
+            _joined(method_title(row.method), task_text(row), f"seed {row.seed}"),
+            Text(plain(row.error)) if row.error else newest_value(row),
         )
     return table

@@ -13,7 +13,7 @@ from typing import ClassVar
 from textual import events, on
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.reactive import reactive
+from textual.reactive import var
 from textual.theme import Theme
 from textual.worker import get_current_worker
 
@@ -32,7 +32,7 @@ from fsrun.tui.screens.help import Help
 from fsrun.tui.screens.overview import Overview
 from fsrun.tui.screens.run import RunScreen
 from fsrun.tui.screens.table2 import Table2Screen
-from fsrun.tui.words import method_title, plain
+from fsrun.words import method_title, plain
 from store.errors import StoreError
 from store.jobs import JobStatus
 from store.snapshot import RunRow
@@ -78,9 +78,9 @@ class Dashboard(App[None]):
         Binding("q", "quit", "Quit"),
     ]
 
-    picture: reactive[Picture | None] = reactive(None)
-    trouble: reactive[str] = reactive("")
-    notice: reactive[str] = reactive("")
+    picture: var[Picture | None] = var(None)
+    trouble: var[str] = var("")
+    notice: var[str] = var("")
 
     def __init__(self, database: Database) -> None:
         super().__init__()
@@ -126,8 +126,9 @@ class Dashboard(App[None]):
         self.trouble = ""
         before = self._selected()
         self.picture = message.picture
-        if self._selected() != before:
-            self.refresh_bindings()
+        after = self._selected()
+        if (after and (after.id, after.status)) != (before and (before.id, before.status)):
+            self.refresh_bindings()  # draws the footer anew, so only when the keys on offer may change
 
     @on(ReadFailed)
     def _say_what_is_wrong(self, message: ReadFailed) -> None:
@@ -158,7 +159,7 @@ class Dashboard(App[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what the selected run allows; None greys a key out in the footer."""
         row = self._selected()
-        if action in ("cancel", "retry") and isinstance(self.screen, Table2Screen):
+        if action in ("cancel", "retry", "table2") and isinstance(self.screen, Table2Screen):
             return False
         if action == "cancel":
             return True if row and row.status in (JobStatus.QUEUED, JobStatus.RUNNING) else None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fsrun.plot import Series
-from fsrun.tui.words import plain
+from fsrun.words import plain
 from store.metrics import Curve
 
 _SPLITS = ("train", "val", "test")

@@ -6,6 +6,7 @@ Not here: threads and widgets. Everything here may take long and belongs on a th
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
 from sqlalchemy import Engine
 
@@ -32,6 +33,7 @@ class Database:
         self._engine: Engine | None = None
         self._opened_file: tuple[int, int] | None = None
         self._is_first = True
+        self._opening = Lock()
 
     def picture(self, selected: int | None, *, max_points: int, with_table2: bool = False) -> Picture:
         """Read what the screen shows; a selected run that is not there any more counts as none."""
@@ -67,13 +69,14 @@ class Database:
 
         SQLite goes on reading a file that was deleted or replaced, and would never notice.
         """
-        if self._engine is not None and self._file() != self._opened_file:
-            self.close()
-        if self._engine is None:
-            self._engine = open_store(self.place, create=self._is_first)
-            self._opened_file = self._file()
-            self._is_first = False
-        return self._engine
+        with self._opening:
+            if self._engine is not None and self._file() != self._opened_file:
+                self.close()
+            if self._engine is None:
+                self._engine = open_store(self.place, create=self._is_first)
+                self._opened_file = self._file()
+                self._is_first = False
+            return self._engine
 
     def _file(self) -> tuple[int, int] | None:
         """Return what tells the file from any other, None if there is none or it is not a file."""

@@ -13,7 +13,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import IO
 
 import torch
@@ -26,14 +28,17 @@ from experiments.method import Resources
 from experiments.run import run
 from fsrun.paths import Home, find_home
 from fsrun.worker.devices import resolve_device, thread_count
-from fsrun.worker.sink import StoreSink
+from fsrun.worker.sink import StoreSink, sha256_of
 from store import queue as jobs
+from store.checkpoints import CheckpointRow
 from store.engine import open_store
 from store.errors import LeaseLost
 from store.results import ResultRow
 from store.runs import RunRecord, get_run
 
 logger = logging.getLogger("fsrun.runner")
+
+Order = dict[str, int]  # run_id and attempt
 
 
 def execute(
@@ -74,7 +79,7 @@ def _train(
         resources,
         sink,
         lambda step: home.checkpoint(record.id, attempt, step),
-        resume_from=[row.path for row in record.checkpoints],
+        resume_from=list(_intact(record.checkpoints)),
         should_stop=should_stop,
     )
     if isinstance(outcome, Finished):
@@ -84,6 +89,15 @@ def _train(
     else:
         logger.info("stopped at step %d", outcome.step)
         jobs.release(engine, record.id, attempt, now=time.time())
+
+
+def _intact(checkpoints: Iterable[CheckpointRow]) -> Iterator[Path]:
+    """Yield the files that are what was written; whether one is there at all is for the run to find out."""
+    for row in checkpoints:
+        if row.path.is_file() and sha256_of(row.path) != row.sha256:
+            logger.warning("checkpoint %s is damaged (its sha256 differs): trying an older one", row.path)
+        else:
+            yield row.path
 
 
 def _row(measurement: Measurement) -> ResultRow:
@@ -110,12 +124,28 @@ class _logging_to:  # noqa: N801 (reads as a statement)
         self.handler.close()
 
 
-def _read_orders(orders: "queue.Queue[dict[str, int] | None]", alone: threading.Event) -> None:
-    """Pass on each line from the supervisor; where they end the supervisor is gone."""
-    for line in sys.stdin:
-        orders.put(json.loads(line))
-    alone.set()
-    orders.put(None)
+class Orders:
+    """What the supervisor says, read by a thread: one job after another, and which of them to stop."""
+
+    def __init__(self) -> None:
+        self.jobs: queue.Queue[Order | None] = queue.Queue()
+        self.to_stop: Order | None = None
+        self.alone = False
+
+    def read(self, lines: Iterable[str]) -> None:
+        """Take in each line; where they end the supervisor is gone."""
+        for line in lines:
+            said = json.loads(line)
+            if "stop" in said:
+                self.to_stop = said["stop"]
+            else:
+                self.jobs.put(said)
+        self.alone = True
+        self.jobs.put(None)
+
+    def stops(self, order: Order) -> bool:
+        """Say whether this attempt of a job is to stop; one asked for earlier stops no later one."""
+        return self.alone or self.to_stop == order
 
 
 def _private_stdout() -> IO[str]:
@@ -130,22 +160,14 @@ def main(device: str) -> None:
     replies = _private_stdout()
     faulthandler.enable()
     logging.getLogger().setLevel(logging.INFO)
-    stop, alone = threading.Event(), threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    # A service manager ends the whole group at once; the supervisor says by the pipe when to stop.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     home = find_home()
     engine = open_store(home.database, create=False)
-    orders: queue.Queue[dict[str, int] | None] = queue.Queue()
-    threading.Thread(target=_read_orders, args=(orders, alone), daemon=True).start()
-    while (order := orders.get()) is not None:
-        stop.clear()  # a signal meant for the job before
-        execute(
-            engine,
-            home,
-            order["run_id"],
-            order["attempt"],
-            device,
-            should_stop=lambda: stop.is_set() or alone.is_set(),
-        )
+    orders = Orders()
+    threading.Thread(target=orders.read, args=(sys.stdin,), daemon=True).start()
+    while (order := orders.jobs.get()) is not None:
+        execute(engine, home, **order, device=device, should_stop=partial(orders.stops, order))
         print(json.dumps({"over": order["run_id"]}), file=replies)
 
 

@@ -18,6 +18,11 @@ RATE_MEMORY_SECONDS = 20.0  # the step rate shown is an average over about this 
 KEPT_CHECKPOINTS = 2  # the newest, and one to fall back to
 
 
+def sha256_of(path: Path) -> str:
+    """Return the digest of a checkpoint file, by which damage is noticed."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 class StoreSink:
     """An EventSink that writes to the store as one attempt of a run."""
 
@@ -49,7 +54,7 @@ class StoreSink:
         """Write out all points up to the checkpoint, then note it and drop older ones."""
         self._measure_rate(step)
         self.flush()
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = sha256_of(path)
         checkpoints.add(
             self.engine, self.run_id, self.attempt, step=step, path=path, sha256=digest, now=time.time()
         )

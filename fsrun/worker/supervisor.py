@@ -12,8 +12,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Any
 
 from sqlalchemy import Engine
 
@@ -110,9 +111,7 @@ class Supervisor:
 
     def _execute(self, claim: Claim) -> None:
         """Have the runner train one job, and watch it until it is over, lost or dead."""
-        if self._runner is None or not self._runner.alive():
-            self._runner = RunnerProcess(self.home, self.worker_id, self.device)
-        runner = self._runner
+        runner = self._runner = self._live_runner()
         runner.order(claim)
         self._beat_at = 0.0
         asked_at: float | None = None
@@ -127,13 +126,21 @@ class Supervisor:
                 runner.kill()
                 return
             if (cancel or self.stopping) and asked_at is None:
-                runner.ask_to_stop()
+                runner.ask_to_stop(claim)
                 asked_at = time.monotonic()
             if asked_at is not None and time.monotonic() - asked_at > GRACE_SECONDS:
                 runner.kill()
                 self._crashed(claim, f"the runner did not stop within {GRACE_SECONDS:.0f} s and was ended")
                 return
         self.on_tick()
+
+    def _live_runner(self) -> "RunnerProcess":
+        """Return the runner of the job before, or a new one where that is dead or there was none."""
+        if self._runner is not None and self._runner.alive():
+            return self._runner
+        if self._runner is not None:
+            self._runner.close()
+        return RunnerProcess(self.home, self.worker_id, self.device)
 
     def _beat(self, claim: Claim | None) -> bool:
         """Renew lease and heartbeat when it is time; return whether the user asked to cancel."""
@@ -147,8 +154,12 @@ class Supervisor:
         return queue.renew(self.engine, claim.run_id, claim.attempt, now=now, lease_seconds=LEASE_SECONDS)
 
     def _crashed(self, claim: Claim, reason: str) -> None:
+        """Record the crash; a runner that dies while the worker is being ended is not the job's fault."""
         try:
-            queue.crashed(self.engine, claim.run_id, claim.attempt, reason, now=time.time())
+            if self.stopping:
+                queue.release(self.engine, claim.run_id, claim.attempt, now=time.time())
+            else:
+                queue.crashed(self.engine, claim.run_id, claim.attempt, reason, now=time.time())
         except LeaseLost:
             return  # the runner had already brought the job to its end
 
@@ -179,8 +190,11 @@ class RunnerProcess:
 
     def order(self, claim: Claim) -> None:
         """Tell the runner which job to execute; a runner that is already dead is noticed by `alive`."""
+        self._say({"run_id": claim.run_id, "attempt": claim.attempt})
+
+    def _say(self, words: dict[str, Any]) -> None:
         try:
-            self._pipes[0].write(json.dumps({"run_id": claim.run_id, "attempt": claim.attempt}) + "\n")
+            self._pipes[0].write(json.dumps(words) + "\n")
         except BrokenPipeError:
             self.process.wait()
 
@@ -202,9 +216,9 @@ class RunnerProcess:
             return f"the runner was ended by {name}{hint}: see {self.log}"
         return f"the runner exited with code {code}: see {self.log}"
 
-    def ask_to_stop(self) -> None:
-        """Have the job write a checkpoint and stop at the next chunk."""
-        self.process.send_signal(signal.SIGTERM)
+    def ask_to_stop(self, claim: Claim) -> None:
+        """Have this attempt of the job write a checkpoint and stop at the next chunk."""
+        self._say({"stop": {"run_id": claim.run_id, "attempt": claim.attempt}})
 
     def kill(self) -> None:
         """End the process at once."""
@@ -213,7 +227,8 @@ class RunnerProcess:
 
     def close(self) -> None:
         """Let the process end by itself, or end it after the grace period."""
-        self._pipes[0].close()
+        with suppress(BrokenPipeError):  # what was said to a dead runner is still in the buffer
+            self._pipes[0].close()
         try:
             self.process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:

@@ -1,10 +1,13 @@
 """Stores filled the way workers fill them, with a clock that stands still, for the tests of the dashboard."""
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from textual.pilot import Pilot
+from textual.screen import Screen
 
 from experiments.config import EpisodeEvaluation, RunConfig, config_hash, config_to_json, prerequisites
 from experiments.sweeps import Sweep, plan
@@ -18,6 +21,8 @@ from store.runs import RunRequest, RunSpec, enqueue
 
 LEASE_SECONDS = 60.0
 
+Steps = Callable[[Pilot[None]], Awaitable[None]]
+
 
 def request_for(config: RunConfig, preset: str) -> RunRequest:
     images = config.evaluation if isinstance(config.evaluation, EpisodeEvaluation) else None
@@ -26,8 +31,8 @@ def request_for(config: RunConfig, preset: str) -> RunRequest:
         method=config.method.name,
         preset=preset,
         seed=config.seed,
-        n_way=images and images.n_way,
-        k_shot=images and images.k_shot,
+        n_way=images.n_way if images else None,
+        k_shot=images.k_shot if images else None,
         config=config_to_json(config),
         config_hash=config_hash(config),
         group_hash=config_hash(config, with_seed=False),
@@ -65,7 +70,9 @@ class Lab:
     def report(
         self, job: queue.Claim, steps: Sequence[int], curves: Mapping[str, Callable[[int], float]]
     ) -> None:
-        points = [Point(name, step, curve(step), self.now) for name, curve in curves.items() for step in steps]
+        points = [
+            Point(name, step, curve(step), self.now) for name, curve in curves.items() for step in steps
+        ]
         write_points(self.engine, job.run_id, job.attempt, points, step=steps[-1], rate=4.0, now=self.now)
 
     def finish(self, job: queue.Claim, name: str, value: float, interval: float = 0.0012) -> None:
@@ -90,3 +97,29 @@ def screen_text(pilot: Pilot[None]) -> str:
     width, height = pilot.app.size
     strips = pilot.app.screen._compositor.render_strips()
     return "\n".join(strip.text[:width].rstrip() for strip in strips[:height])
+
+
+def use(dashboard: Dashboard, steps: Steps, size: tuple[int, int] = (80, 24)) -> None:
+    async def session() -> None:
+        async with dashboard.run_test(size=size) as pilot:
+            await until(pilot, lambda: bool(dashboard.picture or dashboard.trouble))
+            await pilot.pause()
+            await steps(pilot)
+
+    asyncio.run(session())
+
+
+def shows(pilot: Pilot[None], *words: str) -> Callable[[], bool]:
+    return lambda: all(word in screen_text(pilot) for word in words)
+
+
+def is_open(pilot: Pilot[None], screen: type[Screen[Any]]) -> Callable[[], bool]:
+    return lambda: isinstance(pilot.app.screen, screen)
+
+
+def halving(step: int) -> float:
+    return math.exp(-step / 100)
+
+
+def rising(step: int) -> float:
+    return 1 - 0.9 * math.exp(-step / 100)

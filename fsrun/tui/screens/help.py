@@ -12,15 +12,15 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from fsrun.tui.words import status_text
+from fsrun.words import status_text
 
 _KEYS = (
     ("↑ ↓  j k", "move through the runs"),
     ("g G", "first run, last run"),
-    ("enter", "everything about the run: charts, results, attempts, error, config"),
+    ("enter", "open the run: charts, results, attempts, error, config"),
     ("tab", "next chart, where not all fit"),
-    ("c", "cancel the run (asks first)"),
-    ("r", "queue a failed or cancelled run again; it resumes from its checkpoint"),
+    ("c", "cancel the run; asks first"),
+    ("r", "queue it again; it resumes from its checkpoint"),
     ("t 2", "Table 2: the paper's accuracies beside ours"),
     ("esc 1", "back"),
     ("q", "quit; runs and workers go on"),
@@ -30,8 +30,8 @@ _STATUSES = (
     ("waiting", "for a run it starts from"),
     ("running", "on a worker"),
     ("stopping", "at the next checkpoint, because you asked"),
-    ("lost", "its worker fell silent: another one resumes it"),
-    ("done", "with its results stored"),
+    ("lost", "its worker fell silent; another one resumes it"),
+    ("done", "its results are stored"),
     ("failed", "enter shows why, r tries again"),
     ("cancelled", "r queues it again"),
 )
@@ -46,7 +46,8 @@ class Help(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Lay out the sheet."""
-        with VerticalScroll(classes="dialog"):
+        with VerticalScroll(classes="dialog") as dialog:
+            dialog.border_subtitle = "esc closes"
             yield Static(_sheet())
 
 
@@ -59,5 +60,5 @@ def _sheet() -> Text:
         line = status_text(word)
         line.pad_right(12 - line.cell_len)
         text.append("  ", "not bold").append_text(line).append(f"{means}\n", "not bold")
-    text.append("\nesc closes", "not bold dim")
+    text.rstrip()
     return text

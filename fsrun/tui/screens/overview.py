@@ -20,10 +20,15 @@ from fsrun.tui.widgets.hint import Hint
 from fsrun.tui.widgets.run_table import RunTable
 from fsrun.tui.widgets.status_line import StatusLine
 from fsrun.tui.widgets.summary import Summary
-from fsrun.tui.words import living
+from fsrun.words import living
+from store.jobs import JobStatus
+from store.snapshot import RunDetail
 
 WIDE = 140
 """Columns from which the curves stand beside the list, not below it."""
+
+WIDER = 190
+"""Columns from which the list, too, gets more of them."""
 
 
 class Overview(Screen[None]):
@@ -61,6 +66,7 @@ class Overview(Screen[None]):
     def on_resize(self, event: events.Resize) -> None:
         """Put the curves where there is room."""
         self.set_class(event.size.width >= WIDE, "wide")
+        self.set_class(event.size.width >= WIDER, "wider")
 
     def action_turn(self, by: int) -> None:
         """Show the next charts, where not all fit."""
@@ -70,17 +76,22 @@ class Overview(Screen[None]):
         if picture is None:
             return
         taken = picture.snapshot
-        self.query_one(Summary).snapshot = taken
+        self.query_one(Summary).show(taken)
         self.query_one(Hint).display = not taken.runs
         self.query_one("#body").display = bool(taken.runs)
         self.query_one(RunTable).rows_shown = taken.runs
-        facts = self.query_one(Facts)
-        facts.has_workers = living(taken.workers) > 0
-        facts.detail = taken.selected
-        self.query_one(Charts).charts = charts_of(taken.selected.curves) if taken.selected else ()
+        self.query_one(Facts).show(taken.selected, has_workers=living(taken.workers) > 0)
+        charts = self.query_one(Charts)
+        charts.charts = charts_of(taken.selected.curves) if taken.selected else ()
+        # A run that has not begun, or has nothing to train, needs no empty frame.
+        charts.display = bool(charts.charts) or _is_running(taken.selected)
 
     def _show_trouble(self, trouble: str) -> None:
         self.query_one(StatusLine).trouble = trouble
 
     def _show_notice(self, notice: str) -> None:
         self.query_one(StatusLine).notice = notice
+
+
+def _is_running(detail: RunDetail | None) -> bool:
+    return detail is not None and detail.row.status is JobStatus.RUNNING

@@ -18,7 +18,7 @@ from fsrun.tui.messages import Picture
 from fsrun.tui.widgets.charts import Charts
 from fsrun.tui.widgets.facts import Facts, result_words
 from fsrun.tui.widgets.status_line import StatusLine
-from fsrun.tui.words import STATUS_STYLES, duration, living, plain
+from fsrun.words import STATUS_STYLES, duration, living, plain
 from store.runs import AttemptRecord
 from store.snapshot import RunDetail
 
@@ -45,6 +45,7 @@ class RunScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Follow the app's picture of the database."""
+        self._described = Text()
         self.watch(self.app, "picture", self._show)
         self.watch(self.app, "trouble", self._show_trouble)
         self.watch(self.app, "notice", self._show_notice)
@@ -62,13 +63,14 @@ class RunScreen(Screen[None]):
         detail = None if picture is None else picture.snapshot.selected
         if picture is None or detail is None:
             return
-        facts = self.query_one(Facts)
-        facts.has_workers = living(picture.snapshot.workers) > 0
-        facts.detail = detail
+        self.query_one(Facts).show(detail, has_workers=living(picture.snapshot.workers) > 0)
         charts = self.query_one(Charts)
         charts.charts = charts_of(detail.curves)
         charts.display = bool(detail.curves)
-        self.query_one("#text", Static).update(describe(detail, picture.snapshot.taken))
+        text = describe(detail, picture.snapshot.taken)
+        if text != self._described:
+            self._described = text
+            self.query_one("#text", Static).update(text)
 
     def _show_trouble(self, trouble: str) -> None:
         self.query_one(StatusLine).trouble = trouble
@@ -97,8 +99,8 @@ def describe(detail: RunDetail, now: float) -> Text:
 
 def _attempt(attempt: AttemptRecord, now: float) -> Text:
     took = duration((attempt.ended or now) - attempt.started)
-    outcome = "goes on" if attempt.outcome is None else attempt.outcome.value
-    parts = [f"{attempt.number}  {outcome} after {took}", f"from step {attempt.from_step}"]
+    outcome = "under way for" if attempt.outcome is None else f"{attempt.outcome} after"
+    parts = [f"{attempt.number}  {outcome} {took}", f"from step {attempt.from_step}"]
     parts += [part for part in (plain(attempt.device), plain(attempt.worker_id)) if part]
     text = Text(" · ".join(parts))
     return text.append(f" · {plain(attempt.error.splitlines()[-1])}", "dim") if attempt.error else text

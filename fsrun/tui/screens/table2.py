@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from rich import box
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 from textual import events
@@ -21,10 +22,10 @@ from fsrun.report.render import Table
 from fsrun.report.table2 import NOT_RUN
 from fsrun.tui.messages import Picture
 from fsrun.tui.widgets.status_line import StatusLine
-from fsrun.tui.words import plain
+from fsrun.words import plain
 
 _ROOMY = 100  # columns from which every column of the report is shown
-_LONG = "Its source measured"
+_LONG = "Source measured"  # the column that goes first where there is no room
 
 
 class Table2Screen(Screen[None]):
@@ -75,7 +76,8 @@ def drawn(tables: Sequence[Table], width: int) -> RenderableType:
     parts: list[RenderableType] = []
     for table in tables:
         parts += [Text(table.title, "bold"), _grid(table, width), Text()]
-        parts += [Text(f"  {plain(note)}", "dim") for note in table.notes]
+        notes = [note for note in table.notes if width >= _ROOMY or not note.startswith("*")]
+        parts += [Padding(Text(plain(note), "dim"), (0, 0, 0, 1)) for note in notes]
         parts.append(Text())
     return Group(*parts)
 
@@ -85,7 +87,9 @@ def _grid(table: Table, width: int) -> RichTable:
     grid = RichTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), border_style="dim")
     for index in shown:
         column = table.columns[index]
-        grid.add_column(Text(column.heading, "dim"), justify="right" if column.numeric else "left", no_wrap=True)
+        grid.add_column(
+            Text(column.heading, "dim"), justify="right" if column.numeric else "left", no_wrap=column.numeric
+        )
     for row in table.rows:
         style = "dim" if NOT_RUN in row else ""
         grid.add_row(*(Text(plain(row[index]), style) for index in shown))

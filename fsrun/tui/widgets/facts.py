@@ -7,7 +7,7 @@ from rich.text import Text
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from fsrun.tui.words import STATUS_STYLES, duration, method_title, number, plain, status_word, task_text
+from fsrun.words import STATUS_STYLES, duration, method_title, number, plain, status_word, task_text
 from store.jobs import JobStatus
 from store.results import ResultRow
 from store.snapshot import RunDetail, RunRow
@@ -16,14 +16,18 @@ from store.snapshot import RunDetail, RunRow
 class Facts(Widget):
     """What the run is, and below it progress, results, or what is wrong."""
 
-    detail: reactive[RunDetail | None] = reactive(None)
-    has_workers: reactive[bool] = reactive(True)
+    lines: reactive[tuple[Text, ...]] = reactive(())
+
+    def show(self, detail: RunDetail | None, *, has_workers: bool) -> None:
+        """Describe this run; drawn anew only if that changes anything."""
+        if detail is None:
+            self.lines = ()
+        else:
+            self.lines = identity(detail.row), standing(detail, has_workers=has_workers)
 
     def render(self) -> Text:
         """Draw both lines."""
-        if self.detail is None:
-            return Text()
-        lines = [identity(self.detail.row), standing(self.detail, has_workers=self.has_workers)]
+        lines = [line.copy() for line in self.lines]
         for line in lines:
             line.truncate(self.size.width, overflow="ellipsis")
         return Text("\n").join(lines)

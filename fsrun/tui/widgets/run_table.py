@@ -1,6 +1,6 @@
 """The list of runs: one row each, changed in place.
 
-Not here: the words in its cells (fsrun.tui.words).
+Not here: the words in its cells (fsrun.words).
 """
 
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from typing import ClassVar
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.reactive import reactive
+from textual.reactive import var
 from textual.widgets import DataTable
 
 from fsrun.tui.messages import RunHighlighted, RunOpened
-from fsrun.tui.words import (
+from fsrun.words import (
     duration,
     newest_value,
     plain,
@@ -40,14 +40,14 @@ class _Column:
 
 _COLUMNS = (
     _Column("id", 4, lambda row, _: Text(str(row.id), "dim"), right=True),
-    _Column("data", 9, lambda row, _: Text(plain(row.experiment))),
+    _Column("experiment", 10, lambda row, _: Text(plain(row.experiment))),
     _Column("method", 9, lambda row, _: Text(plain(row.method))),
     _Column("task", 6, lambda row, _: Text(short_task(row))),
-    _Column("preset", 6, lambda row, _: Text(plain(row.preset)), extra=8),
-    _Column("seed", 4, lambda row, _: Text(str(row.seed)), extra=13, right=True),
+    _Column("preset", 6, lambda row, _: Text(plain(row.preset)), extra=7),
+    _Column("seed", 4, lambda row, _: Text(str(row.seed)), extra=12, right=True),
     _Column("status", 11, lambda row, _: status_text(status_word(row))),
     _Column("progress", 12, progress_text),
-    _Column("left", 6, lambda row, _: Text(duration(row.eta_seconds) if row.eta_seconds else ""), right=True),
+    _Column("ETA", 6, lambda row, _: Text(duration(row.eta_seconds) if row.eta_seconds else ""), right=True),
     _Column("newest", 12, lambda row, _: newest_value(row), right=True),
 )
 
@@ -63,11 +63,11 @@ class RunTable(DataTable[Text]):
         Binding("G,end", "scroll_bottom", "last run", show=False),
     ]
 
-    rows_shown: reactive[tuple[RunRow, ...]] = reactive(())
+    rows_shown: var[tuple[RunRow, ...]] = var(())
 
     def __init__(self) -> None:
-        super().__init__(cursor_type="row", cell_padding=0)
-        self._drawn: dict[int, tuple[Text, ...]] = {}
+        super().__init__(cursor_type="row", cell_padding=0, cursor_foreground_priority="renderable")
+        self._drawn: dict[int, tuple[RunRow, tuple[Text, ...]]] = {}
         self._layout: tuple[tuple[_Column, int], ...] = ()
         self._highlighted: int | None = None
 
@@ -109,24 +109,29 @@ class RunTable(DataTable[Text]):
 
     def _bring_up_to_date(self) -> None:
         """Change only the cells that differ; sort only after runs were added."""
-        rows = {row.id: self._cells(row) for row in self.rows_shown}
-        for run_id in [run_id for run_id in self._drawn if run_id not in rows]:
+        present = {row.id for row in self.rows_shown}
+        for run_id in [run_id for run_id in self._drawn if run_id not in present]:
             self.remove_row(str(run_id))
-        added = [run_id for run_id in rows if run_id not in self._drawn]
-        for run_id in added:
-            self.add_row(*rows[run_id], key=str(run_id))
-        for run_id, cells in rows.items():
-            for (column, _), cell, old in zip(
-                self._layout, cells, self._drawn.get(run_id, cells), strict=True
-            ):
-                if cell != old:
-                    self.update_cell(str(run_id), column.name, cell)
-        self._drawn = rows
+            del self._drawn[run_id]
+        added = [row for row in self.rows_shown if row.id not in self._drawn]
+        for row in added:
+            self._drawn[row.id] = row, self._cells(row)
+            self.add_row(*self._drawn[row.id][1], key=str(row.id))
+        for row in self.rows_shown:
+            if row != self._drawn[row.id][0]:
+                self._change(row)
         if added:
             self.sort("id", key=lambda cell: -int(cell.plain))
-        target = self._highlighted if self._highlighted in rows else self._first_to_show()
-        if target is not None:
+        target = self._highlighted if self._highlighted in present else self._first_to_show()
+        if target is not None and target != self._run_at_cursor():
             self.move_cursor(row=self.get_row_index(str(target)))
+
+    def _change(self, row: RunRow) -> None:
+        cells = self._cells(row)
+        for (column, _), cell, old in zip(self._layout, cells, self._drawn[row.id][1], strict=True):
+            if cell != old:
+                self.update_cell(str(row.id), column.name, cell)
+        self._drawn[row.id] = row, cells
 
     def _first_to_show(self) -> int | None:
         """Return the newest running run, else the newest."""

@@ -7,7 +7,7 @@ from rich.text import Text
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from fsrun.tui.words import STATUS_STYLES, plain
+from fsrun.words import STATUS_STYLES, plain
 
 
 class StatusLine(Widget):

@@ -7,7 +7,7 @@ from rich.text import Text
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from fsrun.tui.words import STATUS_STYLES, living, plain
+from fsrun.words import STATUS_STYLES, living, plain
 from store.jobs import JobStatus
 from store.snapshot import Snapshot
 
@@ -17,18 +17,20 @@ _SHOWN = (JobStatus.RUNNING, JobStatus.QUEUED, JobStatus.DONE, JobStatus.FAILED,
 class Summary(Widget):
     """One line; the place of the database is cut from the left where there is no room."""
 
-    snapshot: reactive[Snapshot | None] = reactive(None)
+    counts: reactive[Text | None] = reactive(None)
 
     def __init__(self, place: str) -> None:
         super().__init__()
         self._place = plain(place)
 
+    def show(self, snapshot: Snapshot) -> None:
+        """Count the runs and workers; drawn anew only if that changes anything."""
+        self.counts = _counts(snapshot)
+
     def render(self) -> Text:
         """Draw the line."""
         name = Text(" fsrun ", "bold")
-        if self.snapshot is None:
-            return name.append(f" {self._place}", "not bold dim")
-        right = _counts(self.snapshot)
+        right = self.counts or Text()
         room = self.size.width - name.cell_len - right.cell_len - 4
         place = self._place if len(self._place) <= room else "…" + self._place[len(self._place) - room + 1 :]
         left = Text().append_text(name).append(f" {place}" if room > 8 else "", "dim")

@@ -1,6 +1,6 @@
 """Rows of the database as the words, numbers and bars a person reads.
 
-Not here: where on the screen they go (fsrun.tui.widgets).
+Not here: where on a screen (fsrun.tui) or in a list (fsrun.cli) they go.
 """
 
 import unicodedata

@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import pytest
+
+from experiments.config import ImageRun, Pretrain, ProtoNet, config_from_json
+from store.jobs import JobStatus
+from tests.cli.cli_cases import TINY, Case, Typed
+
+GLYPHS = ("glyphs", "--preset", "quick", "--set", "alphabets=10", "--set", "characters=12")
+
+
+def stored(home: Case) -> list[ImageRun]:
+    """Return the configs of all runs, the first run first."""
+    configs = [config_from_json(home.run(number + 1).spec.config) for number in range(len(home.statuses()))]
+    return [config for config in configs if isinstance(config, ImageRun)]
+
+
+def test_a_sweep_is_the_product_of_its_lists(typed: Typed, home: Case) -> None:
+    lists = ("--method", "pixel-knn,protonet", "--n-way", "5,10", "--k-shot", "1,2", "--seeds", "3")
+    answer = typed("queue", *GLYPHS, *lists)
+    assert (answer.code, answer.err) == (0, "")
+    assert "Queued runs 1 to 24." in answer.out
+    configs = stored(home)
+    asked = {(c.method.name, c.evaluation.n_way, c.evaluation.k_shot, c.seed) for c in configs}
+    assert len(asked) == len(configs) == 24
+    assert {n_way for _, n_way, _, _ in asked} == {5, 10}
+    assert {seed for _, _, _, seed in asked} == {0, 1, 2}
+
+
+def test_a_list_of_a_setting_is_swept_for_the_methods_that_have_it(typed: Typed, home: Case) -> None:
+    answer = typed("queue", *GLYPHS, "--method", "pixel-knn,protonet", "--set", "protonet.lr=0.01,0.1")
+    assert answer.code == 0
+    rates = [config.method.lr for config in stored(home) if isinstance(config.method, ProtoNet)]
+    assert rates == [0.01, 0.1]
+    assert len(stored(home)) == 3  # Pixel-KNN has no such option, and runs once
+
+
+def test_a_dry_run_shows_the_sweep_and_stores_nothing(typed: Typed, home: Case) -> None:
+    answer = typed("queue", *GLYPHS, "--method", "fastslow,protonet", "--n-way", "5,10", "--dry-run")
+    assert (answer.code, answer.err) == (0, "")
+    head, *rows, last = answer.out.splitlines()
+    assert head.split() == ["method", "n-way", "k-shot", "seed", "steps", "starts", "from"]
+    assert [row.split()[:2] for row in rows] == [["Fast/Slow", "5"], ["Fast/Slow", "10"]] + [
+        ["Prototypical", "Net"]
+    ] * 2
+    assert last == "Dry run: nothing was stored."
+    assert not home.root.exists()
+
+
+def test_a_dry_run_needs_no_data(typed: Typed, home: Case) -> None:
+    answer = typed("queue", "omniglot", "--preset", "quick", "--method", "pixel-knn,fastslow", "--dry-run")
+    assert (answer.code, answer.err) == (0, "")
+    assert not home.root.exists()
+
+
+def test_runs_that_need_the_same_pre_training_share_one(typed: Typed, home: Case) -> None:
+    answer = typed("queue", *GLYPHS, "--method", "fastslow", "--n-way", "5,10", "--seeds", "2")
+    assert "Queued runs 2 to 5; run 1 first, which they start from." in answer.words
+    names = [config.method.name for config in stored(home)]
+    assert names == ["pretrain", "fastslow", "fastslow", "fastslow", "fastslow"]
+    assert [home.run(number).parents for number in range(1, 6)] == [(), (1,), (1,), (1,), (1,)]
+    again = typed("queue", *GLYPHS, "--method", "fastslow", "--k-shot", "2")
+    assert "Queued run 6; starting from run 1, there already." in again.words
+
+
+def test_a_pre_training_with_other_options_is_another_run(typed: Typed, home: Case) -> None:
+    typed("queue", *GLYPHS, "--method", "fastslow", "--set", "pretrain.steps=10,20")
+    steps = [config.method.steps for config in stored(home) if isinstance(config.method, Pretrain)]
+    assert sorted(steps) == [10, 20]
+
+
+def test_settings_reach_the_config_by_short_and_by_full_name(typed: Typed, home: Case) -> None:
+    typed("queue", *GLYPHS, "--method", "protonet", "--set", "lr=0.5", "--set", "method.jitter.shift=3")
+    config = stored(home)[0]
+    assert isinstance(config.method, ProtoNet)
+    assert (config.method.lr, config.method.jitter.shift, config.data.class_count("test")) == (0.5, 3, 96)
+
+
+def test_priority_is_kept_and_the_run_it_needs_gets_it_too(typed: Typed, home: Case) -> None:
+    typed("queue", *GLYPHS, "--method", "fastslow")
+    typed("queue", *GLYPHS, "--method", "fastslow", "--seeds", "2", "--priority", "5")
+    assert [home.run(number).priority for number in (1, 2, 3, 4)] == [5, 0, 5, 5]
+
+
+def test_nothing_is_stored_when_one_run_of_the_sweep_is_wrong(typed: Typed, home: Case) -> None:
+    assert typed("queue", *GLYPHS, "--method", "pixel-knn", "--n-way", "5,5000").code == 2
+    assert home.statuses() == []
+
+
+def test_a_cancelled_run_is_queued_again_by_retry(typed: Typed, home: Case) -> None:
+    typed("queue", "synthetic", *TINY, "--seeds", "2")
+    assert typed("cancel", "1", "2").out == "Run 1: cancelled.\nRun 2: cancelled.\n"
+    assert home.statuses() == [JobStatus.CANCELLED] * 2
+    assert typed("ls", "--status", "queued").out == "No runs are queued.\n"
+    assert typed("retry", "2").out == "Queued again: run 2.\n"
+    assert home.statuses() == [JobStatus.CANCELLED, JobStatus.QUEUED]
+
+
+def test_retry_of_a_run_queues_the_cancelled_run_it_starts_from_too(typed: Typed, home: Case) -> None:
+    typed("queue", *GLYPHS, "--method", "fastslow")
+    typed("cancel", "1", "2")
+    assert typed("retry", "2").out == "Queued again: run 1, run 2.\n"
+    assert home.statuses() == [JobStatus.QUEUED] * 2
+
+
+def test_ls_shows_the_newest_run_first_and_what_each_waits_for(typed: Typed) -> None:
+    typed("queue", *GLYPHS, "--method", "fastslow", "--seeds", "2")
+    head, *rows = typed("ls").out.splitlines()
+    assert head.split()[:4] == ["run", "status", "experiment", "method"]
+    assert [row.split()[0] for row in rows] == ["3", "2", "1"]
+    assert "for 1" in rows[0]
+    assert "for 1" not in rows[2]
+    limited = typed("ls", "--limit", "1").out.splitlines()
+    assert limited[1].split()[0] == "3"
+    assert limited[-1] == "... and 2 older: fsrun ls --limit 3"
+
+
+def test_the_database_may_lie_elsewhere(
+    typed: Typed, home: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FSRUN_DB_URL", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    assert typed("queue", "synthetic", *TINY).code == 0
+    assert (tmp_path / "elsewhere.db").is_file()
+    assert not (home.root / "fsrun.db").exists()

@@ -1,0 +1,130 @@
+import csv
+import json
+from io import StringIO
+from pathlib import Path
+
+from store.jobs import JobStatus
+from tests.cli.cli_cases import TINY, Case, Typed, assert_refused, in_its_own_process
+
+FORMATS = ("text", "markdown", "csv", "json")
+
+
+def test_run_carries_out_what_it_queues_and_prints_the_result(finished_home: Case, looking: Typed) -> None:
+    record = finished_home.run(1)
+    assert record.status is JobStatus.DONE
+    assert record.step == record.spec.total_steps == 400
+    (result,) = record.results
+    assert (result.name, result.episodes) == ("test/loss_ratio", 50)
+    assert 0.3 < result.value < 1.1  # one fast step of an untrained W_s gains a little
+    assert result.interval is not None
+    assert looking("ls").words.count("done") == 1
+
+
+def test_the_same_command_in_two_homes_gives_the_same_numbers(finished_home: Case, tmp_path: Path) -> None:
+    other = Case(tmp_path / "other")
+    answer = in_its_own_process(other, "run", "synthetic", *TINY)
+    assert (answer.code, answer.err) == (0, "")
+    assert "run 1 Linear fast/slow seed 0 done" in answer.out
+    results, points = other.numbers(1)
+    assert f"L1/L0 {results[0].value:.4f}" in answer.out
+    assert (results, points) == finished_home.numbers(1)
+    assert points["train/loss_ratio"][0] == (200, 400)
+    assert set(points) == {"train/loss_ratio", "train/frobenius", "train/fixed_point_distance"}
+
+
+def test_show_tells_config_attempt_result_and_where_the_numbers_come_from(looking: Typed) -> None:
+    answer = looking("show", "1")
+    assert (answer.code, answer.err) == (0, "")
+    for part in (
+        "run 1 Linear fast/slow on synthetic",
+        "status done, step 400 of 400",
+        "50 episodes",
+        "method.slow_lr 0.001",
+        "1 done 0 ",
+        "commit ",
+        "torch 2",
+    ):
+        assert part in answer.words, part
+
+
+def test_logs_prints_the_log_and_tail_its_end(looking: Typed) -> None:
+    lines = looking("logs", "1").out.splitlines()
+    assert "run 1, attempt 1, on auto" in lines[0]
+    assert "done: test/loss_ratio" in lines[-1]
+    assert looking("logs", "1", "--tail", "1").out.splitlines() == lines[-1:]
+    assert looking("logs", "1", "--follow").out.splitlines() == lines  # the run is over
+
+
+def test_nothing_but_the_files_of_a_home_is_left_behind(finished_home: Case) -> None:
+    assert {path.name for path in finished_home.root.iterdir()} - {"fsrun.db-wal", "fsrun.db-shm"} == {
+        "fsrun.db",
+        "checkpoints",
+        "logs",
+    }
+    assert list(finished_home.root.rglob("*.partial")) == []
+
+
+def test_figure_4_is_drawn_from_the_run_in_four_formats(looking: Typed) -> None:
+    answers = {form: looking("report", "--figure4", "--format", form) for form in FORMATS}
+    assert {answer.code for answer in answers.values()} == {0}
+    assert {answer.err for answer in answers.values()} == {""}
+    assert "L1" in answers["text"].out
+    assert "L1" in answers["markdown"].out
+    json.loads(answers["json"].out)
+    assert len(list(csv.reader(StringIO(answers["csv"].out)))) > 2
+
+
+def test_table_2_is_printed_in_four_formats_with_nothing_run_yet(looking: Typed) -> None:
+    answers = {form: looking("report", "--table2", "--format", form) for form in FORMATS}
+    assert {answer.code for answer in answers.values()} == {0}
+    assert {answer.err for answer in answers.values()} == {""}
+    for form in FORMATS:
+        assert "Pixel-KNN" in answers[form].out
+    assert answers["text"].out.count("not run") == 12
+    assert "|" in answers["markdown"].out
+    json.loads(answers["json"].out)
+    assert len(list(csv.reader(StringIO(answers["csv"].out)))) >= 13
+
+
+def test_reports_of_an_empty_home_say_what_to_type(typed: Typed) -> None:
+    assert "fsrun queue omniglot --preset quick" in typed("report", "--table2").words
+    assert_refused(typed("report", "--figure4"), "fsrun run synthetic --preset quick")
+
+
+def test_doctor_finds_everything_in_place(typed: Typed, home: Case) -> None:
+    answer = typed("doctor")
+    assert (answer.code, answer.err) == (0, "")
+    assert [line.split()[:2] for line in answer.out.splitlines()] == [
+        ["ok", name] for name in ("versions", "home", "database", "workers", "data", "devices")
+    ]
+    assert str(home.root) in answer.out
+    assert "fsrun data import omniglot PATH" in answer.out
+
+
+def test_doctor_names_what_is_wrong_and_ends_with_an_error(typed: Typed, home: Case) -> None:
+    home.root.mkdir()
+    (home.root / "fsrun.db").write_bytes(b"not a database " * 100)
+    answer = typed("doctor")
+    assert answer.code == 1
+    wrong = [line for line in answer.out.splitlines() if line.startswith("wrong")]
+    assert wrong
+    assert "not a database" in wrong[0]
+    assert answer.err.startswith("fsrun: 2 of 6 checks")
+
+
+def test_data_list_says_what_is_here(typed: Typed) -> None:
+    lines = typed("data", "list").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["omniglot", "glyphs", "synthetic"]
+    assert "not imported" in lines[0]
+    assert "not Omniglot" in lines[1]
+
+
+def test_omniglot_is_imported_once_and_verified(typed: Typed, omniglot_source: Path) -> None:
+    imported = typed("data", "import", "omniglot", str(omniglot_source))
+    assert (imported.code, imported.err) == (0, "")
+    assert "Imported omniglot: 1,623 classes, 32,460 images" in imported.out
+    assert "Already imported omniglot" in typed("data", "import", "omniglot", str(omniglot_source)).out
+    assert "Verified omniglot: 1,623 classes, 32,460 images" in typed("data", "verify", "omniglot").out
+    assert "imported" in typed("data", "list").out.splitlines()[0]
+    queued = typed("queue", "omniglot", "--preset", "quick", "--method", "pixel-knn")
+    assert (queued.code, queued.err) == (0, "")

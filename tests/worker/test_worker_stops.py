@@ -1,0 +1,169 @@
+import os
+import signal
+
+import pytest
+
+from store.jobs import JobStatus, Outcome
+from store.results import ResultRow
+from tests.cli.cli_cases import Case, Points, in_its_own_process
+from tests.worker.worker_cases import (
+    LONG,
+    STEPS,
+    ask,
+    ask_for_the_long_run,
+    is_alive,
+    runners,
+    the_runner,
+    wait_until,
+    working,
+)
+
+Numbers = tuple[tuple[ResultRow, ...], Points]
+
+
+def outcomes(home: Case, run_id: int = 1) -> list[Outcome | None]:
+    return [attempt.outcome for attempt in home.run(run_id).attempts]
+
+
+def is_under_way(home: Case) -> bool:
+    return bool(home.statuses()) and home.run(1).step > 0
+
+
+def test_ctrl_c_hands_the_run_back_and_the_same_command_ends_it_with_the_same_numbers(
+    home: Case, undisturbed: Numbers
+) -> None:
+    with working(home, "run", "synthetic", *LONG) as worker:
+        wait_until(lambda: is_under_way(home))
+        worker.send_signal(signal.SIGINT)
+        said, refused = worker.communicate(timeout=60)
+    assert worker.returncode == 1
+    assert "Stopping" in said
+    assert refused.startswith("fsrun: not finished")
+    assert refused.count("\n") == 1
+    stopped = home.run(1)
+    assert stopped.status is JobStatus.QUEUED
+    assert 0 < stopped.step < STEPS
+    assert [row.step for row in stopped.checkpoints] == [stopped.step]
+
+    answer = in_its_own_process(home, "run", "synthetic", *LONG)
+    assert (answer.code, answer.err) == (0, "")
+    assert "Going on with run 1" in answer.out
+    assert f"started (attempt 2, from step {stopped.step})" in answer.out
+    assert home.statuses() == [JobStatus.DONE]
+    assert outcomes(home) == [Outcome.RELEASED, Outcome.DONE]
+    assert home.run(1).attempts[1].from_step == stopped.step
+    assert home.numbers(1) == undisturbed
+
+
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_a_worker_ended_while_its_runner_starts_hands_the_job_back_unharmed(
+    home: Case, *, whole_group: bool
+) -> None:
+    ask_for_the_long_run(home)
+    with working(home, "worker", "--drain") as worker:
+        runner = the_runner(home)
+        worker.send_signal(signal.SIGTERM)
+        if whole_group:  # as a service manager does
+            os.kill(runner, signal.SIGTERM)
+        _, refused = worker.communicate(timeout=60)
+    assert (worker.returncode, refused) == (0, "")
+    assert home.statuses() == [JobStatus.QUEUED]
+    assert outcomes(home) == [Outcome.RELEASED]
+    assert home.run(1).step == 0
+
+
+def test_a_second_ctrl_c_ends_a_runner_that_does_not_look_up(home: Case) -> None:
+    ask(home, "synthetic", "linear", {"steps": [5_000_000], "log_every": [5_000_000]})
+    with working(home, "worker", "--drain") as worker:
+        wait_until(lambda: home.log(1).is_file())  # it trains from now on, in one long chunk
+        worker.send_signal(signal.SIGINT)
+        with pytest.raises(TimeoutError):
+            worker_is_gone_within(worker.pid, seconds=1.0)
+        worker.send_signal(signal.SIGINT)
+        worker.communicate(timeout=20)
+    assert home.statuses() == [JobStatus.QUEUED]
+    assert outcomes(home) == [Outcome.RELEASED]
+
+
+def worker_is_gone_within(pid: int, *, seconds: float) -> None:
+    """Return when the process is gone; TimeoutError if it lives longer."""
+    import time
+
+    deadline = time.monotonic() + seconds
+    while is_alive(pid):
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.05)
+
+
+def test_a_runner_that_is_killed_is_replaced_and_the_numbers_stay_the_same(
+    home: Case, undisturbed: Numbers
+) -> None:
+    ask_for_the_long_run(home)
+    with working(home, "worker", "--drain") as worker:
+        first = the_runner(home)
+        wait_until(lambda: is_under_way(home))
+        os.kill(first, signal.SIGKILL)
+        said, refused = worker.communicate(timeout=60)
+    assert (worker.returncode, refused) == (0, "")
+    assert "attempt 2" in said
+    assert home.statuses() == [JobStatus.DONE]
+    assert outcomes(home) == [Outcome.CRASHED, Outcome.DONE]
+    assert "SIGKILL" in str(home.run(1).attempts[0].error)
+    assert home.numbers(1) == undisturbed
+
+
+def test_a_killed_worker_takes_no_job_along_and_another_goes_on_from_its_checkpoint(
+    home: Case, undisturbed: Numbers
+) -> None:
+    ask_for_the_long_run(home)
+    with working(home, "worker", "--drain") as worker:
+        runner = the_runner(home)
+        wait_until(lambda: is_under_way(home))
+        worker.kill()
+        worker.wait()
+        wait_until(lambda: not is_alive(runner))  # long before the lease ends
+    stopped = home.run(1)
+    assert stopped.status is JobStatus.QUEUED
+    assert [row.step for row in stopped.checkpoints] == [stopped.step]
+
+    answer = in_its_own_process(home, "worker", "--drain")
+    assert (answer.code, answer.err) == (0, "")
+    assert outcomes(home) == [Outcome.RELEASED, Outcome.DONE]
+    assert home.run(1).attempts[1].from_step == stopped.step
+    assert home.numbers(1) == undisturbed
+
+
+def test_a_job_that_kills_its_runner_three_times_fails_and_the_next_one_is_done(home: Case) -> None:
+    ask(home, "synthetic", "linear", {"steps": [200], "episodes": [10]}, seeds=2)
+    with working(home, "worker", "--drain") as worker:
+        dead: set[int] = set()
+        while len(dead) < 3:
+            wait_until(lambda: bool(runners(home) - dead))
+            (runner,) = runners(home) - dead
+            os.kill(runner, signal.SIGKILL)
+            dead.add(runner)
+        said, _ = worker.communicate(timeout=60)
+    assert home.statuses() == [JobStatus.FAILED, JobStatus.DONE]
+    assert outcomes(home) == [Outcome.CRASHED] * 3
+    assert "crashed 3 times in a row" in str(home.run(1).error)
+    assert "run 1 Linear fast/slow seed 0 failed: crashed 3 times in a row" in said
+
+
+def test_a_running_job_is_cancelled_with_a_checkpoint_and_retry_ends_it_with_the_same_numbers(
+    home: Case, undisturbed: Numbers
+) -> None:
+    ask_for_the_long_run(home)
+    with working(home, "worker", "--drain") as worker:
+        wait_until(lambda: is_under_way(home))
+        answer = in_its_own_process(home, "cancel", "1")
+        assert answer.out == "Run 1: asked to stop at its next chunk.\n"
+        worker.communicate(timeout=60)
+    stopped = home.run(1)
+    assert stopped.status is JobStatus.CANCELLED
+    assert [row.step for row in stopped.checkpoints] == [stopped.step]
+
+    assert in_its_own_process(home, "retry", "1").out == "Queued again: run 1.\n"
+    assert in_its_own_process(home, "worker", "--drain").code == 0
+    assert home.statuses() == [JobStatus.DONE]
+    assert home.numbers(1) == undisturbed

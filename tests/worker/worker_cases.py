@@ -1,0 +1,127 @@
+"""Workers in processes of their own, and the same jobs carried out in this one.
+
+Not here: any test. Homes and commands are those of the command line's tests.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from experiments.sweeps import Sweep, plan
+from fsrun.planning import requests
+from store.queue import Claim, claim
+from store.runs import enqueue
+from tests.cli.cli_cases import Case, environment
+
+STEPS = 8000
+LONG = ("--preset", "quick", "--set", f"steps={STEPS}", "--set", "log_every=20", "--set", "episodes=50")
+"""Options of a synthetic run of a few seconds that looks up several times a second."""
+
+PATIENCE = 60.0  # seconds
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for something that other processes bring about."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+@contextmanager
+def working(home: Case, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a command in a process of its own; at the end neither it nor a child of it may be left."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fsrun", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(home),
+    )
+    seen: set[int] = set()
+    try:
+        with process:
+            yield process
+            process.wait(PATIENCE)
+    finally:
+        seen |= runners(home)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        left = {pid for pid in seen if is_alive(pid)}
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+    assert left == set(), "a runner outlived its worker"
+
+
+def runners(home: Case) -> set[int]:
+    """Return the processes that train for workers of this home."""
+    return {pid for pid in _processes() if _trains_for(pid, home)}
+
+
+def the_runner(home: Case) -> int:
+    """Wait for the one runner of this home, and return its process."""
+    wait_until(lambda: len(runners(home)) == 1)
+    return runners(home).pop()
+
+
+def _processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+
+
+def _trains_for(pid: int, home: Case) -> bool:
+    folder = Path("/proc") / str(pid)
+    try:
+        words = (folder / "cmdline").read_bytes().split(b"\0")
+        named = (folder / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False  # gone, or somebody else's
+    return b"fsrun.worker.runner" in words and f"FSRUN_HOME={home.root}".encode() in named
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether a process still runs; one that only waits to be noticed as dead does not."""
+    try:
+        state = (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def ask(
+    home: Case, experiment: str, method: str, settings: Mapping[str, Sequence[Any]], *, seeds: int = 1
+) -> list[int]:
+    """Queue a sweep, and return the numbers of its runs."""
+    planned = plan(Sweep(experiment, (method,), "quick", seeds=seeds, settings=settings))
+    asked = enqueue(home.engine(), requests(planned), now=time.time(), provenance={})
+    return [each.run_id for each in asked]
+
+
+def ask_for_the_long_run(home: Case) -> int:
+    """Queue what LONG describes."""
+    return ask(home, "synthetic", "linear", {"steps": [STEPS], "log_every": [20], "episodes": [50]})[0]
+
+
+def take(home: Case) -> Claim:
+    """Claim the next job, which must be there."""
+    taken = claim(home.engine(), "here", now=time.time(), lease_seconds=60)
+    assert taken is not None
+    return taken
+
+
+def after(chunks: int) -> Callable[[], bool]:
+    """Return a should_stop that says yes after so many chunks."""
+    asked = count()
+    return lambda: next(asked) >= chunks
+
+
+def never() -> bool:
+    """Go on to the end."""
+    return False
