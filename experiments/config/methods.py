@@ -81,7 +81,7 @@ class FastSlow(Training):
     fast_lr: float = Field(6.0, gt=0)  # of the sgd learner
     hidden_size: int = Field(20, ge=1, le=512)  # of g
     layers: int = Field(2, ge=1, le=8)  # of g
-    output_scale: float = Field(0.01, gt=0)  # of g
+    output_scale: float = Field(0.1, gt=0)  # of g
     skip_lr: float = Field(6.0, ge=0)  # update of g = its output - skip_lr * gradient
     meta_lr: float = Field(1e-3, gt=0)  # Adam on phi
     slow_lr: float = Field(0.01, ge=0)  # delta

@@ -1,9 +1,11 @@
 import os
 import signal
+import subprocess
 
 import pytest
 
 from store.jobs import JobStatus, Outcome
+from store.queue import retry
 from store.results import ResultRow
 from tests.cli.cli_cases import Case, Points, in_its_own_process
 from tests.worker.worker_cases import (
@@ -77,23 +79,12 @@ def test_a_second_ctrl_c_ends_a_runner_that_does_not_look_up(home: Case) -> None
     with working(home, "worker", "--drain") as worker:
         wait_until(lambda: home.log(1).is_file())  # it trains from now on, in one long chunk
         worker.send_signal(signal.SIGINT)
-        with pytest.raises(TimeoutError):
-            worker_is_gone_within(worker.pid, seconds=1.0)
+        with pytest.raises(subprocess.TimeoutExpired):
+            worker.wait(timeout=1.0)
         worker.send_signal(signal.SIGINT)
         worker.communicate(timeout=20)
     assert home.statuses() == [JobStatus.QUEUED]
     assert outcomes(home) == [Outcome.RELEASED]
-
-
-def worker_is_gone_within(pid: int, *, seconds: float) -> None:
-    """Return when the process is gone; TimeoutError if it lives longer."""
-    import time
-
-    deadline = time.monotonic() + seconds
-    while is_alive(pid):
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.05)
 
 
 def test_a_runner_that_is_killed_is_replaced_and_the_numbers_stay_the_same(
@@ -150,20 +141,20 @@ def test_a_job_that_kills_its_runner_three_times_fails_and_the_next_one_is_done(
     assert "run 1 Linear fast/slow seed 0 failed: crashed 3 times in a row" in said
 
 
-def test_a_running_job_is_cancelled_with_a_checkpoint_and_retry_ends_it_with_the_same_numbers(
-    home: Case, undisturbed: Numbers
-) -> None:
-    ask_for_the_long_run(home)
+def test_a_running_job_is_cancelled_with_a_checkpoint_from_which_retry_goes_on(home: Case) -> None:
+    ask(home, "synthetic", "linear", {"steps": [1_000_000], "log_every": [20]})
     with working(home, "worker", "--drain") as worker:
         wait_until(lambda: is_under_way(home))
         answer = in_its_own_process(home, "cancel", "1")
         assert answer.out == "Run 1: asked to stop at its next chunk.\n"
-        worker.communicate(timeout=60)
+        said, _ = worker.communicate(timeout=60)
+    assert "run 1 Linear fast/slow seed 0 cancelled" in said
     stopped = home.run(1)
     assert stopped.status is JobStatus.CANCELLED
     assert [row.step for row in stopped.checkpoints] == [stopped.step]
 
-    assert in_its_own_process(home, "retry", "1").out == "Queued again: run 1.\n"
-    assert in_its_own_process(home, "worker", "--drain").code == 0
-    assert home.statuses() == [JobStatus.DONE]
-    assert home.numbers(1) == undisturbed
+    retry(home.engine(), 1, now=stopped.queued + 1)
+    with working(home, "worker", "--drain") as worker:
+        wait_until(lambda: home.run(1).step > stopped.step)
+        worker.send_signal(signal.SIGINT)
+    assert home.run(1).attempts[1].from_step == stopped.step

@@ -20,7 +20,7 @@ from store.queue import Claim, claim
 from store.runs import enqueue
 from tests.cli.cli_cases import Case, environment
 
-STEPS = 8000
+STEPS = 6000
 LONG = ("--preset", "quick", "--set", f"steps={STEPS}", "--set", "log_every=20", "--set", "episodes=50")
 """Options of a synthetic run of a few seconds that looks up several times a second."""
 

@@ -1,0 +1,221 @@
+"""What every method of the registry promises; a new one is held to it by being listed there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from experiments.checkpoint import load_checkpoint, save_checkpoint
+from experiments.config import RunConfig, config_from_json, config_hash, config_to_json, prerequisites
+from experiments.method import Method, Resources, build
+from experiments.registry import EXPERIMENTS, METHODS
+from experiments.sweeps import Sweep, option_names, plan
+
+# Small enough for a step to take milliseconds; each method takes those options that it has.
+SMALL: dict[str, Any] = {
+    "data.alphabets": 10,
+    "data.characters": 12,
+    "data.dimension": 4,
+    "evaluation.n_way": 5,
+    "evaluation.n_query": 3,
+    "evaluation.episodes": 20,
+    "method.filters": 8,
+    "method.train_n_way": 5,
+    "method.train_n_query": 3,
+    "method.batch_size": 16,
+    "method.inner_steps": 3,
+    "method.pretrain.filters": 8,
+    "method.pretrain.batch_size": 16,
+}
+
+# What lets thirty steps on one task show that something is learned.
+QUICK_TO_LEARN: dict[str, Any] = {
+    "linear": {"method.slow_lr": 0.05},
+    "fastslow": {"method.slow_lr": 0.1, "method.meta_lr": 0.01},
+    "pretrain": {"method.steps": 8},
+}
+
+METRICS = ("train/loss", "train/loss_ratio")
+TRAINED = sorted(name for name, entry in METHODS.items() if entry.config().model_dump()["steps"])
+
+
+@dataclass(frozen=True)
+class Laboratory:
+    """Builds small methods, each from the untrained runs it starts from."""
+
+    data_dir: Path
+    scratch: Path
+
+    def config(self, name: str, *, seed: int = 0, options: Mapping[str, Any] | None = None) -> RunConfig:
+        experiment = next(each for each in METHODS[name].experiments if not EXPERIMENTS[each].needs_import)
+        known = option_names(experiment, name)
+        chosen = {option: value for option, value in SMALL.items() if option in known} | dict(options or {})
+        settings = {option: [value] for option, value in chosen.items()}
+        return plan(Sweep(experiment, (name,), "quick", seeds=seed + 1, settings=settings))[seed].config
+
+    def method(self, name: str, *, seed: int = 0, options: Mapping[str, Any] | None = None) -> Method:
+        return self._build(self.config(name, seed=seed, options=options))
+
+    def _build(self, config: RunConfig) -> Method:
+        parents = {config_hash(need): self._checkpoint(need) for need in prerequisites(config)}
+        return build(config, Resources(self.data_dir, torch.device("cpu"), parents))
+
+    def _checkpoint(self, config: RunConfig) -> Path:
+        path = self.scratch / f"{config_hash(config)}.safetensors"
+        if not path.exists():
+            save_checkpoint(path, 0, self._build(config).state_dict())
+        return path
+
+
+@pytest.fixture(scope="module")
+def laboratory(glyphs_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
+    return Laboratory(glyphs_data_dir, tmp_path_factory.mktemp("contract"))
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the leaves of a nested state by path, tensors as copies that later training cannot change."""
+    if isinstance(value, Tensor):
+        return {prefix: value.clone()}
+    if isinstance(value, dict):
+        return {name: leaf for key in value for name, leaf in flat(value[key], f"{prefix}/{key}").items()}
+    if isinstance(value, list | tuple):
+        return flat(dict(enumerate(value)), prefix)
+    return {prefix: value}
+
+
+def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Say whether two flat states or two sets of metrics are equal bit for bit."""
+    return one.keys() == other.keys() and all(
+        torch.equal(value, other[name]) if isinstance(value, Tensor) else value == other[name]
+        for name, value in one.items()
+    )
+
+
+def trained(laboratory: Laboratory, name: str, *, seed: int = 0) -> Method:
+    """Return a method after four steps, where it trains at all."""
+    method = laboratory.method(name, seed=seed)
+    if name in TRAINED:
+        method.train(0, 4)
+    return method
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_a_config_comes_back_from_json_with_the_same_hash(laboratory: Laboratory, name: str) -> None:
+    config = laboratory.config(name, seed=2)
+    again = config_from_json(config_to_json(config))
+    assert again == config
+    assert config_to_json(again) == config_to_json(config)
+    assert config_hash(again) == config_hash(config)
+    other = laboratory.config(name, seed=1)
+    assert config_hash(other) != config_hash(config)
+    assert config_hash(other, with_seed=False) == config_hash(config, with_seed=False)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(
+    laboratory: Laboratory, name: str
+) -> None:
+    first, second, other = (laboratory.method(name, seed=seed) for seed in (0, 0, 1))
+    metrics = [method.train(0, 3) for method in (first, second, other)]
+    assert same(metrics[0], metrics[1])
+    assert same(flat(first.state_dict()), flat(second.state_dict()))
+    if name != "pretrain":  # runs of all seeds start from one pre-training: its seed is an option
+        assert not same(metrics[0], metrics[2])
+        assert not same(flat(first.state_dict()), flat(other.state_dict()))
+
+
+def test_pre_training_has_a_seed_of_its_own(laboratory: Laboratory) -> None:
+    metrics = [laboratory.method("pretrain", options={"method.seed": seed}).train(0, 2) for seed in (0, 1)]
+    assert not same(*metrics)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_training_changes_the_state_and_reports_finite_numbers(laboratory: Laboratory, name: str) -> None:
+    method = laboratory.method(name)
+    before = flat(method.state_dict())
+    metrics = method.train(0, 3)
+    assert not same(before, flat(method.state_dict()))
+    assert any(metric in metrics for metric in METRICS)
+    for metric, values in metrics.items():
+        assert metric.startswith("train/")
+        assert values.shape in ((3,), ())
+        assert bool(values.isfinite().all())
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_two_chunks_of_steps_equal_one(laboratory: Laboratory, name: str) -> None:
+    whole, parts = laboratory.method(name), laboratory.method(name)
+    at_once = whole.train(0, 4)
+    pieces = [parts.train(0, 2), parts.train(2, 2)]
+    assert same(flat(whole.state_dict()), flat(parts.state_dict()))
+    for metric, values in at_once.items():
+        if values.ndim:
+            assert torch.equal(values, torch.cat([piece[metric] for piece in pieces]))
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_going_on_from_a_checkpoint_equals_never_having_stopped(
+    laboratory: Laboratory, name: str, tmp_path: Path
+) -> None:
+    through = trained(laboratory, name)
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, 4, through.state_dict())
+    expected = through.train(4, 3)
+
+    resumed = laboratory.method(name)
+    step, state = load_checkpoint(path)
+    assert step == 4
+    resumed.load_state_dict(state)
+    assert same(resumed.train(4, 3), expected)
+    assert same(flat(resumed.state_dict()), flat(through.state_dict()))
+    assert same(resumed.evaluate("test", range(5)), through.evaluate("test", range(5)))
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_evaluation_changes_nothing_and_comes_out_the_same_again(laboratory: Laboratory, name: str) -> None:
+    method = trained(laboratory, name)
+    before = flat(method.state_dict())
+    first = method.evaluate("test", range(6))
+    assert same(before, flat(method.state_dict()))
+    assert same(first, method.evaluate("test", range(6)))
+    for values in first.values():
+        assert values.shape == (6,)
+        assert not values.requires_grad
+    if name in TRAINED:
+        unmeasured = trained(laboratory, name)
+        assert same(method.train(4, 2), unmeasured.train(4, 2))
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_a_range_of_episodes_is_measured_as_its_parts_are(laboratory: Laboratory, name: str) -> None:
+    method = trained(laboratory, name)
+    whole = method.evaluate("test", range(9))
+    parts = [method.evaluate("test", part) for part in (range(2), range(2, 7), range(7, 9))]
+    for metric, values in whole.items():
+        torch.testing.assert_close(torch.cat([part[metric] for part in parts]), values, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"linear"}))
+def test_validation_and_test_are_other_episodes_and_accuracies_are_shares(
+    laboratory: Laboratory, name: str
+) -> None:
+    method = trained(laboratory, name)
+    measured = {split: method.evaluate(split, range(20))["accuracy"] for split in ("val", "test")}
+    assert not torch.equal(measured["val"], measured["test"])
+    for accuracy in measured.values():
+        shares = accuracy * 15  # of 5 classes with 3 queries each
+        torch.testing.assert_close(shares, shares.round())
+        assert 0.2 < float(accuracy.mean()) <= 1  # chance is 0.2
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_loss_falls_when_one_task_is_met_again_and_again(laboratory: Laboratory, name: str) -> None:
+    method = laboratory.method(name, options=QUICK_TO_LEARN.get(name))
+    steps = [method.train(0, 1) for _ in range(30)]
+    metric = next(metric for metric in METRICS if metric in steps[0])
+    losses = [float(step[metric]) for step in steps]
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5]), losses
