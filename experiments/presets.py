@@ -25,8 +25,8 @@ PRESETS: dict[str, dict[str, Overrides]] = {
         "linear": {"method.steps": 20_000},
         "pixel-knn": {},
         "protonet": {
-            "method.steps": 600,
-            "method.halve_lr_every": 200,
+            "method.steps": 1000,
+            "method.halve_lr_every": 350,
             "method.train_n_query": 2,
             "method.validate_every": 100,
         },

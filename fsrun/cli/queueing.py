@@ -150,11 +150,9 @@ def _store(engine: "Engine", planned: "list[PlannedRun]", priority: int) -> "lis
 
 def _show(planned: "list[PlannedRun]") -> None:
     """Print the sweep as a table."""
-    from rich.console import Console
+    from fsrun.cli.tables import console, sweep_table
 
-    from fsrun.cli.tables import sweep_table
-
-    Console().print(sweep_table(planned))
+    console().print(sweep_table(planned))
 
 
 def _runs(run_ids: list[int]) -> str:

@@ -24,9 +24,7 @@ def ls(
     limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 50,
 ) -> None:
     """List runs, the newest first."""
-    from rich.console import Console
-
-    from fsrun.cli.tables import runs_table
+    from fsrun.cli.tables import console, runs_table
     from store.jobs import JobStatus
     from store.snapshot import snapshot
 
@@ -40,21 +38,20 @@ def ls(
             "No runs" + (f" are {status}." if status else " yet: try fsrun queue synthetic --preset quick")
         )
         return
-    Console().print(runs_table(rows[:limit], now))
+    console().print(runs_table(rows[:limit], now))
     if len(rows) > limit:
         typer.echo(f"... and {len(rows) - limit} older: fsrun ls --limit {len(rows)}")
 
 
 def show(run_id: RunId) -> None:
     """Show all about one run: config, attempts, results, where its numbers come from."""
-    from rich.console import Console
-
     from fsrun.cli.details import details
+    from fsrun.cli.tables import console
     from store.runs import get_run
 
-    console = Console(highlight=False)
+    page = console()
     for part in details(get_run(open_database(), run_id)):
-        console.print(part)
+        page.print(part)
 
 
 def logs(

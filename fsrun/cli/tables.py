@@ -3,8 +3,11 @@
 Not here: reports (fsrun.report) and screens (fsrun.tui).
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -23,11 +26,20 @@ from fsrun.words import (
 )
 from store.snapshot import RunRow
 
+PIPE_WIDTH = 160  # columns, where nobody's terminal sets them
 
-def _table(*columns: str, right: Sequence[str] = ()) -> Table:
+
+def console() -> Console:
+    """Return where tables are printed: as wide as the terminal, wide enough for anything in a pipe."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+def _table(*columns: str, right: Sequence[str] = (), fixed: Mapping[str, int] | None = None) -> Table:
+    """Return an empty table; a fixed column keeps its width where there are too few columns for all."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(column, justify=justify, no_wrap=True, min_width=(fixed or {}).get(column))
     return table
 
 
@@ -58,7 +70,17 @@ def sweep_table(planned: Sequence[PlannedRun]) -> Table:
 
 def runs_table(rows: Sequence[RunRow], now: float) -> Table:
     """Return runs as a list that fits 80 columns: what, how far, how good."""
-    table = _table("run", "status", "what", "progress", "left", "newest", "age", right=("run", "left", "age"))
+    table = _table(
+        "run",
+        "status",
+        "what",
+        "progress",
+        "left",
+        "newest",
+        "age",
+        right=("run", "left", "age"),
+        fixed={"run": 3, "status": 11, "progress": 11, "left": 6, "newest": 11, "age": 6},
+    )
     for row in rows:
         waits = f" for {', '.join(map(str, row.waits_for))}" if row.waits_for else ""
         table.add_row(

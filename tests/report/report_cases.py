@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from experiments.config import EpisodeEvaluation, RunConfig, config_hash, config_to_json
+from experiments.config import RunConfig
 from experiments.sweeps import Sweep, plan
+from fsrun.planning import run_spec
 from store.engine import open_store
 from store.metrics import Point, write_points
 from store.queue import Claim, claim, finish
 from store.results import ResultRow
-from store.runs import RunRequest, RunSpec, enqueue
+from store.runs import RunRequest, enqueue
 
 Settings = Mapping[str, Sequence[Any]]
 
@@ -23,22 +24,6 @@ def config_of(
 ) -> RunConfig:
     planned = plan(Sweep(experiment, (method,), preset, seeds=seed + 1, settings=settings))
     return planned[seed].config
-
-
-def spec_of(config: RunConfig, preset: str) -> RunSpec:
-    images = config.evaluation if isinstance(config.evaluation, EpisodeEvaluation) else None
-    return RunSpec(
-        experiment=config.experiment,
-        method=config.method.name,
-        preset=preset,
-        seed=config.seed,
-        n_way=images.n_way if images else None,
-        k_shot=images.k_shot if images else None,
-        config=config_to_json(config),
-        config_hash=config_hash(config),
-        group_hash=config_hash(config, with_seed=False),
-        total_steps=config.method.steps,
-    )
 
 
 class Filled:
@@ -53,7 +38,7 @@ class Filled:
         return self.now
 
     def queue(self, config: RunConfig, preset: str = "paper") -> int:
-        request = RunRequest(spec_of(config, preset))
+        request = RunRequest(run_spec(config, preset))
         asked = enqueue(self.engine, [request], now=self.tick(), provenance={"commit": "c0ffee"})
         return asked[0].run_id
 

@@ -38,7 +38,7 @@ def test_a_database_that_is_not_there_yet_is_made(tmp_path: Path) -> None:
 
 
 def test_runs_appear_with_status_progress_eta_and_newest_accuracy(lab: Lab) -> None:
-    _, running = lab.ask("omniglot", "protonet", seeds=2)
+    _, running = lab.ask("omniglot", "protonet", seeds=2, settings={"steps": [600]})
     job = lab.work(running)
     lab.report(job, range(20, 301, 20), {"train/accuracy": rising, "val/accuracy": lambda step: 0.912})
 

@@ -9,36 +9,19 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.screen import Screen
 
-from experiments.config import EpisodeEvaluation, RunConfig, config_hash, config_to_json, prerequisites
 from experiments.sweeps import Sweep, plan
+from fsrun.planning import requests
 from fsrun.tui.app import Dashboard
 from fsrun.tui.database import Database
 from store import queue, workers
 from store.engine import open_store
 from store.metrics import Point, write_points
 from store.results import ResultRow
-from store.runs import RunRequest, RunSpec, enqueue
+from store.runs import enqueue
 
 LEASE_SECONDS = 60.0
 
 Steps = Callable[[Pilot[None]], Awaitable[None]]
-
-
-def request_for(config: RunConfig, preset: str) -> RunRequest:
-    images = config.evaluation if isinstance(config.evaluation, EpisodeEvaluation) else None
-    spec = RunSpec(
-        experiment=config.experiment,
-        method=config.method.name,
-        preset=preset,
-        seed=config.seed,
-        n_way=images.n_way if images else None,
-        k_shot=images.k_shot if images else None,
-        config=config_to_json(config),
-        config_hash=config_hash(config),
-        group_hash=config_hash(config, with_seed=False),
-        total_steps=config.method.steps,
-    )
-    return RunRequest(spec, tuple(request_for(each, preset) for each in prerequisites(config)))
 
 
 class Lab:
@@ -54,8 +37,7 @@ class Lab:
 
     def ask(self, experiment: str, method: str = "", *, preset: str = "quick", **sweep: Any) -> list[int]:
         planned = plan(Sweep(experiment, (method,) if method else (), preset, **sweep))
-        requests = [request_for(each.config, each.preset) for each in planned]
-        asked = enqueue(self.engine, requests, now=self.now, provenance={"commit": "c0ffee"})
+        asked = enqueue(self.engine, requests(planned), now=self.now, provenance={"commit": "c0ffee"})
         return [each.run_id for each in asked]
 
     def work(self, run_id: int, worker: str = "box-1") -> queue.Claim:

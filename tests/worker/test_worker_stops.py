@@ -5,7 +5,6 @@ import subprocess
 import pytest
 
 from store.jobs import JobStatus, Outcome
-from store.queue import retry
 from store.results import ResultRow
 from tests.cli.cli_cases import Case, Points, in_its_own_process
 from tests.worker.worker_cases import (
@@ -141,7 +140,7 @@ def test_a_job_that_kills_its_runner_three_times_fails_and_the_next_one_is_done(
     assert "run 1 Linear fast/slow seed 0 failed: crashed 3 times in a row" in said
 
 
-def test_a_running_job_is_cancelled_with_a_checkpoint_from_which_retry_goes_on(home: Case) -> None:
+def test_a_running_job_is_cancelled_with_a_checkpoint_that_retry_keeps(home: Case) -> None:
     ask(home, "synthetic", "linear", {"steps": [1_000_000], "log_every": [20]})
     with working(home, "worker", "--drain") as worker:
         wait_until(lambda: is_under_way(home))
@@ -153,8 +152,6 @@ def test_a_running_job_is_cancelled_with_a_checkpoint_from_which_retry_goes_on(h
     assert stopped.status is JobStatus.CANCELLED
     assert [row.step for row in stopped.checkpoints] == [stopped.step]
 
-    retry(home.engine(), 1, now=stopped.queued + 1)
-    with working(home, "worker", "--drain") as worker:
-        wait_until(lambda: home.run(1).step > stopped.step)
-        worker.send_signal(signal.SIGINT)
-    assert home.run(1).attempts[1].from_step == stopped.step
+    assert in_its_own_process(home, "retry", "1").out == "Queued again: run 1.\n"
+    assert home.statuses() == [JobStatus.QUEUED]
+    assert home.run(1).checkpoints == stopped.checkpoints

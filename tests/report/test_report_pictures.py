@@ -1,0 +1,49 @@
+"""Figures as picture files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fsrun.errors import FsrunError, UsageError
+from fsrun.report.figure4 import Figure4, figure4
+from fsrun.report.pictures import save_figure4
+from tests.report.report_cases import config_of, fill
+
+
+@pytest.fixture
+def figure(tmp_path: Path, request: pytest.FixtureRequest) -> Figure4:
+    filled = fill(tmp_path, request)
+    job = filled.start(config_of("synthetic", "linear"))
+    filled.report(job, [1, 2, 3], {"train/loss_ratio": [0.8, 0.4, 0.1], "train/frobenius": [90.0, 20.0, 3.0]})
+    return figure4(filled.engine)
+
+
+@pytest.mark.parametrize(("ending", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF"), ("png", b"\x89PNG")])
+def test_figure_4_becomes_the_kind_of_file_its_ending_says(
+    figure: Figure4, tmp_path: Path, ending: str, start: bytes
+) -> None:
+    path = tmp_path / f"figure4.{ending}"
+    save_figure4(figure, path)
+    assert path.read_bytes().startswith(start)
+    assert [each.name for each in tmp_path.glob("*figure4*")] == [path.name]
+
+
+def test_the_picture_shows_two_panels_with_ink_in_both(figure: Figure4, tmp_path: Path) -> None:
+    save_figure4(figure, tmp_path / "figure4.png")
+    with Image.open(tmp_path / "figure4.png") as picture:
+        grey = np.asarray(picture.convert("L"))
+    left, right = np.array_split(grey, 2, axis=1)
+    assert left.min() < 100
+    assert right.min() < 100
+
+
+def test_a_file_that_is_no_picture_is_refused(figure: Figure4, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"\.png, \.svg, \.pdf"):
+        save_figure4(figure, tmp_path / "figure4.txt")
+
+
+def test_a_folder_that_is_not_there_is_refused(figure: Figure4, tmp_path: Path) -> None:
+    with pytest.raises(FsrunError, match="does not exist"):
+        save_figure4(figure, tmp_path / "none" / "figure4.png")
