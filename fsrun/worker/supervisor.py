@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from sqlalchemy import Engine
 
+from fsrun.errors import UsageError
 from fsrun.paths import Home
 from fsrun.provenance import provenance
 from store import queue, workers
@@ -35,6 +36,22 @@ GRACE_SECONDS = 60.0  # a job asked to stop may finish its chunk and write a che
 RUNNER_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(10**9), "MALLOC_TRIM_THRESHOLD_": str(10**9)}
 
 
+def seconds_of(name: str, default: float) -> float:
+    """Return a time that the environment may set under this name; UsageError for no number above 0."""
+    text = os.environ.get(name, str(default))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"{name} {text!r} is not a number of seconds above 0: write for example {name}=60")
+    return seconds
+
+
+def _lease_seconds() -> float:
+    return seconds_of("FSRUN_LEASE_SECONDS", LEASE_SECONDS)
+
+
 def _nothing() -> None:
     """Do nothing, at every tick."""
 
@@ -49,6 +66,7 @@ class Supervisor:
     on_tick: Callable[[], None] = _nothing
     stopping: bool = False
     worker_id: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
+    lease_seconds: float = field(default_factory=_lease_seconds)
     _runner: "RunnerProcess | None" = None
     _beat_at: float = 0.0
 
@@ -91,7 +109,7 @@ class Supervisor:
             self.engine,
             self.worker_id,
             now=time.time(),
-            lease_seconds=LEASE_SECONDS,
+            lease_seconds=self.lease_seconds,
             only=only,
             device=self.device,
             provenance=provenance(),
@@ -144,14 +162,16 @@ class Supervisor:
 
     def _beat(self, claim: Claim | None) -> bool:
         """Renew lease and heartbeat when it is time; return whether the user asked to cancel."""
-        if time.monotonic() - self._beat_at < HEARTBEAT_SECONDS:
+        if time.monotonic() - self._beat_at < min(HEARTBEAT_SECONDS, self.lease_seconds / 4):
             return False
         now = time.time()
         workers.beat(self.engine, self.worker_id, now, claim.run_id if claim else None)
         self._beat_at = time.monotonic()
         if claim is None:
             return False
-        return queue.renew(self.engine, claim.run_id, claim.attempt, now=now, lease_seconds=LEASE_SECONDS)
+        return queue.renew(
+            self.engine, claim.run_id, claim.attempt, now=now, lease_seconds=self.lease_seconds
+        )
 
     def _crashed(self, claim: Claim, reason: str) -> None:
         """Record the crash; a runner that dies while the worker is being ended is not the job's fault."""

@@ -1,6 +1,7 @@
 """What every method of the registry promises; a new one is held to it by being listed there."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,8 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(
     if name != "pretrain":  # runs of all seeds start from one pre-training: its seed is an option
         assert not same(metrics[0], metrics[2])
         assert not same(flat(first.state_dict()), flat(other.state_dict()))
+        other.load_state_dict(deepcopy(first.state_dict()))  # even from the same weights it meets other tasks
+        assert not same(first.train(3, 3), other.train(3, 3))
 
 
 def test_pre_training_has_a_seed_of_its_own(laboratory: Laboratory) -> None:
