@@ -40,5 +40,11 @@ def resolve_device(name: str) -> "torch.device":
 
 
 def thread_count(experiment: str) -> int:
-    """Return how many threads a job should use: tiny matrices are several times faster with one."""
-    return 1 if experiment == "synthetic" else len(os.sched_getaffinity(0))
+    """Return how many threads a job should use: OMP_NUM_THREADS where it is set, else all cores.
+
+    Tiny matrices are several times faster with one.
+    """
+    if experiment == "synthetic":
+        return 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdecimal() and int(asked) else len(os.sched_getaffinity(0))

@@ -22,7 +22,7 @@ import torch
 from sqlalchemy import Engine
 
 from experiments.config import config_from_json
-from experiments.errors import ExperimentError
+from experiments.errors import CheckpointError, ExperimentError
 from experiments.events import Finished, Measurement
 from experiments.method import Resources
 from experiments.run import run
@@ -71,7 +71,7 @@ def _train(
     resources = Resources(
         home.data,
         resolve_device(device),
-        {parent.spec.config_hash: parent.checkpoints[0].path for parent in parents if parent.checkpoints},
+        {parent.spec.config_hash: _final_checkpoint(parent) for parent in parents},
     )
     sink = StoreSink(engine, record.id, attempt)
     outcome = run(
@@ -89,6 +89,17 @@ def _train(
     else:
         logger.info("stopped at step %d", outcome.step)
         jobs.release(engine, record.id, attempt, now=time.time())
+
+
+def _final_checkpoint(parent: RunRecord) -> Path:
+    """Return the file a finished run left for those that start from it; CheckpointError where it is gone."""
+    path = next(_intact(parent.checkpoints[:1]), None)
+    if path is None or not path.is_file():
+        raise CheckpointError(
+            f"run {parent.id}, which this run starts from, has no intact checkpoint: queue it again with "
+            f"fsrun queue {parent.spec.experiment} --method {parent.spec.method}"
+        )
+    return path
 
 
 def _intact(checkpoints: Iterable[CheckpointRow]) -> Iterator[Path]:
@@ -165,6 +176,7 @@ def main(device: str) -> None:
     home = find_home()
     engine = open_store(home.database, create=False)
     orders = Orders()
+    print(json.dumps({"device": str(resolve_device(device))}), file=replies)
     threading.Thread(target=orders.read, args=(sys.stdin,), daemon=True).start()
     while (order := orders.jobs.get()) is not None:
         execute(engine, home, **order, device=device, should_stop=partial(orders.stops, order))

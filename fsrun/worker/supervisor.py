@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from sqlalchemy import Engine
 
-from fsrun.errors import UsageError
+from fsrun.errors import FsrunError, UsageError
 from fsrun.paths import Home
 from fsrun.provenance import provenance
 from store import queue, workers
@@ -29,6 +29,7 @@ LEASE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 5.0
 TICK_SECONDS = 0.2
 IDLE_SECONDS = 1.0  # between two looks at an empty queue
+MAX_FAILED_STARTS = 3  # in a row, before the worker gives up
 GRACE_SECONDS = 60.0  # a job asked to stop may finish its chunk and write a checkpoint for so long
 
 # The C allocator keeps freed memory instead of giving it back after every batch: convolutions on the CPU
@@ -69,6 +70,7 @@ class Supervisor:
     lease_seconds: float = field(default_factory=_lease_seconds)
     _runner: "RunnerProcess | None" = None
     _beat_at: float = 0.0
+    _failed_starts: int = 0
 
     def work(self, *, drain: bool = False, only: Collection[int] | None = None) -> None:
         """Execute jobs until `stop` is called, or until nothing is left to do if asked to drain."""
@@ -82,13 +84,16 @@ class Supervisor:
         )
         try:
             while not self.stopping:
-                claim = self._claim(only)
-                if claim is not None:
-                    self._execute(claim)
-                elif drain and self._drained(only):
+                if drain and self._drained(only):
                     break
-                else:
+                runner = self._ready_runner()
+                if runner is None:
+                    continue
+                claim = self._claim(runner, only)
+                if claim is None:
                     self._idle()
+                else:
+                    self._execute(runner, claim)
         finally:
             if self._runner is not None:
                 self._runner.close()
@@ -104,14 +109,14 @@ class Supervisor:
         if self._runner is not None:
             self._runner.kill()
 
-    def _claim(self, only: Collection[int] | None) -> Claim | None:
+    def _claim(self, runner: "RunnerProcess", only: Collection[int] | None) -> Claim | None:
         return queue.claim(
             self.engine,
             self.worker_id,
             now=time.time(),
             lease_seconds=self.lease_seconds,
             only=only,
-            device=self.device,
+            device=runner.device or self.device,
             provenance=provenance(),
         )
 
@@ -127,9 +132,8 @@ class Supervisor:
             self.on_tick()
             time.sleep(TICK_SECONDS)
 
-    def _execute(self, claim: Claim) -> None:
+    def _execute(self, runner: "RunnerProcess", claim: Claim) -> None:
         """Have the runner train one job, and watch it until it is over, lost or dead."""
-        runner = self._runner = self._live_runner()
         runner.order(claim)
         self._beat_at = 0.0
         asked_at: float | None = None
@@ -152,13 +156,26 @@ class Supervisor:
                 return
         self.on_tick()
 
-    def _live_runner(self) -> "RunnerProcess":
-        """Return the runner of the job before, or a new one where that is dead or there was none."""
-        if self._runner is not None and self._runner.alive():
-            return self._runner
-        if self._runner is not None:
-            self._runner.close()
-        return RunnerProcess(self.home, self.worker_id, self.device)
+    def _ready_runner(self) -> "RunnerProcess | None":
+        """Return the runner of the job before, or a new one once it has said that it is ready.
+
+        None a moment later while it still loads; FsrunError where it cannot start at all.
+        """
+        runner = self._runner
+        if runner is None or not runner.alive():
+            if runner is not None:
+                runner.close()
+            runner = self._runner = RunnerProcess(self.home, self.worker_id, self.device)
+        if runner.device or runner.ready(TICK_SECONDS):
+            self._failed_starts = 0
+            return runner
+        if not runner.alive():
+            self._failed_starts += 1
+            if self._failed_starts == MAX_FAILED_STARTS:
+                raise FsrunError(f"no job can be run: {runner.last_words()}")
+        self._beat(None)
+        self.on_tick()
+        return None
 
     def _beat(self, claim: Claim | None) -> bool:
         """Renew lease and heartbeat when it is time; return whether the user asked to cancel."""
@@ -188,6 +205,7 @@ class RunnerProcess:
     """The child that trains, kept warm between jobs because importing torch takes seconds."""
 
     def __init__(self, home: Home, worker_id: str, device: str) -> None:
+        self.device: str | None = None  # what it really computes on, known once it is ready
         self.log = home.worker_log(worker_id)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("a") as errors:
@@ -207,6 +225,14 @@ class RunnerProcess:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         return self.process.stdin, self.process.stdout
+
+    def ready(self, timeout: float) -> bool:
+        """Wait for at most `timeout` seconds for the runner to say what it computes on."""
+        ready, _, _ = select.select([self._pipes[1]], [], [], timeout)
+        line = self._pipes[1].readline() if ready else ""
+        if line:
+            self.device = json.loads(line)["device"]
+        return bool(line)
 
     def order(self, claim: Claim) -> None:
         """Tell the runner which job to execute; a runner that is already dead is noticed by `alive`."""

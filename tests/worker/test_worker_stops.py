@@ -57,7 +57,7 @@ def test_ctrl_c_hands_the_run_back_and_the_same_command_ends_it_with_the_same_nu
 
 
 @pytest.mark.parametrize("whole_group", [False, True])
-def test_a_worker_ended_while_its_runner_starts_hands_the_job_back_unharmed(
+def test_a_worker_ended_while_its_runner_starts_leaves_the_job_alone(
     home: Case, *, whole_group: bool
 ) -> None:
     ask_for_the_long_run(home)
@@ -69,8 +69,7 @@ def test_a_worker_ended_while_its_runner_starts_hands_the_job_back_unharmed(
         _, refused = worker.communicate(timeout=60)
     assert (worker.returncode, refused) == (0, "")
     assert home.statuses() == [JobStatus.QUEUED]
-    assert outcomes(home) == [Outcome.RELEASED]
-    assert home.run(1).step == 0
+    assert outcomes(home) == []
 
 
 def test_a_second_ctrl_c_ends_a_runner_that_does_not_look_up(home: Case) -> None:
@@ -125,12 +124,12 @@ def test_a_killed_worker_takes_no_job_along_and_another_goes_on_from_its_checkpo
 
 
 def test_a_job_that_kills_its_runner_three_times_fails_and_the_next_one_is_done(home: Case) -> None:
-    ask(home, "synthetic", "linear", {"steps": [200], "episodes": [10]}, seeds=2)
+    ask(home, "synthetic", "linear", {"steps": [4000], "episodes": [10]}, seeds=2)
     with working(home, "worker", "--drain") as worker:
         dead: set[int] = set()
         while len(dead) < 3:
-            wait_until(lambda: bool(runners(home) - dead))
-            (runner,) = runners(home) - dead
+            wait_until(lambda: len(outcomes(home)) > len(dead))
+            (runner,) = runners(home)
             os.kill(runner, signal.SIGKILL)
             dead.add(runner)
         said, _ = worker.communicate(timeout=60)
