@@ -176,7 +176,8 @@ def main(device: str) -> None:
     home = find_home()
     engine = open_store(home.database, create=False)
     orders = Orders()
-    print(json.dumps({"device": str(resolve_device(device))}), file=replies)
+    device = str(resolve_device(device))
+    print(json.dumps({"device": device}), file=replies)
     threading.Thread(target=orders.read, args=(sys.stdin,), daemon=True).start()
     while (order := orders.jobs.get()) is not None:
         execute(engine, home, **order, device=device, should_stop=partial(orders.stops, order))

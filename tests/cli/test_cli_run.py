@@ -47,9 +47,11 @@ def test_show_tells_config_attempt_result_and_where_the_numbers_come_from(lookin
         assert part in answer.words, part
 
 
-def test_logs_prints_the_log_and_tail_its_end(looking: Typed) -> None:
+def test_logs_prints_the_log_and_tail_its_end(finished_home: Case, looking: Typed) -> None:
     lines = looking("logs", "1").out.splitlines()
-    assert "run 1, attempt 1, on auto" in lines[0]
+    device = finished_home.run(1).attempts[0].device
+    assert device == "cpu" or device.startswith("cuda:")
+    assert f"run 1, attempt 1, on {device}" in lines[0]
     assert "done: test/loss_ratio" in lines[-1]
     assert looking("logs", "1", "--tail", "1").out.splitlines() == lines[-1:]
     assert looking("logs", "1", "--follow").out.splitlines() == lines  # the run is over
