@@ -92,7 +92,7 @@ class Dashboard(App[None]):
         """Show the overview and begin to read."""
         self.register_theme(_THEME)
         self.theme = "fsrun"
-        self.push_screen(Overview(self._database.place))
+        self.push_screen(Overview(self._database.shown))
         self.run_worker(self._read_on, thread=True, group="read", exit_on_error=True)
 
     def on_unmount(self) -> None:

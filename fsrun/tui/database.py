@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url
 
 from fsrun.report.paper import K_SHOT, N_WAY
 from fsrun.report.render import Table
@@ -17,6 +17,7 @@ from fsrun.tui.messages import Picture
 from store.engine import open_store
 from store.errors import RunNotFound
 from store.jobs import JobStatus
+from store.postgres import shown
 from store.queue import request_cancel, retry
 from store.snapshot import Snapshot, snapshot
 
@@ -34,6 +35,11 @@ class Database:
         self._opened_file: tuple[int, int] | None = None
         self._is_first = True
         self._opening = Lock()
+
+    @property
+    def shown(self) -> str:
+        """The place as a screen may show it: a URL without its password."""
+        return shown(make_url(self.place)) if "://" in self.place else self.place
 
     def picture(self, selected: int | None, *, max_points: int, with_table2: bool = False) -> Picture:
         """Read what the screen shows; a selected run that is not there any more counts as none."""

@@ -232,3 +232,8 @@ def test_help_names_every_key_of_the_footer(lab: Lab) -> None:
         )
 
     use(lab.dashboard(), steps)
+
+
+def test_a_password_in_the_databases_url_is_never_shown() -> None:
+    shown = Database("postgresql+psycopg://me:secret@db.example:5432/fsrun?password=hidden").shown
+    assert shown == "postgresql+psycopg://me:***@db.example:5432/fsrun"

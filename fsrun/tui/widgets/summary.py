@@ -47,5 +47,7 @@ def _counts(snapshot: Snapshot) -> Text:
     alive = living(snapshot.workers)
     unserved = not alive and bool(snapshot.counts.get(JobStatus.QUEUED))
     workers = f"{alive or 'no'} worker{'s' * (alive != 1)}"
+    if snapshot.paused:
+        parts.append(Text("paused", STATUS_STYLES["stopping"]))
     parts.append(Text(workers, STATUS_STYLES["stopping"] if unserved else ""))
     return Text(" · ", "dim").join(parts)
