@@ -55,7 +55,7 @@ def _value(text: str) -> Any:
 
 
 def plan(sweep: Sweep) -> list[PlannedRun]:
-    """Return the runs of a sweep, methods x settings x n_way x k_shot x seeds; ConfigError if one cannot be."""
+    """Return the runs: methods x settings x n_way x k_shot x seeds; ConfigError if one cannot be."""
     _check_names(sweep)
     methods = sweep.methods or (EXPERIMENTS[sweep.experiment].default_method,)
     settings = dict(sweep.settings or {})
