@@ -4,7 +4,9 @@ Not here: any measurement.
 """
 
 import os
+import signal
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +30,8 @@ def describe(title: str) -> None:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """Give a temporary folder that is gone at the end; TMPDIR chooses the disk."""
+    """Give a temporary folder that is gone at the end, also after SIGTERM; TMPDIR chooses the disk."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with TemporaryDirectory(prefix="fsrun-benchmark-") as folder:
         yield Path(folder)
 

@@ -66,11 +66,16 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
 
 def runner_of(worker: subprocess.Popen[bytes]) -> int | None:
     """Return the process that trains for this worker, None where it has none at the moment."""
-    return next((pid for pid in _processes() if _parent(pid) == worker.pid and is_alive(pid)), None)
+    for pid in _processes():
+        if _parent(pid) == worker.pid and b"fsrun.worker.runner" in _read(pid, "cmdline").split(b"\0"):
+            return pid if is_alive(pid) else None
+    return None
 
 
-def kill(pid: int) -> None:
-    """End a process at once, if it is still there."""
+def kill(pid: int | None) -> None:
+    """End a process at once, if there is one and it is still there."""
+    if pid is None:
+        return
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:

@@ -3,8 +3,11 @@
 Not here: which checkpoints exist and which to resume from (the store knows). No pickle anywhere.
 """
 
+import errno
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +15,41 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from experiments.errors import CheckpointError
+from experiments.errors import CheckpointError, StorageUnavailable
+
+PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+"""What a disk says when nothing is wrong that could not be right again in a while."""
 
 
 def save_checkpoint(path: Path, step: int, state: dict[str, Any]) -> None:
-    """Write step and state so that the file is complete whenever it exists under this name."""
+    """Write step and state so that the file is complete whenever it exists under this name.
+
+    Raises StorageUnavailable where the disk is full or cannot be written; nothing is left behind then.
+    """
     tensors: dict[str, Tensor] = {}
     tree = json.dumps(_encode(state, tensors))
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".partial")
-    with temporary.open("wb") as file:
-        file.write(save(tensors, metadata={"step": str(step), "tree": tree}))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with _writing(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(save(tensors, metadata={"step": str(step), "tree": tree}))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+
+@contextmanager
+def _writing(path: Path, temporary: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in PASSING:
+            raise
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise StorageUnavailable(
+            f"checkpoint {path} cannot be written ({error.strerror}): free some space on its disk"
+        ) from error
 
 
 def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:

@@ -3,6 +3,8 @@
 Not here: the store's errors, and how an error is shown.
 """
 
+# ruff: noqa: N818  (a name says what happened, and so what to do; "Error" would add nothing)
+
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -21,6 +23,14 @@ class DataError(ExperimentError):
 
 class CheckpointError(ExperimentError):
     """A checkpoint is missing or damaged: resume from an older one or start again."""
+
+
+class StorageUnavailable(ExperimentError):
+    """The disk is full or cannot be written at the moment: free some space, and try again."""
+
+
+class Diverged(ExperimentError):
+    """The loss has not been a number for long: train more gently, or switch the check off."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:

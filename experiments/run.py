@@ -4,6 +4,7 @@ Not here: what a step is (the methods), and where numbers go (an EventSink).
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from experiments.checkpoint import load_checkpoint, save_checkpoint
 from experiments.config import RunConfig
-from experiments.errors import CheckpointError
+from experiments.errors import CheckpointError, Diverged, StorageUnavailable
 from experiments.evaluate import measure
 from experiments.events import EventSink, Finished, Stopped
 from experiments.method import Method, Resources, build
@@ -20,6 +21,7 @@ from experiments.method import Method, Resources, build
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 20.0  # how much work a crash may cost; no number depends on it
+DISK_RETRY_SECONDS = 2.0  # between two tries to write the last checkpoint to a full disk
 
 
 def run(
@@ -34,25 +36,28 @@ def run(
     """Run a config to its end, or to the next chunk after should_stop() says so.
 
     resume_from lists checkpoints, newest first; the first readable one is used. Resuming gives the
-    same numbers as never having stopped.
+    same numbers as never having stopped. On a full disk training goes on, and waits at its end. Raises
+    Diverged once the loss has not been a number for as long as the config allows.
     """
     method = build(config, resources)
     step = _resume(method, resume_from)
     sink.started(step)
     saved_at = time.monotonic()
+    watch = _LossWatch(config.method.stop_on_nan_after)
     for start, count in _chunks(step, config.method.steps, config.method.log_every):
         if should_stop():
-            _save(method, start, sink, checkpoint_path)
+            _try_to_save(method, start, sink, checkpoint_path)
             return Stopped(start)
-        _report(sink, start, count, method.train(start, count))
+        watch.look(_report(sink, start, count, method.train(start, count)), start + count)
         step = start + count
         every = config.method.validate_every
         if every and step // every > start // every:
             _validate(method, step, config.method.validate_episodes, sink)
         if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
-            _save(method, step, sink, checkpoint_path)
+            _try_to_save(method, step, sink, checkpoint_path)
             saved_at = time.monotonic()
-    _save(method, step, sink, checkpoint_path)
+    while not _try_to_save(method, step, sink, checkpoint_path) and not should_stop():
+        time.sleep(DISK_RETRY_SECONDS)
     if should_stop():
         return Stopped(step)
     logger.info("measuring %d test episodes", config.evaluation.episodes)
@@ -82,12 +87,38 @@ def _chunks(first: int, end: int, size: int) -> Iterator[tuple[int, int]]:
         first = following
 
 
-def _report(sink: EventSink, start: int, count: int, metrics: dict[str, Tensor]) -> None:
-    """Send one point per step, or one for the chunk at its last step; the only device sync."""
+def _report(sink: EventSink, start: int, count: int, metrics: dict[str, Tensor]) -> dict[str, list[float]]:
+    """Send one point per step, or one for the chunk at its last step, and return them.
+
+    The only device sync.
+    """
     every_step = range(start + 1, start + count + 1)
+    points: dict[str, list[float]] = {}
     for name, values in metrics.items():
-        numbers = values.detach().cpu().double().flatten().tolist()
-        sink.metrics(every_step if len(numbers) == count else every_step[-1:], {name: numbers})
+        points[name] = values.detach().cpu().double().flatten().tolist()
+        sink.metrics(every_step if len(points[name]) == count else every_step[-1:], {name: points[name]})
+    return points
+
+
+class _LossWatch:
+    """Counts the points in a row at which a loss was NaN or infinite; `limit` 0 lets everything pass."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.in_a_row: dict[str, int] = {}
+
+    def look(self, points: dict[str, list[float]], step: int) -> None:
+        """Take in the points up to a step. Raises Diverged."""
+        if not self.limit:
+            return
+        for name in (name for name in points if name.startswith("train/loss")):
+            for value in points[name]:
+                self.in_a_row[name] = 0 if math.isfinite(value) else self.in_a_row.get(name, 0) + 1
+                if self.in_a_row[name] == self.limit:
+                    raise Diverged(
+                        f"{name} was {value} for {self.limit} points in a row, up to step {step}: lower the "
+                        "learning rates, or let it go on with --set stop_on_nan_after=0"
+                    )
 
 
 def _validate(method: Method, step: int, episodes: int, sink: EventSink) -> None:
@@ -95,7 +126,13 @@ def _validate(method: Method, step: int, episodes: int, sink: EventSink) -> None
         sink.metrics([step], {f"val/{name}": [float(values.double().mean())]})
 
 
-def _save(method: Method, step: int, sink: EventSink, checkpoint_path: Callable[[int], Path]) -> None:
+def _try_to_save(method: Method, step: int, sink: EventSink, checkpoint_path: Callable[[int], Path]) -> bool:
+    """Write a checkpoint; return whether the disk let us."""
     path = checkpoint_path(step)
-    save_checkpoint(path, step, method.state_dict())
+    try:
+        save_checkpoint(path, step, method.state_dict())
+    except StorageUnavailable as error:
+        logger.warning("%s", error)
+        return False
     sink.checkpoint(step, path)
+    return True

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from fsrun.errors import FsrunError
 
+PRIVATE = 0o077
+"""The umask under which everything below the home is made: for its owner's eyes alone."""
+
 
 @dataclass(frozen=True)
 class Home:
@@ -26,17 +29,27 @@ class Home:
         """Imported and drawn data sets."""
         return self.root / "data"
 
+    @property
+    def checkpoints(self) -> Path:
+        """The checkpoints of all runs, a folder each."""
+        return self.root / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        """The logs of runs and of workers."""
+        return self.root / "logs"
+
     def log(self, run_id: int) -> Path:
         """The log of a run, all attempts one after another."""
-        return self.root / "logs" / f"run-{run_id}.log"
+        return self.logs / f"run-{run_id}.log"
 
     def worker_log(self, worker_id: str) -> Path:
         """What a worker's runner process says on its standard error."""
-        return self.root / "logs" / f"worker-{worker_id}.log"
+        return self.logs / f"worker-{worker_id}.log"
 
     def checkpoint(self, run_id: int, attempt: int, step: int) -> Path:
         """The checkpoint of one attempt of a run at a step."""
-        return self.root / "checkpoints" / f"run-{run_id}" / f"step-{step:09d}-attempt-{attempt}.safetensors"
+        return self.checkpoints / f"run-{run_id}" / f"step-{step:09d}-attempt-{attempt}.safetensors"
 
 
 def find_home() -> Home:

@@ -87,7 +87,7 @@ def draw_chart(
     if width < _SMALLEST[0] or area.height < _SMALLEST[1]:
         body = [Text()] * area.height
     elif not any(True for one in shown for _ in _stretches(one)):
-        body = _empty(area)
+        body = _empty(area, "no point can be drawn" if any(one.values for one in series) else "no points yet")
     else:
         places = (_place(level.value, log_y) for level in levels)
         body = _plot(area, shown, [place for place in places if place is not None], x_label)
@@ -157,16 +157,14 @@ def _head(
 
 def _legend_entry(ink: _Ink, series: Series, *, alone: bool) -> Text:
     sample = "" if alone else f"{ink.mark or '─'} " if ink.colour else f"{ink.line} "
-    last = next((value for value in reversed(series.values) if isfinite(value)), None)
-    number = "" if last is None else f" {format_number(last)}"
+    number = f" {format_number(series.values[-1])}" if series.values else ""
     style = "" if ink.colour is None else "rgb({},{},{})".format(*ink.colour)
     return Text(sample, style) + Text(series.name + number, style)
 
 
-def _empty(area: _Area) -> list[Text]:
-    """Return axes with nothing on them but a word."""
+def _empty(area: _Area, words: str) -> list[Text]:
+    """Return axes with nothing on them but some words."""
     rows = [Text(" │", "dim") for _ in range(area.height - 2)]
-    words = "no points yet"
     rows[len(rows) // 2].append(words.center(area.width - 2).rstrip())
     return [*rows, Text(" └" + "─" * (area.width - 2), "dim"), Text()]
 

@@ -1,6 +1,6 @@
-"""Opening the database, bringing its schema up to date, and the two kinds of transaction.
+"""Opening the database, bringing its schema up to date, and the kinds of transaction.
 
-Not here: any statement about runs or metrics.
+Not here: any statement about runs or metrics, and what is particular to PostgreSQL (store.postgres).
 """
 
 import sqlite3
@@ -12,16 +12,17 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from store import migrations
+from store import migrations, postgres
 from store.errors import DatabaseTooNew, DatabaseUnavailable
 
 BUSY_SECONDS = 30.0
 """How long a statement waits for another process's write before it gives up."""
 
 _WRITE = "store_write"
+_ALONE, _BESIDE_OTHERS = "alone", "beside others"
 _REMEDIES = {
     "unable to open": "check that its folder can be written, or choose another place",
     "not a database": "it is damaged or something else: move it away or restore a backup",
@@ -35,7 +36,8 @@ _REMEDIES = {
 def open_store(url_or_path: str | Path, *, create: bool = True, read_only: bool = False) -> Engine:
     """Open the database and bring its schema up to date, after a backup of the file beside it.
 
-    A path is an SQLite file, made with its folder if missing and `create` holds; a URL is passed on.
+    A path is an SQLite file, made with its folder if missing and `create` holds; a URL may name one too, or
+    a PostgreSQL database, which must be there.
     Raises DatabaseUnavailable or DatabaseTooNew.
     """
     url, path = _locate(url_or_path)
@@ -52,15 +54,34 @@ def open_store(url_or_path: str | Path, *, create: bool = True, read_only: bool 
     return engine
 
 
+def schema_of(url_or_path: str | Path) -> str | None:
+    """Return the revision of a database's schema without changing it, None where there is nothing yet.
+
+    Raises DatabaseUnavailable or DatabaseTooNew.
+    """
+    url, path = _locate(url_or_path)
+    if path is not None and not path.exists():
+        return None
+    engine = _make_engine(url, path, read_only=False)
+    try:
+        with reading(engine) as connection:
+            return revision_of(connection)
+    finally:
+        engine.dispose()
+
+
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def writing(engine: Engine, *, beside_others: bool = False) -> Iterator[Connection]:
     """Give a connection in a transaction that holds the write lock from its first moment.
 
-    Commits at the end, rolls back on an exception. Raises DatabaseUnavailable.
+    `beside_others` is for one that locks the row of its job before it reads what it relies on: where the
+    database can lock single rows, which SQLite cannot, that is the only lock it holds. Commits at the end,
+    rolls back on an exception. Raises DatabaseUnavailable.
     """
+    kind = _BESIDE_OTHERS if beside_others else _ALONE
     with (
         _explained(engine),
-        engine.connect().execution_options(**{_WRITE: True}) as connection,
+        engine.connect().execution_options(**{_WRITE: kind}) as connection,
         connection.begin(),
     ):
         yield connection
@@ -117,14 +138,9 @@ def _prepare_file(path: Path, *, create: bool) -> None:
 
 def _make_engine(url: URL, path: Path | None, read_only: bool) -> Engine:
     if path is None:
-        try:
-            return create_engine(url)
-        except NoSuchModuleError as error:
-            raise DatabaseUnavailable(f"database {url!r}: no such kind, use postgresql or a path") from error
-        except ModuleNotFoundError as error:
-            raise DatabaseUnavailable(
-                f"database {url!r} needs the package {error.name}: install it"
-            ) from error
+        engine = postgres.make_engine(url, read_only=read_only, patience=BUSY_SECONDS)
+        event.listen(engine, "begin", _begin_postgres)
+        return engine
     if read_only:
         url = url.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
@@ -142,8 +158,16 @@ def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntr
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads first and writes later can fail at once instead of waiting its turn; one
     # that takes the write lock at its beginning waits.
-    write = connection.get_execution_options().get(_WRITE, False)
+    write = _WRITE in connection.get_execution_options()
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _begin_postgres(connection: Connection) -> None:
+    kind = connection.get_execution_options().get(_WRITE)
+    if kind == _ALONE:
+        postgres.begin_alone(connection)
+    elif kind is None:
+        postgres.begin_reading(connection)
 
 
 def _use_write_ahead_log(engine: Engine) -> None:
@@ -164,21 +188,37 @@ def _use_write_ahead_log(engine: Engine) -> None:
 def _bring_up_to_date(engine: Engine, path: Path | None, read_only: bool) -> None:
     newest = migrations.REVISIONS[-1]
     with reading(engine) as connection:
-        if _revision(connection) == newest:
+        if revision_of(connection) == newest:
             return
     if read_only:
         raise DatabaseUnavailable(f"{_place(engine)} has an older schema: open it once for writing first")
     with writing(engine) as connection:
-        revision = _revision(connection)  # another process may have been faster
+        revision = revision_of(connection)  # another process may have been faster
         if revision == newest:
             return
         if revision is not None and path is not None:
-            _back_up(path, revision)
+            # Whoever holds the write lock sees the file stand still.
+            copy_file(path, path.with_name(f"{path.name}.backup-{revision}"))
         migrations.upgrade(connection)
 
 
-def _revision(connection: Connection) -> str | None:
-    """Return the schema's revision, None for an empty database."""
+def check_writable(engine: Engine) -> None:
+    """Raise DatabaseUnavailable where nothing could be written; changes nothing."""
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+
+
+def check_schema(engine: Engine) -> None:
+    """Raise DatabaseTooNew where another version of the program has changed the schema meanwhile."""
+    with reading(engine) as connection:
+        revision_of(connection)
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Return the schema's revision, None for an empty database.
+
+    Raises DatabaseTooNew for one not known here, DatabaseUnavailable for a database of another program.
+    """
     names = inspect(connection).get_table_names()
     place = _place(connection.engine)
     if "alembic_version" not in names:
@@ -195,9 +235,8 @@ def _revision(connection: Connection) -> str | None:
     return revision
 
 
-def _back_up(path: Path, revision: str) -> None:
-    """Copy the committed state beside the file; whoever calls holds the write lock, so it stands still."""
-    target = path.with_name(f"{path.name}.backup-{revision}")
+def copy_file(path: Path, target: Path) -> None:
+    """Copy the committed state of a SQLite file, whoever writes to it; the copy is whole or absent."""
     unfinished = target.with_name(f"{target.name}.part")
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600)
@@ -207,7 +246,7 @@ def _back_up(path: Path, revision: str) -> None:
 
 
 def _place(engine: Engine) -> str:
-    return f"database {engine.url.render_as_string(hide_password=True).removeprefix('sqlite:///')}"
+    return f"database {postgres.shown(engine.url).removeprefix('sqlite:///')}"
 
 
 @contextmanager
@@ -215,13 +254,25 @@ def _explained(engine: Engine) -> Iterator[None]:
     """Turn the driver's errors about the database as a whole into DatabaseUnavailable."""
     try:
         yield
-    except (DatabaseError, sqlite3.DatabaseError) as error:
-        driver_error = error.orig if isinstance(error, DatabaseError) else error
-        about_whole = type(error) is DatabaseError or isinstance(
-            error, OperationalError | InterfaceError | sqlite3.DatabaseError
-        )
-        if not about_whole:
+    except (DBAPIError, sqlite3.DatabaseError) as error:
+        if engine.dialect.name == "postgresql" and isinstance(error, DBAPIError):
+            remedy = postgres.remedy(error, BUSY_SECONDS)
+        else:
+            remedy = _remedy(error)
+        if remedy is None:
             raise  # a constraint or a statement: a mistake in this package, not in the user's set-up
-        reason = str(driver_error).strip().splitlines()[0]
-        remedy = next((cure for sign, cure in _REMEDIES.items() if sign in reason), "check it and try again")
+        reason = _reason(error).splitlines()[0]
         raise DatabaseUnavailable(f"{_place(engine)}: {reason}; {remedy}") from error
+
+
+def _reason(error: DBAPIError | sqlite3.DatabaseError) -> str:
+    return str(error.orig if isinstance(error, DBAPIError) else error).strip() or type(error).__name__
+
+
+def _remedy(error: DBAPIError | sqlite3.DatabaseError) -> str | None:
+    """Return what to do about SQLite's error, None if it is about a statement."""
+    about_whole = OperationalError | InterfaceError | sqlite3.DatabaseError
+    if type(error) is not DatabaseError and not isinstance(error, about_whole):
+        return None
+    reason = _reason(error)
+    return next((cure for sign, cure in _REMEDIES.items() if sign in reason), "check it and try again")

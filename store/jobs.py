@@ -3,18 +3,25 @@
 Not here: the orders of workers and users, which put these together (store.queue).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, or_, select, update
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from store.errors import LeaseLost, RunNotFound
-from store.tables import Attempt, Dependency, Job, table_of
+from store.tables import Attempt, Dependency, Job, Setting, table_of
 
 MAX_CRASHES = 3
 """Crashes in a row without progress after which a job is not tried again."""
+
+MAX_LEASE_SECONDS = 3600.0
+"""The longest lease; one that ends later than that from now was given before the clock was set back."""
+
+PAUSED = "paused"
+"""The setting that is there while no job may be claimed."""
 
 
 class JobStatus(StrEnum):
@@ -75,8 +82,28 @@ def job_row(connection: Connection, run_id: int) -> Row[Any]:
 
 
 def expired(now: float) -> ColumnElement[bool]:
-    """Return the condition that a job is RUNNING under a lease that has run out."""
-    return and_(col(Job.status) == JobStatus.RUNNING.value, col(Job.lease_until) < now)
+    """Return the condition that a job is RUNNING under a lease that has run out.
+
+    So has one from before the clock was set back: its owner, if alive, would have renewed it since.
+    """
+    over = or_(col(Job.lease_until) < now, col(Job.lease_until) > now + MAX_LEASE_SECONDS)
+    return and_(col(Job.status) == JobStatus.RUNNING.value, over)
+
+
+def claimable(job: type[Job], only: Collection[int] | None = None) -> list[ColumnElement[bool]]:
+    """Return the conditions that a job is queued and all it starts from is done, among some runs or all.
+
+    Nothing is claimable while the queue is paused.
+    """
+    parent = aliased(Job)
+    unfinished_parent = exists().where(
+        col(Dependency.run_id) == col(job.run_id),
+        col(Dependency.parent_id) == col(parent.run_id),
+        col(parent.status) != JobStatus.DONE.value,
+    )
+    paused = exists().where(col(Setting.name) == PAUSED)
+    among = [] if only is None else [col(job.run_id).in_(only)]
+    return [col(job.status) == JobStatus.QUEUED.value, ~unfinished_parent, ~paused, *among]
 
 
 def ancestry(connection: Connection, run_ids: Iterable[int]) -> frozenset[int]:
@@ -97,11 +124,12 @@ def settle_crash(
     status, error = JobStatus.QUEUED, None
     if job.cancel_requested:
         status = JobStatus.CANCELLED
+        outcome = Outcome.CANCELLED if outcome is Outcome.CRASHED else outcome
     elif crashes >= MAX_CRASHES:
         status = JobStatus.FAILED
         error = f"crashed {crashes} times in a row without getting past step {job.crash_step}: {reason}"
     # Nobody saw a lost worker die: it did so before the lease ran out, not when somebody noticed.
-    ended = job.lease_until if outcome is Outcome.LOST else now
+    ended = min(job.lease_until, now) if outcome is Outcome.LOST else now
     end_attempt(
         connection,
         job.run_id,

@@ -58,7 +58,7 @@ def write_points(
 
     A point at a step that has one already replaces it.
     """
-    with writing(engine) as connection:
+    with writing(engine, beside_others=True) as connection:
         fence(connection, run_id, attempt, step=step, rate=rate, reported=now)
         if not points:
             return
@@ -71,7 +71,7 @@ def write_points(
 
 def rewind(engine: Engine, run_id: int, attempt: int, step: int) -> None:
     """Forget all points after this step, because the attempt goes on from here. Raises LeaseLost."""
-    with writing(engine) as connection:
+    with writing(engine, beside_others=True) as connection:
         fence(connection, run_id, attempt, step=step)
         this = update(Attempt).where(col(Attempt.run_id) == run_id, col(Attempt.number) == attempt)
         connection.execute(this.values(from_step=step))

@@ -3,7 +3,7 @@
 Not here: which of these a transaction needs (store.engine), and the statements themselves.
 """
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from store.errors import DatabaseUnavailable
@@ -54,12 +54,14 @@ def make_engine(url: URL, *, read_only: bool, patience: float) -> Engine:
     Raises DatabaseUnavailable where the driver is missing or the URL asks for another one.
     """
     if url.drivername not in ("postgresql", "postgres", DRIVER):
-        raise DatabaseUnavailable(f"{place(url)}: no such kind, use {DRIVER} or a path")
+        raise DatabaseUnavailable(f"database {shown(url)}: no such kind, use {DRIVER} or a path")
     settings = {
         "lock_timeout": f"{patience * 1000:.0f}",
         # A process that is suspended in the middle of a change must not keep its locks for ever.
         "idle_in_transaction_session_timeout": f"{patience * 2000:.0f}",
         "default_transaction_read_only": "on" if read_only else "off",
+        # A plan kept from when the queue was short would sort the whole of a long one at every claim.
+        "plan_cache_mode": "force_custom_plan",
     }
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     wanted = {**_CONNECTION, "options": options}
@@ -72,7 +74,7 @@ def make_engine(url: URL, *, read_only: bool, patience: float) -> Engine:
         )
     except ImportError as error:
         raise DatabaseUnavailable(
-            f"{place(url)} needs the package psycopg: pip install 'fsrun[postgres]'"
+            f"database {shown(url)} needs the package psycopg: pip install 'fsrun[postgres]'"
         ) from error
     return engine
 
@@ -87,10 +89,10 @@ def begin_alone(connection: Connection) -> None:
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE})")
 
 
-def place(url: URL) -> str:
+def shown(url: URL) -> str:
     """Return the URL as it may be shown: without the password, and without options, which may hold one."""
-    shown = {name: value for name, value in url.query.items() if name in ("host", "port", "service")}
-    return f"database {url.set(query=shown).render_as_string(hide_password=True)}"
+    harmless = {name: value for name, value in url.query.items() if name in ("host", "port", "service")}
+    return url.set(query=harmless).render_as_string(hide_password=True)
 
 
 def remedy(error: DBAPIError, patience: float) -> str | None:

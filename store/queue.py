@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from json import dumps
 from typing import Any
 
-from sqlalchemy import Connection, Engine, exists, func, insert, select, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 from sqlmodel import col
 
 from store.engine import reading, upsert, writing
@@ -21,6 +20,7 @@ from store.jobs import (
     JobStatus,
     Outcome,
     ancestry,
+    claimable,
     end_attempt,
     expired,
     fence,
@@ -86,7 +86,7 @@ def claim(
     A job whose lease ran out counts as crashed and goes to whoever comes next. `only` limits the choice to
     some runs: to drain a run together with what it needs, pass `store.runs.with_prerequisites`.
     """
-    with writing(engine) as connection:
+    with writing(engine, beside_others=True) as connection:
         _settle_expired(connection, now)
         taken = connection.execute(
             update(Job)
@@ -119,7 +119,7 @@ def claim(
 
 def renew(engine: Engine, run_id: int, attempt: int, *, now: float, lease_seconds: float) -> bool:
     """Prolong the lease; return whether the user has asked to cancel. Raises LeaseLost."""
-    with writing(engine) as connection:
+    with writing(engine, beside_others=True) as connection:
         fence(connection, run_id, attempt, lease_until=now + lease_seconds)
         asked = connection.execute(select(col(Job.cancel_requested)).where(col(Job.run_id) == run_id))
         return bool(asked.scalar_one())
@@ -127,14 +127,15 @@ def renew(engine: Engine, run_id: int, attempt: int, *, now: float, lease_second
 
 def finish(engine: Engine, run_id: int, attempt: int, results: Sequence[ResultRow], *, now: float) -> None:
     """Store the results and mark the job DONE, both or neither. Raises LeaseLost."""
-    with writing(engine) as connection:
+    with writing(engine, beside_others=True) as connection:
         end_attempt(connection, run_id, attempt, status=JobStatus.DONE, outcome=Outcome.DONE, ended=now)
         upsert(connection, table_of(Result), [row.columns(run_id, now) for row in results])
 
 
 def fail(engine: Engine, run_id: int, attempt: int, error: str, *, now: float) -> None:
     """Mark the job FAILED with the traceback. Raises LeaseLost."""
-    with writing(engine) as connection:
+    with writing(engine, beside_others=True) as connection:
+        text = error.replace("\0", "\\0")  # PostgreSQL stores no NUL
         end_attempt(
             connection,
             run_id,
@@ -142,7 +143,7 @@ def fail(engine: Engine, run_id: int, attempt: int, error: str, *, now: float) -
             status=JobStatus.FAILED,
             outcome=Outcome.FAILED,
             ended=now,
-            error=error,
+            error=text,
         )
 
 
@@ -151,16 +152,17 @@ def release(engine: Engine, run_id: int, attempt: int, *, now: float) -> JobStat
 
     CANCELLED if the user had asked for that. Raises LeaseLost.
     """
-    with writing(engine) as connection:
-        asked = job_row(connection, run_id).cancel_requested
+    with writing(engine, beside_others=True) as connection:
+        asked = _locked_job(connection, run_id).cancel_requested
         status = JobStatus.CANCELLED if asked else JobStatus.QUEUED
-        end_attempt(connection, run_id, attempt, status=status, outcome=Outcome.RELEASED, ended=now)
+        outcome = Outcome.CANCELLED if asked else Outcome.RELEASED
+        end_attempt(connection, run_id, attempt, status=status, outcome=outcome, ended=now)
         return status
 
 
 def cancelled(engine: Engine, run_id: int, attempt: int, *, now: float) -> None:
     """Mark the job CANCELLED, after its run has stopped. Raises LeaseLost."""
-    with writing(engine) as connection:
+    with writing(engine, beside_others=True) as connection:
         end_attempt(
             connection, run_id, attempt, status=JobStatus.CANCELLED, outcome=Outcome.CANCELLED, ended=now
         )
@@ -171,7 +173,7 @@ def crashed(engine: Engine, run_id: int, attempt: int, reason: str, *, now: floa
 
     CANCELLED if the user had asked for that. Raises LeaseLost.
     """
-    with writing(engine) as connection:
+    with writing(engine, beside_others=True) as connection:
         fence(connection, run_id, attempt, rate=None)
         job = connection.execute(select(table_of(Job)).where(col(Job.run_id) == run_id)).one()
         return settle_crash(connection, job, reason, Outcome.CRASHED, now)
@@ -183,7 +185,7 @@ def request_cancel(engine: Engine, run_id: int, now: float) -> JobStatus:
     Raises RunNotFound, and InvalidTransition if the job is already over.
     """
     with writing(engine) as connection:
-        job = job_row(connection, run_id)
+        job = _locked_job(connection, run_id)
         status = JobStatus(job.status)
         if status in (JobStatus.DONE, JobStatus.FAILED):
             raise InvalidTransition(
@@ -212,27 +214,17 @@ def retry(engine: Engine, run_id: int, now: float) -> tuple[int, ...]:
     They go on from their newest checkpoints. Raises RunNotFound or InvalidTransition.
     """
     with writing(engine) as connection:
-        status = job_row(connection, run_id).status
+        status = _locked_job(connection, run_id).status
         over = col(Job.status).in_([JobStatus.FAILED.value, JobStatus.CANCELLED.value])
         query = select(col(Job.run_id)).where(col(Job.run_id).in_(ancestry(connection, [run_id])), over)
-        again = tuple(connection.execute(query.order_by(col(Job.run_id))).scalars())
+        again = tuple(connection.execute(query.order_by(col(Job.run_id)).with_for_update()).scalars())
         if not again or status in (JobStatus.DONE, JobStatus.RUNNING):
             raise InvalidTransition(
                 f"run {run_id} is {status}: only failed and cancelled runs can be retried"
             )
+        clean = {"worker_id": None, "error": None, "cancel_requested": False, "crashes": 0, "crash_step": 0}
         for each in again:
-            set_job(
-                connection,
-                each,
-                status=JobStatus.QUEUED.value,
-                queued=now,
-                finished=None,
-                worker_id=None,
-                error=None,
-                cancel_requested=False,
-                crashes=0,
-                crash_step=0,
-            )
+            set_job(connection, each, status=JobStatus.QUEUED.value, queued=now, finished=None, **clean)
         return again
 
 
@@ -271,17 +263,18 @@ def _fate(status: str, lease_expired: bool, parents: Sequence[str]) -> str:
 
 
 def _next_job(only: Collection[int] | None) -> Any:
-    parent = aliased(Job)
-    unfinished_parent = exists().where(
-        col(Dependency.run_id) == col(Job.run_id),
-        col(Dependency.parent_id) == col(parent.run_id),
-        col(parent.status) != JobStatus.DONE.value,
-    )
-    query = select(col(Job.run_id)).where(col(Job.status) == JobStatus.QUEUED.value, ~unfinished_parent)
-    if only is not None:
-        query = query.where(col(Job.run_id).in_(only))
-    query = query.order_by(col(Job.priority).desc(), col(Job.queued), col(Job.run_id)).limit(1)
-    return query.with_for_update(skip_locked=True)  # for PostgreSQL; nothing on SQLite, which has one writer
+    in_turn = (col(Job.priority).desc(), col(Job.queued), col(Job.run_id))
+    query = select(col(Job.run_id)).where(*claimable(Job, only)).order_by(*in_turn).limit(1)
+    return query.with_for_update(skip_locked=True)  # nothing on SQLite, which has one writer
+
+
+def _locked_job(connection: Connection, run_id: int) -> Row[Any]:
+    """Return the row of the job, which no other transaction can change before this one ends.
+
+    Raises RunNotFound.
+    """
+    connection.execute(select(col(Job.run_id)).where(col(Job.run_id) == run_id).with_for_update())
+    return job_row(connection, run_id)
 
 
 def _claim_of(connection: Connection, run_id: int, attempt: int) -> Claim:
@@ -292,6 +285,8 @@ def _claim_of(connection: Connection, run_id: int, attempt: int) -> Claim:
 
 
 def _settle_expired(connection: Connection, now: float) -> None:
-    for job in connection.execute(select(table_of(Job)).where(expired(now))).all():
+    # What is locked is being settled by another worker, or prolonged by its owner in this moment.
+    silent = select(table_of(Job)).where(expired(now)).with_for_update(skip_locked=True)
+    for job in connection.execute(silent).all():
         reason = f"worker {job.worker_id} fell silent"
         settle_crash(connection, job, reason, Outcome.LOST, now)

@@ -15,6 +15,7 @@ from store.engine import reading
 from store.errors import RunNotFound
 from store.jobs import JobStatus
 from store.metrics import Curve, metric_names, read_curve
+from store.orders import is_paused
 from store.results import ResultRow
 from store.runs import AttemptRecord, attempts_of, parents_of, results_of
 from store.tables import Dependency, Job, Metric, Result, Run, Worker, table_of
@@ -89,6 +90,7 @@ class Snapshot:
     workers: tuple[WorkerRow, ...]
     counts: Mapping[JobStatus, int]
     selected: RunDetail | None
+    paused: bool = False
 
 
 def snapshot(
@@ -107,6 +109,7 @@ def snapshot(
             runs=tuple(runs.values()),
             workers=workers,
             counts=_counts(connection),
+            paused=is_paused(connection),
             selected=None if selected is None else _detail(connection, runs, selected, max_points),
         )
 

@@ -8,7 +8,7 @@ Not here: queries. Times are float Unix seconds because SQLite forgets time zone
 from typing import ClassVar
 
 from sqlalchemy import Index, Table
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field, SQLModel, col
 
 
 class Run(SQLModel, table=True):
@@ -35,8 +35,6 @@ class Run(SQLModel, table=True):
 class Job(SQLModel, table=True):
     """The order to execute one run, and how far it has come."""
 
-    __table_args__: ClassVar[tuple[Index, ...]] = (Index("ix_job_claim", "status", "priority", "queued"),)
-
     run_id: int = Field(primary_key=True, foreign_key="run.id")
     status: str  # a store.jobs.JobStatus
     priority: int = 0
@@ -53,6 +51,10 @@ class Job(SQLModel, table=True):
     crashes: int = 0  # in a row, without progress
     crash_step: int = 0  # furthest step that any crash has reached
     error: str | None = None
+
+
+# In the order of claims, which so look at the first jobs only, however many are queued.
+Index("ix_job_claim", col(Job.status), col(Job.priority).desc(), col(Job.queued), col(Job.run_id))
 
 
 class Dependency(SQLModel, table=True):
@@ -158,6 +160,14 @@ class Worker(SQLModel, table=True):
     heartbeat: float
     stopped: float | None = None
     run_id: int | None = None
+
+
+class Setting(SQLModel, table=True):
+    """What holds for the whole queue, until it is changed."""
+
+    name: str = Field(primary_key=True)
+    value: str
+    changed: float
 
 
 def table_of(model: type[SQLModel]) -> Table:

@@ -17,6 +17,7 @@ class Training(Frozen):
     log_every: int = Field(10, ge=1)  # steps
     validate_every: int = Field(0, ge=0)  # steps; 0 for never
     validate_episodes: int = Field(25, ge=2)
+    stop_on_nan_after: int = Field(50, ge=0)  # points of the loss in a row that are no number; 0 for never
 
 
 class PixelKnn(Training):

@@ -110,7 +110,6 @@ def _write_files(folder: Path, images: "np.ndarray[Any, Any]", classes: Sequence
         json.dump(index, file_of_text, indent=1)
         file_of_text.flush()
         _sync(file_of_text.fileno())
-    folder.chmod(0o755)  # mkdtemp makes it private
 
 
 def _put_in_place(fresh: Path, folder: Path) -> None:

@@ -3,12 +3,14 @@
 Not here: what a command does; the modules beside this one hold a few each, and import what is slow only then.
 """
 
+import os
 import sys
 
 import typer
 
-from fsrun.cli import data, doctor, queueing, reporting, runs, working
+from fsrun.cli import data, database, doctor, queueing, reporting, runs, working
 from fsrun.cli.errors import reported
+from fsrun.paths import PRIVATE
 
 app = typer.Typer(
     help="Queue, run, watch and report one-shot and meta-learning experiments with fast and slow learners.",
@@ -36,13 +38,23 @@ app.command(epilog=_example("fsrun show 3"))(runs.show)
 app.command(epilog=_example("fsrun logs 3 --follow"))(runs.logs)
 app.command(epilog=_example("fsrun cancel 3 4"))(runs.cancel)
 app.command(epilog=_example("fsrun retry 3"))(runs.retry)
+app.command(epilog=_example("fsrun pause"))(runs.pause)
+app.command(epilog=_example("fsrun resume"))(runs.resume)
 app.add_typer(data.app, name="data")
+app.add_typer(database.app, name="db")
+app.command(epilog=_example("fsrun gc --yes"))(database.gc)
 app.command(epilog=_example("fsrun doctor"))(doctor.doctor)
 
 
 def main() -> None:
     """Run the command line; known errors end in one line on standard error and exit code 1 or 2."""
     words = sys.argv[1:]
-    if words in ([], ["data"]):
+    if words in ([], ["data"], ["db"]):
         words = [*words, "--help"]
-    sys.exit(reported(lambda: app(words, standalone_mode=False)))
+    if words[0] == "report":  # makes nothing below the home; what it draws is the user's to share
+        sys.exit(reported(lambda: app(words, standalone_mode=False)))
+    before = os.umask(PRIVATE)
+    try:
+        sys.exit(reported(lambda: app(words, standalone_mode=False)))
+    finally:
+        os.umask(before)

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import typer
 
@@ -15,19 +16,25 @@ from fsrun.errors import FsrunError
 from store.errors import StoreError
 
 LITTLE_SPACE = 2 * 10**9  # bytes
+QUICKLY_READ = 5 * 10**8  # bytes of a database that are checked on the way
+CLOCK_SLACK = 5.0  # seconds by which the clocks of machines may differ
 
 
 def doctor() -> None:
     """Check versions, home, database, data and devices; exit code 1 if something is wrong."""
-    wrong = 0
+    from fsrun.words import plain  # loads the store
+
+    wrong: list[str] = []
     for name, check in CHECKS.items():
+        if "database" in wrong and name in OF_THE_DATABASE:
+            continue  # it would only say the same again
         try:
-            typer.echo(f"ok     {name:9} {check()}")
+            typer.echo(plain(f"ok     {name:10} {check()}"))
         except (FsrunError, StoreError, ExperimentError, OSError) as error:
-            wrong += 1
-            typer.echo(f"wrong  {name:9} {error}")
+            wrong.append(name)
+            typer.echo(plain(f"wrong  {name:10} {error}"))
     if wrong:
-        raise FsrunError(f"{wrong} of {len(CHECKS)} checks found something wrong: see the lines above")
+        raise FsrunError(f"{len(wrong)} of {len(CHECKS)} checks found something wrong: see the lines above")
 
 
 def _versions() -> str:
@@ -50,17 +57,76 @@ def _home() -> str:
         raise FsrunError(f"{root} cannot be written: set FSRUN_HOME to a folder you may write")
     free = shutil.disk_usage(root).free
     if free < LITTLE_SPACE:
-        raise FsrunError(f"{root} has only {free / 1e9:.1f} GB free: make space before a long sweep")
+        raise FsrunError(
+            f"{root} has only {free / 1e9:.1f} GB free: make space before a long sweep, fsrun gc may help"
+        )
+    if root.stat().st_mode & 0o077:
+        raise FsrunError(f"{root} is open to other users of this machine: chmod 700 {root}")
     return f"{root}, {free / 1e9:.0f} GB free"
 
 
 def _database() -> str:
     from fsrun.cli.options import open_database
+    from store.engine import check_writable
     from store.snapshot import snapshot
+    from store.upkeep import problems, revision
 
     engine = open_database()
-    taken = snapshot(engine, now=time.time())
-    return f"{engine.url.render_as_string(hide_password=True)}, {len(taken.runs)} runs, schema up to date"
+    check_writable(engine)
+    place = engine.url.render_as_string(hide_password=True)
+    small = engine.url.database is None or not _size(engine.url.database) > QUICKLY_READ
+    found = problems(engine) if small else []
+    if found:
+        raise FsrunError(f"{place}: {found[0]}; see fsrun db check")
+    unread = "" if small else ", too large to be read here: fsrun db check"
+    count = sum(snapshot(engine, now=time.time(), limit=1).counts.values())
+    return f"{place}, {count} runs, schema {revision(engine)}, up to date{unread}"
+
+
+def _size(path: str) -> int:
+    return Path(path).stat().st_size if Path(path).exists() else 0
+
+
+def _queue() -> str:
+    from fsrun.cli.options import open_database
+    from store.snapshot import snapshot
+
+    taken = snapshot(open_database(), now=time.time(), limit=1)
+    if taken.paused:
+        raise FsrunError("it is paused, no job is begun: fsrun resume")
+    return ", ".join(f"{count} {status}" for status, count in taken.counts.items()) or "empty"
+
+
+def _clock() -> str:
+    from fsrun.cli.options import open_database
+    from fsrun.words import duration
+    from store.snapshot import snapshot
+
+    workers = snapshot(open_database(), now=time.time(), limit=1).workers
+    ahead = max((-worker.heartbeat_age for worker in workers), default=0.0)
+    if ahead > CLOCK_SLACK:
+        raise FsrunError(
+            f"a worker was heard of {duration(ahead)} from now: this clock was set back, or another "
+            "machine's is wrong; a job of a worker that died waits until then"
+        )
+    return "no worker was heard of in the future"
+
+
+def _checkpoints() -> str:
+    from fsrun.cli.options import open_database
+    from store.jobs import JobStatus
+    from store.upkeep import known_files
+
+    newest = {each.row.run_id: each for each in reversed(known_files(open_database()))}
+    gone = [each for each in newest.values() if not each.row.path.is_file()]
+    needed = [each.row for each in gone if each.status is not JobStatus.DONE]
+    if needed:
+        raise FsrunError(
+            f"{needed[0].path} is gone, with the newest checkpoint of {len(needed)} unfinished runs: "
+            "put it back, or they go on from an older one"
+        )
+    note = f", {len(gone)} of finished runs gone" if gone else ""
+    return f"the newest of {len(newest)} runs{note}"
 
 
 def _workers() -> str:
@@ -103,7 +169,12 @@ CHECKS: dict[str, Callable[[], str]] = {
     "versions": _versions,
     "home": _home,
     "database": _database,
+    "queue": _queue,
     "workers": _workers,
+    "clock": _clock,
+    "checkpoint": _checkpoints,
     "data": _data,
     "devices": _devices,
 }
+
+OF_THE_DATABASE = ("queue", "workers", "clock", "checkpoint")

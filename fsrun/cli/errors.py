@@ -44,12 +44,14 @@ def _exit_code(error: Exception) -> int | None:
 
 def _message(error: Exception) -> str:
     """Return the error in one line; where typer found it, with the name of the option and the way to help."""
+    from fsrun.words import plain  # loads the store
+
     text = str(error)
     if isinstance(error, typer.TyperException):
         text = error.format_message().rstrip(".")
         context = getattr(error, "ctx", None)
         text += f" (see {context.command_path} --help)" if context else ""
-    return " ".join(text.split())
+    return " ".join(plain(text).split())
 
 
 def _fail(message: str, code: int) -> int:
@@ -70,5 +72,7 @@ def _unexpected(error: Exception) -> int:
         kept = f": the traceback is in {path}"
     except (OSError, FsrunError):
         kept = ": the traceback could not be kept, since FSRUN_HOME cannot be written"
-    summary = str(error).partition("\n")[0]
+    from fsrun.words import plain
+
+    summary = plain(str(error).partition("\n")[0])
     return _fail(f"unexpected {type(error).__name__}: {summary}{kept}", 1)

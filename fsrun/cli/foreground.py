@@ -14,10 +14,10 @@ from sqlalchemy import Engine
 
 from fsrun.cli.tables import results_table
 from fsrun.paths import find_home
-from fsrun.words import duration, method_title, newest_value, number, short_task
+from fsrun.words import duration, method_title, newest_value, number, plain, short_task
 from fsrun.worker.supervisor import Supervisor
 from store.jobs import JobStatus
-from store.snapshot import RunRow, snapshot
+from store.snapshot import RunRow, Snapshot, snapshot
 
 LOOK_SECONDS = 0.5
 
@@ -40,7 +40,7 @@ def serve(engine: Engine, device: str, *, drain: bool) -> None:
 
 def _work(engine: Engine, device: str, *, drain: bool, only: Collection[int] | None) -> "Watch":
     watch = Watch(engine, only)
-    supervisor = Supervisor(engine, find_home(), device, on_tick=watch.tick)
+    supervisor = Supervisor(engine, find_home(), device, on_tick=watch.tick, say=watch.say)
     with stopping_on_signals(supervisor, watch.console), watch.progress:
         supervisor.work(drain=drain, only=only)
         watch.tick(now=True)
@@ -74,10 +74,10 @@ class Watch:
         self.only = only
         self.console = Console(highlight=False)
         self.progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[state]}"),
+            TextColumn("{task.fields[state]}", markup=False),
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,
@@ -85,18 +85,29 @@ class Watch:
         self.bars: dict[int, TaskID] = {}
         self.seen = {row.id: (row.status, row.attempt) for row in self.rows()}
         self.looked_at = 0.0
+        self.paused = False
 
     def rows(self) -> list[RunRow]:
         """Return the runs this worker is about, the oldest first."""
-        rows = snapshot(self.engine, now=time.time()).runs
-        return [row for row in reversed(rows) if self.only is None or row.id in self.only]
+        return self._rows_of(snapshot(self.engine, now=time.time()))
+
+    def _rows_of(self, taken: Snapshot) -> list[RunRow]:
+        return [row for row in reversed(taken.runs) if self.only is None or row.id in self.only]
+
+    def say(self, line: str) -> None:
+        """Print one line."""
+        self.console.print(plain(line), markup=False, soft_wrap=True)
 
     def tick(self, *, now: bool = False) -> None:
         """Look at the store about twice a second and show what is new."""
         if not now and time.monotonic() - self.looked_at < LOOK_SECONDS:
             return
         self.looked_at = time.monotonic()
-        for row in self.rows():
+        taken = snapshot(self.engine, now=time.time())
+        if taken.paused and not self.paused:
+            self.say("The queue is paused: no job is begun until fsrun resume.")
+        self.paused = taken.paused
+        for row in self._rows_of(taken):
             if self.seen.get(row.id) != (row.status, row.attempt):
                 self._say(row, began=row.attempt != self.seen.get(row.id, (None, 0))[1])
                 self.seen[row.id] = (row.status, row.attempt)
@@ -106,9 +117,9 @@ class Watch:
         """Print one line for a run that has changed, one more where it also began since the last look."""
         if began:
             note = f" (attempt {row.attempt}, from step {row.step})" if row.attempt > 1 else ""
-            self.console.print(f"{self._name(row)} started{note}", markup=False)
+            self.say(f"{self._name(row)} started{note}")
         if row.status is not JobStatus.RUNNING:
-            self.console.print(f"{self._name(row)} {self._end(row)}", markup=False, soft_wrap=True)
+            self.say(f"{self._name(row)} {self._end(row)}")
 
     def _end(self, row: RunRow) -> str:
         if row.status is JobStatus.DONE:
@@ -149,4 +160,4 @@ class Watch:
         for row in waiting:
             blockers = ", ".join(str(parent) for parent in row.waits_for)
             reason = f"waits for run {blockers}" if blockers else "is queued"
-            self.console.print(f"{self._name(row)} {reason}", markup=False)
+            self.say(f"{self._name(row)} {reason}")

@@ -1,4 +1,4 @@
-"""The commands about runs that exist: `ls`, `show`, `logs`, `cancel`, `retry`.
+"""The commands about runs that exist: `ls`, `show`, `logs`, `cancel`, `retry`, `pause`, `resume`.
 
 Not here: making runs (queueing.py).
 """
@@ -32,7 +32,10 @@ def ls(
     if status is not None and status not in known:
         raise UsageError(f"unknown status {status!r}: choose from {', '.join(known)}")
     now = time.time()
-    rows = [row for row in snapshot(open_database(), now=now).runs if status in (None, row.status.value)]
+    taken = snapshot(open_database(), now=now)
+    if taken.paused:
+        typer.echo("The queue is paused: fsrun resume lets workers go on.")
+    rows = [row for row in taken.runs if status in (None, row.status.value)]
     if not rows:
         typer.echo(
             "No runs" + (f" are {status}." if status else " yet: try fsrun queue synthetic --preset quick")
@@ -112,3 +115,19 @@ def retry(run_ids: RunIds) -> None:
     for run_id in run_ids:
         again = queue_again(engine, run_id, time.time())
         typer.echo(f"Queued again: {', '.join(f'run {each}' for each in again)}.")
+
+
+def pause() -> None:
+    """Let no worker begin another job, in any process; running ones go on to their end."""
+    from store.orders import pause as pause_queue
+
+    new = pause_queue(open_database(), time.time())
+    typer.echo(f"The queue is paused{'' if new else ' already'}: fsrun resume lets workers go on.")
+
+
+def resume() -> None:
+    """Let workers begin jobs again."""
+    from store.orders import resume as resume_queue
+
+    was_paused = resume_queue(open_database())
+    typer.echo("Workers go on." if was_paused else "The queue was not paused.")

@@ -31,7 +31,7 @@ PIPE_WIDTH = 160  # columns, where nobody's terminal sets them
 
 def console() -> Console:
     """Return where tables are printed: as wide as the terminal, wide enough for anything in a pipe."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def _table(*columns: str, right: Sequence[str] = (), fixed: Mapping[str, int] | None = None) -> Table:

@@ -14,81 +14,130 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, TypeVar
 
 import torch
 from sqlalchemy import Engine
 
 from experiments.config import config_from_json
 from experiments.errors import CheckpointError, ExperimentError
-from experiments.events import Finished, Measurement
+from experiments.events import Finished, Measurement, Stopped
 from experiments.method import Resources
 from experiments.run import run
-from fsrun.paths import Home, find_home
+from fsrun.paths import PRIVATE, Home, find_home
 from fsrun.worker.devices import resolve_device, thread_count
+from fsrun.worker.outage import RETRY_SECONDS, Outage
 from fsrun.worker.sink import StoreSink, sha256_of
 from store import queue as jobs
 from store.checkpoints import CheckpointRow
 from store.engine import open_store
-from store.errors import LeaseLost
+from store.errors import DatabaseUnavailable, LeaseLost
 from store.results import ResultRow
 from store.runs import RunRecord, get_run
 
 logger = logging.getLogger("fsrun.runner")
 
 Order = dict[str, int]  # run_id and attempt
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One claimed job, whether it is to stop at the next chunk, and whether not to wait for the database."""
+
+    engine: Engine
+    home: Home
+    run_id: int
+    attempt: int
+    should_stop: Callable[[], bool]
+    gives_up: Callable[[], bool]
+    outage: Outage
+
+    def persist(self, write: Callable[..., T], *values: Any) -> T:
+        """Write about this attempt of the job, and wait for the database where it cannot be used."""
+        return self.outage.persist(
+            lambda: write(self.engine, self.run_id, self.attempt, *values, now=time.time()), self.gives_up
+        )
 
 
 def execute(
-    engine: Engine, home: Home, run_id: int, attempt: int, device: str, should_stop: Callable[[], bool]
+    engine: Engine,
+    home: Home,
+    run_id: int,
+    attempt: int,
+    device: str,
+    should_stop: Callable[[], bool],
+    gives_up: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Run one claimed job to its end and bring the job to the status that belongs to it."""
-    record = get_run(engine, run_id)
+    """Run one claimed job to its end and bring the job to the status that belongs to it.
+
+    `gives_up` says that nobody is left for whom to wait while the database cannot be used; only then
+    DatabaseUnavailable is raised.
+    """
+    outage = Outage(engine, logger.warning)
+    job = _Job(engine, home, run_id, attempt, should_stop, gives_up, outage)
     with _logging_to(home, run_id):
+        record = outage.persist(lambda: get_run(engine, run_id), gives_up)
         logger.info("run %d, attempt %d, on %s", run_id, attempt, device)
         try:
-            _train(engine, home, record, attempt, device, should_stop)
+            _end(job, record, device)
         except LeaseLost as error:
             logger.warning("%s", error)
-        except ExperimentError as error:
-            logger.error("%s", error)
-            jobs.fail(engine, run_id, attempt, str(error), now=time.time())
-        except Exception:
-            # The boundary of a job: whatever it raised belongs to the run's record, not to the worker.
-            logger.exception("run %d failed", run_id)
-            jobs.fail(engine, run_id, attempt, traceback.format_exc(), now=time.time())
 
 
-def _train(
-    engine: Engine, home: Home, record: RunRecord, attempt: int, device: str, should_stop: Callable[[], bool]
-) -> None:
-    """Train, then store the results or hand the job back."""
+def _end(job: _Job, record: RunRecord, device: str) -> None:
+    """Train, then store the results, the error, or where to go on from. Raises LeaseLost."""
+    try:
+        outcome = _train(job, record, device)
+    except (LeaseLost, DatabaseUnavailable):
+        raise
+    except ExperimentError as error:
+        logger.error("%s", error)
+        job.persist(jobs.fail, str(error))
+    except Exception:
+        # The boundary of a job: whatever it raised belongs to the run's record, not to the worker.
+        logger.exception("run %d failed", record.id)
+        job.persist(jobs.fail, traceback.format_exc())
+    else:
+        if isinstance(outcome, Finished):
+            rows = [_row(measurement) for measurement in outcome.results]
+            values = (f"{row.name} {row.value:.4f} ± {row.interval:.4f}" for row in rows)
+            logger.info("done: %s", ", ".join(values))
+            job.persist(jobs.finish, rows)
+        else:
+            logger.info("stopped at step %d", outcome.step)
+            job.persist(jobs.release)
+
+
+def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
+    """Train, and have everything that was reported stored, also where training raises an error."""
     config = config_from_json(record.spec.config)
     torch.set_num_threads(thread_count(config.experiment))
-    parents = [get_run(engine, parent) for parent in record.parents]
+    parents = job.outage.persist(
+        lambda: [get_run(job.engine, parent) for parent in record.parents], job.gives_up
+    )
     resources = Resources(
-        home.data,
+        job.home.data,
         resolve_device(device),
         {parent.spec.config_hash: _final_checkpoint(parent) for parent in parents},
     )
-    sink = StoreSink(engine, record.id, attempt)
-    outcome = run(
-        config,
-        resources,
-        sink,
-        lambda step: home.checkpoint(record.id, attempt, step),
-        resume_from=list(_intact(record.checkpoints)),
-        should_stop=should_stop,
-    )
-    if isinstance(outcome, Finished):
-        rows = [_row(measurement) for measurement in outcome.results]
-        logger.info("done: %s", ", ".join(f"{row.name} {row.value:.4f} ± {row.interval:.4f}" for row in rows))
-        jobs.finish(engine, record.id, attempt, rows, now=time.time())
-    else:
-        logger.info("stopped at step %d", outcome.step)
-        jobs.release(engine, record.id, attempt, now=time.time())
+    sink = StoreSink(job.engine, job.run_id, job.attempt, job.outage, job.gives_up)
+    try:
+        return run(
+            config,
+            resources,
+            sink,
+            lambda step: job.home.checkpoint(job.run_id, job.attempt, step),
+            resume_from=list(_intact(record.checkpoints)),
+            should_stop=job.should_stop,
+        )
+    except ExperimentError:
+        sink.flush()
+        raise
 
 
 def _final_checkpoint(parent: RunRecord) -> Path:
@@ -119,12 +168,17 @@ def _row(measurement: Measurement) -> ResultRow:
 
 
 class _logging_to:  # noqa: N801 (reads as a statement)
-    """Send the log of this process to the log file of a run, for as long as the run lasts."""
+    """Send the log of this process to the log file of a run, for as long as the run lasts.
+
+    A log that cannot be written, on a full disk, does not stop the run: it goes to the worker's log.
+    """
 
     def __init__(self, home: Home, run_id: int) -> None:
         path = home.log(run_id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.handler = logging.FileHandler(path, encoding="utf-8")
+        self.handler: logging.Handler = logging.StreamHandler()
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.handler = logging.FileHandler(path, encoding="utf-8")
         self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
 
     def __enter__(self) -> None:
@@ -132,7 +186,8 @@ class _logging_to:  # noqa: N801 (reads as a statement)
 
     def __exit__(self, *_: object) -> None:
         logging.getLogger().removeHandler(self.handler)
-        self.handler.close()
+        with suppress(OSError):
+            self.handler.close()
 
 
 class Orders:
@@ -166,6 +221,17 @@ def _private_stdout() -> IO[str]:
     return pipe
 
 
+def _open_patiently(home: Home, orders: Orders) -> Engine:
+    """Open the database as soon as it can be used, unless the supervisor has gone by then."""
+    while True:
+        try:
+            return open_store(home.database, create=False)
+        except DatabaseUnavailable:
+            if orders.alone:
+                raise
+        time.sleep(RETRY_SECONDS)
+
+
 def main(device: str) -> None:
     """Execute jobs until the supervisor closes the pipe."""
     replies = _private_stdout()
@@ -173,14 +239,16 @@ def main(device: str) -> None:
     logging.getLogger().setLevel(logging.INFO)
     # A service manager ends the whole group at once; the supervisor says by the pipe when to stop.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.umask(PRIVATE)
     home = find_home()
-    engine = open_store(home.database, create=False)
     orders = Orders()
+    threading.Thread(target=orders.read, args=(sys.stdin,), daemon=True).start()
+    engine = _open_patiently(home, orders)
     device = str(resolve_device(device))
     print(json.dumps({"device": device}), file=replies)
-    threading.Thread(target=orders.read, args=(sys.stdin,), daemon=True).start()
     while (order := orders.jobs.get()) is not None:
-        execute(engine, home, **order, device=device, should_stop=partial(orders.stops, order))
+        stops = partial(orders.stops, order)
+        execute(engine, home, **order, device=device, should_stop=stops, gives_up=lambda: orders.alone)
         print(json.dumps({"over": order["run_id"]}), file=replies)
 
 

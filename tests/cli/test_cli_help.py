@@ -3,8 +3,10 @@ import pytest
 from tests.cli.cli_cases import Case, Typed, in_its_own_process
 
 COMMANDS = (
-    "queue", "run", "worker", "tui", "report", "ls", "show", "logs", "cancel", "retry", "doctor",
+    "queue", "run", "worker", "tui", "report", "ls", "show", "logs", "cancel", "retry", "pause", "resume",
+    "gc", "doctor",
     "data", "data list", "data import", "data fetch", "data verify",
+    "db", "db check", "db backup", "db upgrade",
 )  # fmt: skip
 
 
@@ -26,6 +28,7 @@ def test_help_names_every_command_and_the_first_steps(typed: Typed) -> None:
 def test_no_words_at_all_show_the_help(typed: Typed) -> None:
     assert typed() == typed("--help")
     assert typed("data") == typed("data", "--help")
+    assert typed("db") == typed("db", "--help")
 
 
 def test_every_example_in_the_help_of_queue_and_run_can_be_planned(typed: Typed) -> None:

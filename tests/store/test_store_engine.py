@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Engine, inspect, text
 from sqlmodel import SQLModel
 
 from store import migrations
@@ -24,11 +24,17 @@ from store.runs import get_run
 from tests.store.store_cases import ask, request
 
 
-def test_new_database_is_private_and_has_exactly_the_tables_of_the_code(tmp_path: Path) -> None:
+def test_new_database_has_exactly_the_tables_of_the_code(empty_place: str) -> None:
+    engine = open_store(empty_place)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
+    engine.dispose()
+
+
+def test_new_file_is_private_and_lets_readers_go_on_beside_the_writer(tmp_path: Path) -> None:
     path = tmp_path / "home" / "fsrun.db"
     engine = open_store(path)
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
     engine.dispose()
     assert path.stat().st_mode & 0o777 == 0o600
@@ -44,22 +50,22 @@ def test_revisions_known_to_the_code_are_those_of_the_migrations() -> None:
     assert tuple(reversed(walked)) == migrations.REVISIONS
 
 
-def test_opening_an_up_to_date_database_does_not_load_alembic(tmp_path: Path) -> None:
-    open_store(tmp_path / "fsrun.db").dispose()
+def test_opening_an_up_to_date_database_does_not_load_alembic(place: str) -> None:
+    open_store(place).dispose()
     program = """if True:
         import sys
         from store.engine import open_store
         open_store(sys.argv[1])
         print("alembic" in sys.modules)
     """
-    command = [sys.executable, "-c", program, str(tmp_path / "fsrun.db")]
+    command = [sys.executable, "-c", program, place]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=_ROOT)
     assert done.stdout.strip() == "False"
 
 
-def test_processes_that_open_a_new_database_at_once_all_succeed(tmp_path: Path) -> None:
+def test_processes_that_open_a_new_database_at_once_all_succeed(empty_place: str) -> None:
     program = "import sys; from store.engine import open_store; input(); open_store(sys.argv[1])"
-    command = [sys.executable, "-c", program, str(tmp_path / "new" / "fsrun.db")]
+    command = [sys.executable, "-c", program, empty_place]
     started = [subprocess.Popen(command, stdin=subprocess.PIPE, cwd=_ROOT) for _ in range(4)]
     for process in started:
         assert process.stdin is not None
@@ -68,54 +74,60 @@ def test_processes_that_open_a_new_database_at_once_all_succeed(tmp_path: Path) 
     assert [process.wait() for process in started] == [0, 0, 0, 0]
 
 
-def test_older_schema_is_migrated_after_a_backup_and_keeps_its_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_older_schema_is_migrated_and_keeps_its_runs(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    engine = open_store(place)
+    (run_id,) = ask(engine, request())
+    engine.dispose()
+    _add_migration(tmp_path / "versions", monkeypatch)
+
+    engine = open_store(place)
+    with reading(engine) as connection:
+        assert connection.execute(text("SELECT mood FROM run")).scalar_one() == "good"
+    assert get_run(engine, run_id).spec == request().spec
+    engine.dispose()
+
+
+def test_file_is_backed_up_before_it_is_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "fsrun.db"
     engine = open_store(path)
     (run_id,) = ask(engine, request())
     engine.dispose()
     _add_migration(tmp_path / "versions", monkeypatch)
-
-    engine = open_store(path)
-    with reading(engine) as connection:
-        assert connection.execute(text("SELECT mood FROM run")).scalar_one() == "good"
-    assert get_run(engine, run_id).spec == request().spec
-    engine.dispose()
-    backup = tmp_path / "fsrun.db.backup-0001"
+    open_store(path).dispose()
+    backup = tmp_path / f"fsrun.db.backup-{_TODAY}"
     assert backup.stat().st_mode & 0o777 == 0o600
     with closing(sqlite3.connect(backup)) as connection:
         assert "mood" not in [row[1] for row in connection.execute("PRAGMA table_info(run)")]
         assert connection.execute("SELECT id FROM run").fetchall() == [(run_id,)]
 
 
-def test_migration_that_fails_leaves_the_old_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "fsrun.db"
-    open_store(path).dispose()
+def test_migration_that_fails_leaves_the_old_schema(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _add_migration(tmp_path / "versions", monkeypatch, "raise ZeroDivisionError")
     with pytest.raises(ZeroDivisionError):
-        open_store(path)
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
-        assert "mood" not in [row[1] for row in connection.execute("PRAGMA table_info(run)")]
+        open_store(engine.url.render_as_string(hide_password=False))
+    with reading(engine) as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [(_TODAY,)]
+        assert "mood" not in [column["name"] for column in inspect(connection).get_columns("run")]
 
 
-def test_older_schema_is_not_touched_by_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "fsrun.db"
-    open_store(path).dispose()
+def test_older_schema_is_not_touched_by_a_reader(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_store(place).dispose()
     _add_migration(tmp_path / "versions", monkeypatch)
     with pytest.raises(DatabaseUnavailable, match="older schema: open it once for writing"):
-        open_store(path, read_only=True)
+        open_store(place, read_only=True)
 
 
-def test_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "fsrun.db"
-    open_store(path).dispose()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-        connection.commit()
-    with pytest.raises(DatabaseTooNew, match=r"fsrun.db has schema '9999', newer .* upgrade"):
-        open_store(path)
+def test_database_of_a_newer_version_is_refused(place: str, engine: Engine) -> None:
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(DatabaseTooNew, match=r"database .* has schema '9999', newer .* upgrade"):
+        open_store(place)
 
 
 def test_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
@@ -137,12 +149,11 @@ def test_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> N
     assert path.read_text() == "a diary\n" * 1000
 
 
-def test_database_of_another_program_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "other.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE bookmark (url TEXT)")
+def test_database_of_another_program_is_refused(engine: Engine) -> None:
+    with writing(engine) as connection:
+        connection.execute(text("DROP TABLE alembic_version"))
     with pytest.raises(DatabaseUnavailable, match="belongs to another program"):
-        open_store(path)
+        open_store(engine.url.render_as_string(hide_password=False))
 
 
 def test_missing_database_is_not_made_for_a_reader(tmp_path: Path) -> None:
@@ -152,26 +163,22 @@ def test_missing_database_is_not_made_for_a_reader(tmp_path: Path) -> None:
     assert not (tmp_path / "fsrun.db").exists()
 
 
-def test_reader_sees_runs_and_cannot_write(tmp_path: Path) -> None:
-    writer = open_store(tmp_path / "fsrun.db")
-    (run_id,) = ask(writer, request())
-    reader = open_store(tmp_path / "fsrun.db", read_only=True)
+def test_reader_sees_runs_and_cannot_write(place: str, engine: Engine) -> None:
+    (run_id,) = ask(engine, request())
+    reader = open_store(place, read_only=True)
     assert get_run(reader, run_id).spec == request().spec
-    with pytest.raises(DatabaseUnavailable, match="readonly"):
+    with pytest.raises(DatabaseUnavailable, match=r"read-?only"):
         ask(reader, request())
     reader.dispose()
-    writer.dispose()
 
 
 def test_database_that_another_process_holds_too_long_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    holder = open_store(tmp_path / "fsrun.db")
     monkeypatch.setattr("store.engine.BUSY_SECONDS", 0.05)
-    waiter = open_store(tmp_path / "fsrun.db")
-    with writing(holder), pytest.raises(DatabaseUnavailable, match="locked; another process has held it"):
+    waiter = open_store(place)
+    with writing(engine), pytest.raises(DatabaseUnavailable, match=r"lock.*; another process has held it"):
         ask(waiter, request())
-    holder.dispose()
     waiter.dispose()
 
 
@@ -189,9 +196,7 @@ def test_url_that_cannot_be_used_is_refused_without_its_password() -> None:
         assert "secret" not in str(caught.value)
 
 
-def test_writing_is_rolled_back_by_an_error(tmp_path: Path) -> None:
-    engine = open_store(tmp_path / "fsrun.db")
-
+def test_writing_is_rolled_back_by_an_error(engine: Engine) -> None:
     def stumble() -> None:
         with writing(engine) as connection:
             connection.execute(text("INSERT INTO worker VALUES ('w', 'h', 1, 'cpu', 0, 0, NULL, NULL)"))
@@ -201,17 +206,17 @@ def test_writing_is_rolled_back_by_an_error(tmp_path: Path) -> None:
         stumble()
     with reading(engine) as connection:
         assert connection.execute(text("SELECT count(*) FROM worker")).scalar_one() == 0
-    engine.dispose()
 
 
 _ROOT = Path(migrations.__file__).parents[2]
+_TODAY = migrations.REVISIONS[-1]
 
 _MIGRATION = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "tomorrow"
+down_revision = "{today}"
 
 
 def upgrade():
@@ -226,6 +231,6 @@ def _add_migration(folder: Path, monkeypatch: pytest.MonkeyPatch, then: str = "p
     folder.mkdir()
     for version in migrations.VERSIONS.glob("0*.py"):
         (folder / version.name).write_text(version.read_text())
-    (folder / "0002_mood.py").write_text(_MIGRATION.format(then=then))
+    (folder / "tomorrow.py").write_text(_MIGRATION.format(today=_TODAY, then=then))
     monkeypatch.setattr(migrations, "VERSIONS", folder)
-    monkeypatch.setattr(migrations, "REVISIONS", (*migrations.REVISIONS, "0002"))
+    monkeypatch.setattr(migrations, "REVISIONS", (*migrations.REVISIONS, "tomorrow"))

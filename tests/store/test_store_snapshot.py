@@ -3,26 +3,15 @@
 Not here: how it is drawn.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import Engine
 
 from store import queue, workers
-from store.engine import open_store
 from store.errors import RunNotFound
 from store.jobs import JobStatus, Outcome
 from store.results import ResultRow
 from store.snapshot import Snapshot, snapshot
 from tests.store.store_cases import Writer, ask, complete, request, spec, take
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_store(tmp_path / "fsrun.db")
-    yield engine
-    engine.dispose()
 
 
 def test_empty_database_gives_an_empty_picture(engine: Engine) -> None:

@@ -58,7 +58,9 @@ class Charts(Widget):
 def _beside(charts: tuple[Chart, ...], width: int, height: int) -> list[Text]:
     """Return the lines of charts set side by side."""
     drawn = [
-        draw_chart(chart.series, width=width, height=height, title=chart.title, log_y=chart.log_y).split("\n")
+        draw_chart(chart.series, width=width, height=height, title=chart.title, log_y=chart.log_y).split(
+            "\n", allow_blank=True
+        )
         for chart in charts
     ]
     lines = []

@@ -1,0 +1,90 @@
+"""The commands about the database and the files it knows: `db check`, `db backup`, `db upgrade`, `gc`.
+
+Not here: what is checked (store.upkeep) and what can go (fsrun.garbage).
+"""
+
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fsrun.cli.options import open_database
+from fsrun.errors import FsrunError, UsageError
+
+app = typer.Typer(
+    help="The database: check it, copy it, bring it up to date.",
+    epilog="Example:  fsrun db backup",
+    rich_markup_mode=None,
+)
+
+
+@app.command("check", epilog="Example:  fsrun db check")
+def check() -> None:
+    """Read the whole database and say whether it is sound; exit code 1 if it is not."""
+    from fsrun.words import plain
+    from store.upkeep import problems, revision
+
+    engine = open_database(create=False)
+    found = problems(engine)
+    for line in found:
+        typer.echo(plain(line))
+    if found:
+        raise FsrunError(
+            f"the database has {len(found)} faults: stop all workers, move it away and restore a backup"
+        )
+    typer.echo(f"The database is sound, schema {revision(engine)}.")
+
+
+@app.command("backup", epilog="Example:  fsrun db backup ~/fsrun-before-the-sweep.db")
+def backup(
+    path: Annotated[
+        Path | None, typer.Argument(help="The new file; left out, one beside the database.")
+    ] = None,
+) -> None:
+    """Copy the database to a new file; workers may go on meanwhile."""
+    from fsrun.paths import find_home
+    from store.upkeep import back_up
+
+    engine = open_database(create=False)
+    moment = datetime.fromtimestamp(time.time()).strftime("%Y%m%d-%H%M%S")
+    target = (path or find_home().root / f"fsrun-{moment}.db").expanduser().absolute()
+    if target.exists():
+        raise UsageError(f"{target} exists already: name a new file")
+    back_up(engine, target)
+    typer.echo(f"Copied to {target}, {target.stat().st_size / 1e6:.1f} MB. To go back, put it in place.")
+
+
+@app.command("upgrade", epilog="Example:  fsrun db upgrade")
+def upgrade() -> None:
+    """Bring the database to this version's schema, after a backup; every command does so by itself."""
+    from fsrun.paths import find_home
+    from store.engine import schema_of
+    from store.upkeep import revision
+
+    before = schema_of(find_home().database)
+    after = revision(open_database(create=False))
+    changed = before is not None and before != after
+    typer.echo(f"Upgraded from schema {before} to {after}." if changed else f"Schema {after} is up to date.")
+
+
+def gc(
+    yes: Annotated[bool, typer.Option("--yes", help="Free it; without this it is only listed.")] = False,
+) -> None:
+    """List the files nobody needs any more, or free them."""
+    from fsrun.garbage import find_garbage, free
+    from fsrun.paths import find_home
+    from fsrun.words import plain
+
+    engine = open_database(create=False)
+    found = find_garbage(engine, find_home(), time.time())
+    total = f"{sum(each.bytes for each in found) / 1e6:.1f} MB in {len(found)} files"
+    for each in found:
+        typer.echo(plain(f"{each.bytes / 1e6:8.1f} MB  {each.path}  ({each.why})"))
+        if yes:
+            free(engine, each)
+    if not found:
+        typer.echo("Nothing to free.")
+    else:
+        typer.echo(f"Freed {total}." if yes else f"{total} could be freed: fsrun gc --yes")

@@ -1,0 +1,82 @@
+"""Files below the home that nobody needs any more, and freeing them.
+
+Not here: asking the user. Checkpoints of failed and cancelled runs are needed: `retry` goes on from them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from fsrun.paths import Home
+from store.checkpoints import CheckpointRow
+from store.upkeep import active_runs, forget, known_files, live_workers
+
+SETTLED_SECONDS = 3600.0
+"""A file nobody knows is left alone for so long: its writer may be about to make it known."""
+
+SILENT_SECONDS = 86400.0
+"""A worker that has been silent for so long will not write to its log again."""
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """One file that can go, why, and how the database knows it, if it does."""
+
+    path: Path
+    bytes: int
+    why: str
+    row: CheckpointRow | None = None
+
+
+def find_garbage(engine: Engine, home: Home, now: float) -> list[Garbage]:
+    """Return what could be freed: spare checkpoints, unknown files, old backups, logs of dead workers."""
+    return [
+        *_spare_checkpoints(engine),
+        *_unknown_files(engine, home, now),
+        *_old_backups(home),
+        *_dead_logs(engine, home, now),
+    ]
+
+
+def free(engine: Engine, garbage: Garbage) -> None:
+    """Remove one file, and what the database knows of it first: it must never name a file that is gone."""
+    if garbage.row is not None:
+        forget(engine, garbage.row)
+    garbage.path.unlink(missing_ok=True)
+
+
+def _spare_checkpoints(engine: Engine) -> Iterator[Garbage]:
+    for known in known_files(engine):
+        if known.spare and known.row.path.is_file():
+            why = f"run {known.row.run_id} is done and has a further checkpoint"
+            yield Garbage(known.row.path, known.row.path.stat().st_size, why, known.row)
+
+
+def _unknown_files(engine: Engine, home: Home, now: float) -> Iterator[Garbage]:
+    active = {f"run-{run_id}" for run_id in active_runs(engine)}
+    # By name, because a home that was moved as a whole still has its files.
+    known = {(each.row.path.parent.name, each.row.path.name) for each in known_files(engine)}
+    for path in sorted(home.checkpoints.glob("run-*/*")):
+        if (path.parent.name, path.name) in known or path.parent.name in active:
+            continue
+        if path.is_file():
+            facts = path.stat()
+            if now - facts.st_mtime > SETTLED_SECONDS:
+                yield Garbage(path, facts.st_size, "no run knows it")
+
+
+def _old_backups(home: Home) -> Iterator[Garbage]:
+    """Yield the backups made by upgrades, all but the newest."""
+    backups = sorted(home.root.glob("fsrun.db.backup-*"), key=lambda path: path.stat().st_mtime)
+    for path in backups[:-1]:
+        yield Garbage(path, path.stat().st_size, "a newer backup is there")
+
+
+def _dead_logs(engine: Engine, home: Home, now: float) -> Iterator[Garbage]:
+    alive = {home.worker_log(worker) for worker in live_workers(engine, now - SILENT_SECONDS)}
+    for path in sorted(home.logs.glob("worker-*.log")):
+        facts = path.stat()
+        if path not in alive and now - facts.st_mtime > SETTLED_SECONDS:
+            yield Garbage(path, facts.st_size, "its worker has ended")

@@ -1,0 +1,66 @@
+"""What a worker and its runner do while the database cannot be used: say so once, and try again.
+
+Not here: what is wrong with it (store.errors), and how long a statement waits for another's (store.engine).
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+from sqlalchemy import Engine
+
+from store.errors import DatabaseUnavailable
+
+RETRY_SECONDS = 1.0
+
+T = TypeVar("T")
+
+
+class Outage:
+    """Whether the database of an engine is out of reach; says so once, and once more when it is over."""
+
+    def __init__(self, engine: Engine, say: Callable[[str], None]) -> None:
+        self.engine = engine
+        self.say = say
+        self.began: float | None = None
+
+    @contextmanager
+    def borne(self) -> Iterator[None]:
+        """Go on after the statements in here, also if the database could not be used."""
+        with suppress(DatabaseUnavailable), self.noted():
+            yield
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Say it, if the database cannot be used by the statements in here, and let the error pass."""
+        try:
+            yield
+        except DatabaseUnavailable as error:
+            self._note(error)
+            raise
+
+    def persist(self, action: Callable[[], T], gives_up: Callable[[], bool]) -> T:
+        """Repeat an action until the database can be used; raises DatabaseUnavailable once it gives up."""
+        while True:
+            try:
+                with self.noted():
+                    done = action()
+                self.over()
+                return done
+            except DatabaseUnavailable:
+                if gives_up():
+                    raise
+            time.sleep(RETRY_SECONDS)
+
+    def _note(self, error: DatabaseUnavailable) -> None:
+        if self.began is None:
+            self.began = time.monotonic()
+            self.say(f"{error}; going on when it can be used again")
+        self.engine.dispose()  # the file may be replaced by a sound one, the server started anew
+
+    def over(self) -> None:
+        """Say that it is over, if it was on: after a write, since reading may work while writing does not."""
+        if self.began is not None:
+            self.say(f"The database can be used again, after {time.monotonic() - self.began:.0f} s.")
+        self.began = None

@@ -1,0 +1,115 @@
+"""What the training loop does when things go wrong: a loss that is no number, a disk that is full."""
+
+import errno
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from experiments import run
+from experiments.checkpoint import load_checkpoint, save_checkpoint
+from experiments.config import RunConfig
+from experiments.errors import Diverged, StorageUnavailable
+from experiments.events import Finished, Stopped
+from experiments.method import Resources
+from experiments.sweeps import Sweep, plan
+
+WILD = {"slow_lr": [1e6], "initial_scale": [1e3], "steps": [2000]}  # 100 points
+
+
+def config(**settings: Any) -> RunConfig:
+    chosen = {"steps": [400], "log_every": [20], "episodes": [10]} | settings
+    return plan(Sweep("synthetic", ("linear",), "quick", settings=chosen))[0].config
+
+
+@dataclass
+class Memory:
+    """An EventSink that keeps everything."""
+
+    points: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    saved: list[Path] = field(default_factory=list)
+
+    def started(self, step: int) -> None:
+        assert step >= 0
+
+    def metrics(self, steps: Sequence[int], values: Mapping[str, Sequence[float]]) -> None:
+        for name, numbers in values.items():
+            self.points.setdefault(name, []).extend(zip(steps, numbers, strict=True))
+
+    def checkpoint(self, step: int, path: Path) -> None:
+        assert step >= 0
+        self.saved.append(path)
+
+
+def carry_out(config: RunConfig, folder: Path, sink: Memory, **options: Any) -> Finished | Stopped:
+    resources = Resources(folder, torch.device("cpu"), {})
+    return run.run(config, resources, sink, lambda step: folder / f"{step}.safetensors", **options)
+
+
+def test_a_run_whose_loss_is_no_number_for_long_is_stopped_and_says_why(tmp_path: Path) -> None:
+    sink = Memory()
+    with pytest.raises(Diverged, match=r"train/loss_ratio was (nan|inf) for 50 points in a row, up to step"):
+        carry_out(config(**WILD), tmp_path, sink)
+    bad = [value for _, value in sink.points["train/loss_ratio"] if not math.isfinite(value)]
+    assert len(bad) >= 50
+    assert len(sink.points["train/loss_ratio"]) < 100
+
+
+@pytest.mark.parametrize("limit", [0, 101])
+def test_the_check_can_be_switched_off_and_set(tmp_path: Path, limit: int) -> None:
+    sink = Memory()
+    outcome = carry_out(config(stop_on_nan_after=[limit], **WILD), tmp_path, sink)
+    assert isinstance(outcome, Finished)
+    assert len(sink.points["train/loss_ratio"]) == 100
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A disk that has no space for the first so many checkpoints."""
+    left = [0]
+    sync = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(descriptor)
+
+    monkeypatch.setattr("experiments.checkpoint.os.fsync", fsync)
+    monkeypatch.setattr(run, "DISK_RETRY_SECONDS", 0.01)
+    return left
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused_and_leaves_nothing(
+    tmp_path: Path, full_disk: list[int]
+) -> None:
+    path = tmp_path / "run-1" / "a.safetensors"
+    full_disk[0] = 1
+    with pytest.raises(StorageUnavailable, match=r"No space left on device.*: free some space on its disk"):
+        save_checkpoint(path, 3, {"w": torch.ones(2)})
+    assert list(path.parent.iterdir()) == []
+    save_checkpoint(path, 3, {"w": torch.ones(2)})
+    assert load_checkpoint(path)[0] == 3
+
+
+def test_on_a_full_disk_training_goes_on_and_waits_at_its_end(
+    tmp_path: Path, full_disk: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = Memory()
+    expected = carry_out(config(), tmp_path / "undisturbed", undisturbed)
+    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", -1.0)  # after every chunk
+    full_disk[0] = 19 + 3
+    sink = Memory()
+    assert carry_out(config(), tmp_path / "full", sink) == expected
+    assert sink.points == undisturbed.points
+    assert [path.name for path in sink.saved] == ["400.safetensors"]
+
+
+def test_a_stop_does_not_wait_for_a_full_disk(tmp_path: Path, full_disk: list[int]) -> None:
+    full_disk[0] = 1_000_000
+    assert carry_out(config(), tmp_path, Memory(), should_stop=lambda: True) == Stopped(0)

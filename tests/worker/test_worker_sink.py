@@ -1,0 +1,129 @@
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from fsrun.worker import sink as sink_module
+from fsrun.worker.outage import Outage
+from fsrun.worker.sink import StoreSink
+from store import queue
+from store.engine import open_store, writing
+from store.errors import DatabaseUnavailable, LeaseLost
+from store.upkeep import back_up
+from tests.cli.cli_cases import Case
+from tests.worker.worker_cases import ask_for_the_long_run, take
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no statement wait for a lock, and everybody try again at once."""
+    monkeypatch.setattr("store.engine.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("fsrun.worker.outage.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(sink_module, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(sink_module, "FLUSH_SECONDS", 0.0)
+
+
+class Bench:
+    """A sink of one attempt, and the lines it says."""
+
+    def __init__(self, home: Case) -> None:
+        self.home = home
+        self.run_id = ask_for_the_long_run(home)
+        self.claim = take(home)
+        self.lines: list[str] = []
+        self.alone = False
+        engine = home.engine()
+        outage = Outage(engine, self.lines.append)
+        self.sink = StoreSink(engine, self.run_id, self.claim.attempt, outage, lambda: self.alone)
+        self.sink.started(0)
+
+    def report(self, steps: range) -> None:
+        for step in steps:
+            self.sink.metrics([step], {"train/loss": [step / 2]})
+
+    def stored(self) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        return self.home.numbers(self.run_id)[1].get("train/loss", ((), ()))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the database against everybody else."""
+        holder = open_store(self.home.root / "fsrun.db")
+        with writing(holder):
+            yield
+        holder.dispose()
+
+
+@pytest.fixture
+def bench(home: Case, impatient: None) -> Bench:
+    return Bench(home)
+
+
+def points(steps: range) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    return tuple(steps), tuple(step / 2 for step in steps)
+
+
+def test_points_are_kept_while_the_database_is_held_and_stored_once_when_it_is_free(bench: Bench) -> None:
+    bench.report(range(1, 4))
+    with bench.held():
+        bench.report(range(4, 20))
+        assert bench.stored() == points(range(1, 4))
+    bench.report(range(20, 22))
+    assert bench.stored() == points(range(1, 22))
+    begun, over = bench.lines
+    assert "another process has held it" in begun
+    assert "can be used again" in over
+
+
+def test_a_full_buffer_makes_training_wait_for_the_database(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink_module, "MAX_BUFFERED", 5)
+    trainer = threading.Thread(target=bench.report, args=(range(1, 50),))
+    with bench.held():
+        trainer.start()
+        time.sleep(0.5)
+        assert trainer.is_alive()
+        assert len(bench.sink.buffer) == 6
+    trainer.join(timeout=30)
+    assert bench.stored() == points(range(1, 50))
+
+
+def test_a_runner_whose_supervisor_is_gone_does_not_wait_for_the_database(bench: Bench) -> None:
+    bench.alone = True
+    with bench.held():
+        bench.report(range(1, 3))
+        with pytest.raises(DatabaseUnavailable):
+            bench.sink.flush()
+
+
+def test_a_checkpoint_of_an_attempt_that_lost_its_job_is_removed(bench: Bench) -> None:
+    queue.release(bench.home.engine(), bench.run_id, bench.claim.attempt, now=1.0)
+    take(bench.home)
+    path = bench.home.checkpoint(bench.run_id, 1, 20)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"weights")
+    with pytest.raises(LeaseLost):
+        bench.sink.checkpoint(20, path)
+    assert not path.exists()
+    assert bench.home.run(bench.run_id).checkpoints == ()
+
+
+def test_a_damaged_database_is_waited_for_until_a_sound_copy_is_in_its_place(bench: Bench) -> None:
+    path = bench.home.root / "fsrun.db"
+    bench.report(range(1, 4))
+    back_up(bench.home.engine(), bench.home.root / "copy.db")
+    spoilt = bench.home.root / "spoilt"
+    spoilt.write_bytes(b"no database at all " * 500)
+    for end in ("-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+    spoilt.replace(path)
+    bench.sink.engine.dispose()
+    bench.report(range(4, 9))
+    assert bench.lines
+    assert "restore a backup" in bench.lines[0]
+    (bench.home.root / "copy.db").replace(path)
+    bench.report(range(9, 11))
+    assert bench.stored() == points(range(1, 11))
+    assert "can be used again" in bench.lines[-1]
