@@ -5,7 +5,7 @@ Not here: which curves to draw (fsrun.tui, fsrun.report), and fractions of a cha
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite, log10
+from math import floor, isfinite, log10
 
 import plotext
 from rich.cells import cell_len, set_cell_size
@@ -179,14 +179,14 @@ def _plot(area: _Area, shown: Sequence[Series], levels: Sequence[float], x_label
     figure.axes(active=False, axis="y", side="right")
     figure.axes(active=False, axis="x", side="upper")
     x = limits([float(step) for one in shown for step in one.steps], 0.0)
-    _set_axes(area, x, limits([*_extent(shown), *levels], 0.03))
+    columns = _set_axes(area, x, limits([*_extent(shown), *levels], 0.03))
     for level in levels:
         across = [x[0] + (x[1] - x[0]) * column / area.width for column in range(area.width + 1)]
         points = [(step, level) for step in across]
         _scatter(points, "┈" if area.colour else ".", GREY if area.colour else None)
     inks = [_ink(index, area.colour) for index in range(len(shown))]
     for one, ink in zip(shown, inks, strict=True):
-        _draw_band(one, ink)
+        _draw_band(_strokes(one, x, columns), ink)
     for one, ink in zip(shown, inks, strict=True):
         _draw_series(one, ink, 4 * area.width)
     if x_label and area.height >= 2 * _SMALLEST[1]:
@@ -211,13 +211,15 @@ def _extent(shown: Sequence[Series]) -> Iterator[float]:
             yield from (value for value in values if isfinite(value))
 
 
-def _set_axes(area: _Area, x: tuple[float, float], y: tuple[float, float]) -> None:
+def _set_axes(area: _Area, x: tuple[float, float], y: tuple[float, float]) -> int:
+    """Set both axes and return how many columns are left between them for curves."""
     most = max(round(area.height * 0.4), 2)
     upward = log_ticks(*y, most) if area.log_y else ticks(*y, most)
     labels = [format_number(10**tick if area.log_y else tick).rjust(6) for tick in upward]
     plotext.figure.ruler("y").lim(*y).ticks(upward, labels)
     across = ticks(*x, max(area.width // 14, 2))
     plotext.figure.ruler("x").lim(*x).ticks(across, [format_number(tick) for tick in across])
+    return max(area.width - 1 - max(map(len, labels), default=0), 1)
 
 
 def _signal(points: Points, symbol: str, colour: RGB | None) -> "plotext.signal":
@@ -240,10 +242,21 @@ def _draw_series(series: Series, ink: _Ink, most: int) -> None:
         _scatter(marked, ink.mark or "•", ink.colour)
 
 
-def _draw_band(series: Series, ink: _Ink) -> None:
-    """Draw a faint upright stroke from the lowest to the highest value of each stretch of points."""
-    ends = zip(series.steps, series.low or (), series.high or (), strict=False)
-    strokes = [(float(step), low, high) for step, low, high in ends if low < high]
+def _strokes(series: Series, x: tuple[float, float], columns: int) -> list[tuple[float, float, float]]:
+    """Return middle, lowest and highest value for each column of characters that has entries of the band."""
+    # a band is made of whole characters, so one stroke per column looks like all its entries
+    width = (x[1] - x[0]) / max(columns - 1, 1)
+    ends: dict[int, tuple[float, float]] = {}
+    for step, low, high in zip(series.steps, series.low or (), series.high or (), strict=False):
+        if low < high:
+            column = floor((step - x[0]) / width + 0.5)  # where plotext puts it
+            lowest, highest = ends.get(column, (low, high))
+            ends[column] = (min(lowest, low), max(highest, high))
+    return [(min(x[0] + column * width, x[1]), low, high) for column, (low, high) in ends.items()]
+
+
+def _draw_band(strokes: Sequence[tuple[float, float, float]], ink: _Ink) -> None:
+    """Draw each stroke faintly, upright from its lowest to its highest value."""
     if not strokes:
         return
     points = [(step, value) for step, low, high in strokes for value in (low, high)]

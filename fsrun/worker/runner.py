@@ -127,7 +127,7 @@ def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
     )
     sink = StoreSink(job.engine, job.run_id, job.attempt, job.outage, job.gives_up)
     try:
-        return run(
+        outcome = run(
             config,
             resources,
             sink,
@@ -135,9 +135,13 @@ def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
             resume_from=list(_intact(record.checkpoints)),
             should_stop=job.should_stop,
         )
+        sink.flush()
+        return outcome
     except ExperimentError:
         sink.flush()
         raise
+    finally:
+        sink.close()
 
 
 def _final_checkpoint(parent: RunRecord) -> Path:

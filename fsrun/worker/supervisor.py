@@ -74,6 +74,7 @@ class Supervisor:
     _beat_at: float = 0.0
     _looked_at: float = 0.0
     _failed_starts: int = 0
+    _found_nothing: bool = True
 
     def __post_init__(self) -> None:
         self._outage = Outage(self.engine, self.say)
@@ -123,13 +124,14 @@ class Supervisor:
         """Execute one job, or wait a moment for one; return whether there may be more to do."""
         with self._outage.noted():
             check_schema(self.engine)
-            if drain and self._drained(only):
+            if drain and self._found_nothing and self._drained(only):
                 return False
         runner = self._ready_runner()
         if runner is None:
             return True
         with self._outage.noted():
             claim = self._claim(runner, only)
+        self._found_nothing = claim is None  # only then is the whole queue looked through
         if claim is None:
             self._wait(IDLE_SECONDS)
         else:

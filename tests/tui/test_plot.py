@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsrun.axes import format_number, limits, log_ticks, thinned, ticks
-from fsrun.plot import Level, Series, draw_chart
+from fsrun.plot import Level, Series, _strokes, draw_chart
 
 anything = st.floats(allow_nan=True, allow_infinity=True)
 curve = st.lists(st.tuples(st.integers(0, 10**9), anything, anything, anything), max_size=40)
@@ -46,6 +46,41 @@ def test_a_spike_survives_thinning_to_a_few_points() -> None:
     assert len(kept) <= 210
     assert (54_321.0, 100.0) in kept
     assert kept == sorted(kept)
+
+
+def test_a_spike_of_one_entry_in_a_band_is_drawn_at_its_full_height() -> None:
+    entries = 500
+    for spike in (0, 123, 251, 499):
+        low = [-8.0 if step == spike else -1.0 for step in range(entries)]
+        high = [8.0 if step == spike else 1.0 for step in range(entries)]
+        band = Series("a", range(entries), [0.0] * entries, low, high)
+        rows = draw_chart([band], width=80, height=20, colour=False).plain.split("\n")[1:18]
+        upright = {
+            column: sum(row[column : column + 1] in (":", "*") for row in rows) for column in range(7, 80)
+        }
+        (tall,) = (column for column, count in upright.items() if count > 5)
+        assert upright[tall] >= 15
+        assert abs(tall - 7 - spike / (entries - 1) * 72) <= 1
+
+
+def test_a_band_takes_at_most_one_stroke_per_column_however_many_entries_it_has() -> None:
+    entries = 10_000
+    band = Series("a", range(entries), [0.0] * entries, [-1.0] * entries, [1.0] * entries)
+    strokes = _strokes(band, (0.0, entries - 1.0), 113)
+    assert len(strokes) == 113
+    assert {(low, high) for _, low, high in strokes} == {(-1.0, 1.0)}
+
+
+@pytest.mark.parametrize(("values", "width"), [(1.0, 120), (1.0, 61), (-1.2345e-5, 80)])
+def test_a_band_has_no_holes_between_its_columns(values: float, width: int) -> None:
+    entries = 500
+    low, high = [values - abs(values) / 1000] * entries, [values + abs(values) / 1000] * entries
+    band = Series("a", range(entries), [values] * entries, low, high)
+    rows = draw_chart([band], width=width, height=12, colour=False).plain.split("\n")[1:]
+    filled = [row[row.index(":") :] for row in rows if ":" in row]
+    assert len(filled) > 3
+    assert {len(row) for row in filled} == {width - rows[-2].index("+") - 1}
+    assert not any(" " in row for row in filled)
 
 
 def test_two_series_and_a_level_can_be_told_apart_without_colour() -> None:
