@@ -33,8 +33,8 @@ PRESETS: dict[str, dict[str, Overrides]] = {
         },
         "pretrain": {"method.steps": 800, "method.validate_every": 100},
         "fastslow": {
-            "method.steps": 400,
-            "method.validate_every": 50,
+            "method.steps": 150,
+            "method.validate_every": 25,
             "method.pretrain.steps": 800,
             "method.pretrain.validate_every": 100,
         },
