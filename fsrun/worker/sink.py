@@ -1,8 +1,7 @@
 """From what a run reports to rows in the store: buffered, one transaction about twice a second.
 
-A thread beside the training writes the transactions, so that logging costs the training loop an append.
 Not here: the training loop, and who owns the job (the lease is checked by the store at every write).
-While the database cannot be used training goes on, as far as the buffer and the next checkpoint.
+A thread beside the training writes the transactions, so that logging costs the training loop an append. While the database cannot be used training goes on, as far as the buffer and the next checkpoint.
 """
 
 import hashlib
