@@ -116,7 +116,7 @@ class Watch:
     def _say(self, row: RunRow, *, began: bool) -> None:
         """Print one line for a run that has changed, one more where it also began since the last look."""
         if began:
-            note = f" (attempt {row.attempt}, from step {row.step})" if row.attempt > 1 else ""
+            note = f" again (attempt {row.attempt})" if row.attempt > 1 else ""
             self.say(f"{self._name(row)} started{note}")
         if row.status is not JobStatus.RUNNING:
             self.say(f"{self._name(row)} {self._end(row)}")

@@ -1,7 +1,8 @@
 """From what a run reports to rows in the store: buffered, one transaction about twice a second.
 
 Not here: the training loop, and who owns the job (the lease is checked by the store at every write).
-A thread beside the training writes the transactions, so that logging costs the training loop an append. While the database cannot be used training goes on, as far as the buffer and the next checkpoint.
+A thread beside the training writes the transactions, so that logging costs the training loop an append.
+While the database cannot be used training goes on, as far as the buffer and the next checkpoint.
 """
 
 import hashlib
@@ -79,7 +80,7 @@ class StoreSink:
         """Buffer the points, and have them written if the last time is long enough ago."""
         now = time.time()
         for name, numbers in values.items():
-            self.buffer.append(_Report(name, steps, numbers, now))
+            self.buffer.append(_Report(name, tuple(steps), tuple(numbers), now))
             self.buffered += len(numbers)
         self._measure_rate(steps[-1])
         if self.writing is not None and self.writing.done():

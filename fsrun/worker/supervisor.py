@@ -29,6 +29,7 @@ LEASE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 5.0
 LOOK_SECONDS = 1.0  # between two looks at whether the user has asked to cancel
 TICK_SECONDS = 0.2
+ANSWER_SECONDS = 2.0  # between the end of a job in the database and the runner's word for it
 IDLE_SECONDS = 1.0  # between two looks at an empty queue
 MAX_FAILED_STARTS = 3  # in a row, before the worker gives up
 GRACE_SECONDS = 60.0  # a job asked to stop may finish its chunk and write a checkpoint for so long
@@ -178,7 +179,8 @@ class Supervisor:
             try:
                 cancel = self._beat(claim) or self._cancel_asked(claim)
             except LeaseLost:
-                runner.kill()
+                if not runner.answered(ANSWER_SECONDS):  # it may just have brought the job to its end
+                    runner.kill()
                 return
             if (cancel or self.stopping) and asked_at is None:
                 runner.ask_to_stop(claim)
