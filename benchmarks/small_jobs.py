@@ -29,7 +29,7 @@ _METHODS: dict[str, tuple[int, int, Settings]] = {  # name -> steps, seeds, sett
 
 def small_jobs(images: str, *, size: int = 1) -> list[RunRequest]:
     """Return runs of a few seconds each: the linear case study, and methods on `images`."""
-    linear: Settings = {"steps": [6000 * size], "log_every": [20], "episodes": [50]}
+    linear: Settings = {"steps": [6000 * size], "log_every": [20], "episodes": [50], "sampler": ["direct"]}
     planned = plan(Sweep("synthetic", ("linear",), "quick", seeds=4, settings=linear))
     small = {"alphabets": [10], "characters": [12]} if images == "glyphs" else {}
     for method, (steps, seeds, settings) in _METHODS.items():

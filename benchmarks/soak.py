@@ -31,7 +31,7 @@ FLAT_MB = 10.0
 """How much a process may grow from its second tenth of the jobs to the last and still count as flat."""
 
 _EXPECTED = re.compile(
-    r"fsrun\.db|logs/run-\d+\.log|logs/worker-[^/]+\.log|checkpoints/run-\d+/step-\d+-attempt-1\.safetensors"
+    r"fsrun\.db|logs/run-\d+\.log|logs/worker-[^/]+\.log|checkpoints/[0-9a-f]{12}/run-\d+/step-\d+-attempt-1\.safetensors"
 )
 
 

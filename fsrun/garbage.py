@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from fsrun.paths import Home
 from store.checkpoints import CheckpointRow
+from store.identity import identity
 from store.upkeep import active_runs, forget, known_files, live_workers
 
 SETTLED_SECONDS = 3600.0
@@ -58,7 +59,9 @@ def _unknown_files(engine: Engine, home: Home, now: float) -> Iterator[Garbage]:
     active = {f"run-{run_id}" for run_id in active_runs(engine)}
     # By name, because a home that was moved as a whole still has its files.
     known = {(each.row.path.parent.name, each.row.path.name) for each in known_files(engine)}
-    for path in sorted(home.checkpoints.glob("run-*/*")):
+    # Files of other databases in this home, or from before each had a folder, may be needed by others.
+    own = home.checkpoints / identity(engine, now)
+    for path in sorted(own.glob("run-*/*")):
         if (path.parent.name, path.name) in known or path.parent.name in active:
             continue
         if path.is_file():

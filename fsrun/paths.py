@@ -31,7 +31,7 @@ class Home:
 
     @property
     def checkpoints(self) -> Path:
-        """The checkpoints of all runs, a folder each."""
+        """The checkpoints of all databases that this home has had, a folder each, and in it one a run."""
         return self.root / "checkpoints"
 
     @property
@@ -47,9 +47,11 @@ class Home:
         """What a worker's runner process says on its standard error."""
         return self.logs / f"worker-{worker_id}.log"
 
-    def checkpoint(self, run_id: int, attempt: int, step: int) -> Path:
-        """The checkpoint of one attempt of a run at a step."""
-        return self.checkpoints / f"run-{run_id}" / f"step-{step:09d}-attempt-{attempt}.safetensors"
+    def checkpoint(self, database: str, run_id: int, attempt: int, step: int) -> Path:
+        """The checkpoint of one attempt of a run at a step, below the identity of the run's database."""
+        return (
+            self.checkpoints / database / f"run-{run_id}" / f"step-{step:09d}-attempt-{attempt}.safetensors"
+        )
 
 
 def find_home() -> Home:

@@ -3,14 +3,14 @@
 Not here: who may write them and what a curve is (store.metrics); how they fold (store.summaries).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isnan, nan
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, union_all, update
 from sqlmodel import col
 
-from store.engine import upsert
+from store.engine import upsert_many
 from store.summaries import LEVELS, RADIX, Summary, merge_by, of_point
 from store.tables import Metric, MetricPoint, MetricSummary, table_of
 
@@ -40,18 +40,43 @@ _SIBLINGS = union_all(
         for level in range(1, LEVELS + 1)
     )
 )
+_STRETCH = (
+    select(_POINTS.step, _POINTS.value, _POINTS.time)
+    .where(
+        _POINTS.metric_id == bindparam("metric"),
+        _POINTS.step.between(bindparam("first"), bindparam("last")),
+    )
+    .order_by(_POINTS.step)
+    .limit(bindparam("most"))
+)
 _DIRECTORY_LINE = update(table_of(Metric)).where(table_of(Metric).c.id == bindparam("metric"))
 
 
-def write(connection: Connection, points: Mapping[int, Sequence[tuple[int, float, float]]]) -> None:
-    """Store points, (step, value, time) by metric id, at least one each; one at the same step is replaced."""
+def write(
+    connection: Connection, points: Mapping[int, Sequence[tuple[int, float, float]]], ends: Mapping[int, int]
+) -> None:
+    """Store points, (step, value, time) by metric id, at least one each; one at the same step is replaced.
+
+    `ends` has the last step that each metric had before.
+    """
     rows = [
-        {"metric_id": metric_id, "step": step, "value": stored(value), "time": time}
+        (metric_id, step, stored(value), time)
         for metric_id, curve in points.items()
         for step, value, time in curve
     ]
-    upsert(connection, table_of(MetricPoint), rows)
-    _summarise(connection, {metric_id: (min(curve)[0], max(curve)[0]) for metric_id, curve in points.items()})
+    upsert_many(connection, table_of(MetricPoint), rows)
+    touched = []
+    for metric_id, curve in points.items():
+        first, last = min(curve)[0], max(curve)[0]
+        begin = first // RADIX * RADIX
+        if first > ends[metric_id]:  # the usual case: nothing but these lies beyond
+            added = {step: of_point(step, float(value), time) for step, value, time in curve}
+            parts = read_points(connection, metric_id, begin, first - 1)
+            parts += [added[step] for step in sorted(added)]
+        else:
+            parts = _read_touched(connection, metric_id, first, last)
+        touched.append(_Touched(metric_id, first, last, parts))
+    _summarise(connection, touched)
 
 
 def forget(connection: Connection, metric_id: int, step: int) -> None:
@@ -67,26 +92,39 @@ def forget(connection: Connection, metric_id: int, step: int) -> None:
     if connection.execute(left).scalar_one() is None:
         connection.execute(delete(Metric).where(col(Metric.id) == metric_id))
     else:
-        _summarise(connection, {metric_id: (step, step)})
+        parts = _read_touched(connection, metric_id, step, step)
+        _summarise(connection, [_Touched(metric_id, step, step, parts)])
 
 
-def _summarise(connection: Connection, spans: Mapping[int, tuple[int, int]]) -> None:
-    """Rebuild what the points between two steps touch, metric by metric: buckets and lines of the directory.
+class _Touched(NamedTuple):
+    """What has changed of a metric: from which step to which, and the points of all buckets in between."""
+
+    metric_id: int
+    first: int
+    last: int
+    parts: list[Summary]
+
+
+def _read_touched(connection: Connection, metric_id: int, first: int, last: int) -> list[Summary]:
+    return read_points(connection, metric_id, first // RADIX * RADIX, last // RADIX * RADIX + RADIX - 1)
+
+
+def _summarise(connection: Connection, touched: Iterable[_Touched]) -> None:
+    """Rebuild what the points touch, metric by metric: buckets and lines of the directory.
 
     Rebuilding from the level below, instead of adding to what is there, needs no special case for replaced
     points, and sums do not depend on how points came in batches; it reads at most 2 * RADIX more rows.
     """
     buckets, directory = [], []
-    for metric_id, (first, last) in spans.items():
+    for metric_id, first, last, parts in touched:
         siblings = _read_siblings(connection, metric_id, first, last)
-        parts = read_points(connection, metric_id, first // RADIX * RADIX, last // RADIX * RADIX + RADIX - 1)
         for level in range(1, LEVELS + 1):
             rebuilt = merge_by(parts, RADIX**level)
             buckets += [_summary_row(metric_id, level, bucket, part) for bucket, part in rebuilt]
             beside = siblings[level] | dict(rebuilt)
-            parts = [beside[bucket] for bucket in sorted(beside)]
+            parts = [beside[bucket] for bucket in sorted(beside)]  # noqa: PLW2901 (level by level)
         directory.append(_directory_row(metric_id, parts))
-    upsert(connection, table_of(MetricSummary), buckets)
+    upsert_many(connection, table_of(MetricSummary), buckets)
     connection.execute(_DIRECTORY_LINE, directory)
 
 
@@ -103,7 +141,7 @@ def _read_siblings(
         bounds[f"low_{level}"] = first // parent * RADIX if parent else 0
         bounds[f"high_{level}"] = (last // parent + 1) * RADIX - 1 if parent else _NO_BOUND
     found: dict[int, dict[int, Summary]] = {level: {} for level in range(1, LEVELS + 1)}
-    for level, bucket, *columns in connection.execute(_SIBLINGS, bounds):
+    for level, bucket, *columns in connection.execute(_SIBLINGS, bounds).all():
         if not first // RADIX**level <= bucket <= last // RADIX**level:
             found[level][bucket] = _summary(columns)
     return found
@@ -130,7 +168,7 @@ def read_level(connection: Connection, metric_id: int, level: int, first: int, l
         _BUCKETS.level == level,
         _BUCKETS.bucket.between(first // width, last // width),
     )
-    return [_summary(columns) for columns in connection.execute(query.order_by(_BUCKETS.bucket))]
+    return [_summary(columns) for columns in connection.execute(query.order_by(_BUCKETS.bucket)).all()]
 
 
 def _summary(columns: Sequence[Any]) -> Summary:
@@ -143,27 +181,26 @@ def read_points(
     connection: Connection, metric_id: int, first: int, last: int, limit: int | None = None
 ) -> list[Summary]:
     """Return the points from first to last step, or the earliest `limit` of them."""
-    query = select(_POINTS.step, _POINTS.value, _POINTS.time).where(
-        _POINTS.metric_id == metric_id, _POINTS.step.between(first, last)
-    )
-    rows = connection.execute(query.order_by(_POINTS.step).limit(limit))
+    bounds = {"metric": metric_id, "first": first, "last": last, "most": limit or _NO_BOUND}
+    rows = connection.execute(_STRETCH, bounds).all()
     return [of_point(step, restored(value), time) for step, value, time in rows]
 
 
-def _summary_row(metric_id: int, level: int, bucket: int, part: Summary) -> dict[str, Any]:
-    return {
-        "metric_id": metric_id,
-        "level": level,
-        "bucket": bucket,
-        "count": part.points,
-        "nan_count": part.nans,
-        "low": stored(part.low),
-        "high": stored(part.high),
-        "total": stored(part.total),
-        "last_step": part.last_step,
-        "last_value": stored(part.last_value),
-        "last_time": part.last_time,
-    }
+def _summary_row(metric_id: int, level: int, bucket: int, part: Summary) -> tuple[Any, ...]:
+    """Return the row of a bucket, in the order of the table's columns."""
+    return (
+        metric_id,
+        level,
+        bucket,
+        part.points,
+        part.nans,
+        stored(part.low),
+        stored(part.high),
+        stored(part.total),
+        part.last_step,
+        stored(part.last_value),
+        part.last_time,
+    )
 
 
 def stored(value: float) -> float | None:

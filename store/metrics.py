@@ -5,6 +5,7 @@ Not here: how points fold into summaries (store.summaries), and what a finished 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, insert, select, update
 from sqlmodel import col
@@ -18,8 +19,7 @@ from store.tables import Attempt, Metric, table_of
 _METRICS = table_of(Metric).c
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """One value of one metric; `time` in Unix seconds."""
 
     name: str
@@ -62,11 +62,12 @@ def write_points(
         fence(connection, run_id, attempt, step=step, rate=rate, reported=now)
         if not points:
             return
-        ids = _metric_ids(connection, run_id, {point.name for point in points}, now)
-        curves: dict[int, list[tuple[int, float, float]]] = {}
-        for point in points:
-            curves.setdefault(ids[point.name], []).append((point.step, point.value, point.time))
-        buckets.write(connection, curves)
+        curves: dict[str, list[tuple[int, float, float]]] = {}
+        for name, moment, value, time in points:
+            curves.setdefault(name, []).append((moment, value, time))
+        lines = _directory(connection, run_id, curves, now)
+        ends = dict(lines.values())
+        buckets.write(connection, {lines[name][0]: curve for name, curve in curves.items()}, ends)
 
 
 def rewind(engine: Engine, run_id: int, attempt: int, step: int) -> None:
@@ -112,15 +113,18 @@ def metric_names(connection: Connection, run_id: int) -> tuple[str, ...]:
     return tuple(connection.execute(query).scalars())
 
 
-def _metric_ids(connection: Connection, run_id: int, names: Iterable[str], now: float) -> Mapping[str, int]:
-    query = select(_METRICS.name, _METRICS.id).where(_METRICS.run_id == run_id)
-    ids: dict[str, int] = {row.name: row.id for row in connection.execute(query)}
+def _directory(
+    connection: Connection, run_id: int, names: Iterable[str], now: float
+) -> Mapping[str, tuple[int, int]]:
+    """Return name -> (id, last step) of the run's metrics, new lines made where these names had none."""
+    query = select(_METRICS.name, _METRICS.id, _METRICS.last_step).where(_METRICS.run_id == run_id)
+    lines = {name: (metric_id, last) for name, metric_id, last in connection.execute(query)}
     for name in sorted(names):
-        if name not in ids:
+        if name not in lines:
             row = {"run_id": run_id, "name": name, "last_step": -1, "last_time": now, "count": 0}
             made = connection.execute(insert(Metric).values(row).returning(_METRICS.id))
-            ids[name] = made.scalar_one()
-    return ids
+            lines[name] = made.scalar_one(), -1
+    return lines
 
 
 def _curve(name: str, parts: Sequence[Summary]) -> Curve:

@@ -71,6 +71,7 @@ def make_engine(url: URL, *, read_only: bool, patience: float) -> Engine:
             connect_args={name: value for name, value in wanted.items() if name not in url.query},
             isolation_level="READ COMMITTED",  # what rows locked one by one are right under
             pool_pre_ping=True,  # the server may have been restarted since the last use
+            pool_use_lifo=True,
         )
     except ImportError as error:
         raise DatabaseUnavailable(

@@ -1,11 +1,11 @@
 """One consistent picture of everything a screen or a list shows, as frozen values.
 
-Not here: how it is drawn, and how often it is taken.
+Not here: how it is drawn, how often it is taken, and how to take many in a row cheaply (store.pictures).
 """
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, or_, select
@@ -102,16 +102,37 @@ def snapshot(
     selected run is not there.
     """
     with reading(engine) as connection:
-        workers = _workers(connection, now)
-        runs = _runs(connection, now, workers, selected, limit)
-        return Snapshot(
-            taken=now,
-            runs=tuple(runs.values()),
-            workers=workers,
-            counts=_counts(connection),
-            paused=is_paused(connection),
-            selected=None if selected is None else _detail(connection, runs, selected, max_points),
-        )
+        return read_snapshot(connection, {}, now=now, selected=selected, max_points=max_points, limit=limit)
+
+
+SettledRows = dict[int, tuple[tuple[Any, ...], RunRow]]
+"""Lines of runs that are not running, by run, each with all of its job that can change it (_STANDING)."""
+
+
+def read_snapshot(
+    connection: Connection,
+    settled: SettledRows,
+    *,
+    now: float,
+    selected: int | None,
+    max_points: int,
+    limit: int,
+) -> Snapshot:
+    """Do what snapshot does, inside a transaction.
+
+    Lines in `settled`, from this database, are not read again where they still hold; it is brought up to
+    date.
+    """
+    workers = _workers(connection, now)
+    runs = _runs(connection, settled, workers, selected, limit)
+    return Snapshot(
+        taken=now,
+        runs=tuple(runs.values()),
+        workers=workers,
+        counts=_counts(connection),
+        paused=is_paused(connection),
+        selected=None if selected is None else _detail(connection, runs, selected, max_points),
+    )
 
 
 def _workers(connection: Connection, now: float) -> tuple[WorkerRow, ...]:
@@ -127,27 +148,62 @@ def _counts(connection: Connection) -> Mapping[JobStatus, int]:
     return Counter({JobStatus(status): count for status, count in counted})
 
 
+_STANDING = (
+    col(Job.run_id),
+    col(Job.status),
+    col(Job.attempt),
+    col(Job.priority),
+    col(Job.finished),
+    col(Job.cancel_requested),
+)
+"""What tells whether the line of a run that is not running has changed: all else changes only with these."""
+
+
 def _runs(
-    connection: Connection, now: float, workers: Collection[WorkerRow], selected: int | None, limit: int
+    connection: Connection,
+    settled: SettledRows,
+    workers: Collection[WorkerRow],
+    selected: int | None,
+    limit: int,
 ) -> dict[int, RunRow]:
     newest = select(col(Run.id)).order_by(col(Run.id).desc()).limit(limit).subquery()
+    query = select(*_STANDING).where(
+        or_(
+            col(Job.run_id).in_(select(newest.c.id)),
+            col(Job.status) == JobStatus.RUNNING.value,
+            col(Job.run_id) == (-1 if selected is None else selected),
+        )
+    )
+    rows = connection.execute(query.order_by(col(Job.run_id).desc())).all()
+    standing = {row.run_id: tuple(row) for row in rows}
+    for run_id in settled.keys() - standing.keys():
+        del settled[run_id]
+    known = {run_id: row for run_id, (then, row) in settled.items() if then == standing[run_id]}
+    fresh = _read_rows(connection, standing.keys() - known.keys(), workers)
+    for run_id, row in fresh.items():
+        if row.status is not JobStatus.RUNNING:
+            settled[run_id] = (standing[run_id], row)
+    known |= fresh
+    waits_for = _unfinished_parents(connection)
+    return {run_id: _waiting(known[run_id], tuple(waits_for.get(run_id, ()))) for run_id in standing}
+
+
+def _waiting(row: RunRow, parents: tuple[int, ...]) -> RunRow:
+    return row if row.waits_for == parents else replace(row, waits_for=parents)
+
+
+def _read_rows(
+    connection: Connection, run_ids: Collection[int], workers: Collection[WorkerRow]
+) -> dict[int, RunRow]:
+    """Return the lines of some runs, but for what they wait for."""
     query = (
         select(table_of(Job), *(column for column in table_of(Run).c if column.name != "config"))
         .join(Run, col(Run.id) == col(Job.run_id))
-        .where(
-            or_(
-                col(Job.run_id).in_(select(newest.c.id)),
-                col(Job.status) == JobStatus.RUNNING.value,
-                col(Job.run_id) == (-1 if selected is None else selected),
-            )
-        )
-        .order_by(col(Job.run_id).desc())
+        .where(col(Job.run_id).in_(run_ids))
     )
-    rows = connection.execute(query).all()
-    run_ids = [row.run_id for row in rows]
+    rows = connection.execute(query).all() if run_ids else []
     latest = _values(connection, run_ids, Metric, "last_value")
     results = _values(connection, run_ids, Result, "value")
-    waits_for = _unfinished_parents(connection, run_ids)
     ages = {worker.id: worker.heartbeat_age for worker in workers}
     return {
         row.run_id: _run_row(
@@ -155,7 +211,7 @@ def _runs(
             latest=latest.get(row.run_id, {}),
             results=results.get(row.run_id, {}),
             heartbeat_age=ages.get(row.worker_id) if row.status == JobStatus.RUNNING else None,
-            waits_for=tuple(waits_for.get(row.run_id, ())),
+            waits_for=(),
         )
         for row in rows
     }
@@ -205,16 +261,18 @@ def _values(
     table = table_of(model).c
     query = select(table.run_id, table.name, table[column]).where(table.run_id.in_(run_ids))
     values: dict[int, dict[str, float]] = {}
-    for run_id, name, value in connection.execute(query.order_by(table.run_id, table.name)):
+    if not run_ids:
+        return values
+    for run_id, name, value in connection.execute(query.order_by(table.run_id, table.name)).all():
         values.setdefault(run_id, {})[name] = float("nan") if value is None else value
     return values
 
 
-def _unfinished_parents(connection: Connection, run_ids: Collection[int]) -> dict[int, list[int]]:
+def _unfinished_parents(connection: Connection) -> dict[int, list[int]]:
     query = (
         select(col(Dependency.run_id), col(Dependency.parent_id))
         .join(Job, col(Job.run_id) == col(Dependency.parent_id))
-        .where(col(Dependency.run_id).in_(run_ids), col(Job.status) != JobStatus.DONE.value)
+        .where(col(Job.status) != JobStatus.DONE.value)
     )
     parents: dict[int, list[int]] = {}
     for run_id, parent_id in connection.execute(query.order_by(col(Dependency.parent_id))):

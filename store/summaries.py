@@ -44,14 +44,17 @@ def of_point(step: int, value: float, time: float) -> Summary:
 
 def merge(parts: Sequence[Summary]) -> Summary:
     """Return the summary of several, in order of their steps and at least one."""
-    numbers = [part for part in parts if part.nans < part.points]
     last = parts[-1]
+    points, nans, low, high, total, *_ = zip(*parts, strict=True)
+    if any(nans):  # of a part that holds no number, low, high and total are none either
+        numbers = [part for part in parts if part.nans < part.points]
+        low, high, total = (tuple(part[place] for part in numbers) for place in (2, 3, 4))
     return Summary(
-        points=sum(part.points for part in parts),
-        nans=sum(part.nans for part in parts),
-        low=min((part.low for part in numbers), default=nan),
-        high=max((part.high for part in numbers), default=nan),
-        total=sum((part.total for part in numbers), start=0.0) if numbers else nan,
+        points=sum(points),
+        nans=sum(nans),
+        low=min(low, default=nan),
+        high=max(high, default=nan),
+        total=sum(total, start=0.0) if total else nan,
         last_step=last.last_step,
         last_value=last.last_value,
         last_time=last.last_time,

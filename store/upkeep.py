@@ -1,10 +1,13 @@
-"""Looking after a database as a whole: whether it is sound, a copy of it, and which files it needs.
+"""Looking after a database as a whole: whether it is sound, copies of it, and which files it needs.
 
 Not here: opening and upgrading (store.engine).
 """
 
+import fcntl
+import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +15,13 @@ from sqlalchemy import Engine, delete, or_, select, tuple_
 from sqlmodel import col
 
 from store.checkpoints import CheckpointRow
-from store.engine import copy_file, reading, revision_of, writing
+from store.engine import copy_file, reading, revision_of, schema_of, writing
 from store.errors import DatabaseUnavailable
 from store.jobs import JobStatus
 from store.tables import Attempt, Checkpoint, Job, Run, Worker, table_of
 
 MAX_PROBLEMS = 20
+_SHARED_FIRST, _SHARED_BYTES = 0x40000002, 510  # of a file of SQLite; part of its format
 
 
 @dataclass(frozen=True)
@@ -72,14 +76,54 @@ def back_up(engine: Engine, target: Path) -> None:
         raise DatabaseUnavailable("only SQLite files are copied here: use pg_dump for PostgreSQL")
     try:
         copy_file(Path(str(engine.url.database)), target)
-        with closing(sqlite3.connect(target)) as copy:
-            answer = copy.execute("PRAGMA quick_check").fetchone()
     except (OSError, sqlite3.Error) as error:
         raise DatabaseUnavailable(
             f"cannot copy the database to {target} ({error}): try another place"
         ) from error
-    if answer != ("ok",):
-        raise DatabaseUnavailable(f"the copy {target} is damaged ({answer[0]}): run fsrun db check")
+    _check_copy(target)
+
+
+def _check_copy(path: Path) -> None:
+    try:
+        with closing(sqlite3.connect(path)) as copy:
+            answer = str(copy.execute("PRAGMA quick_check").fetchone()[0])
+    except sqlite3.Error as error:
+        answer = str(error)
+    if answer != "ok":
+        raise DatabaseUnavailable(f"the copy {path} is damaged ({answer.splitlines()[0]}): take another one")
+
+
+def restore(path: Path, backup: Path, aside: Path) -> None:
+    """Put a copy of the backup in the place of a SQLite file, which goes to `aside` with what belongs to it.
+
+    Raises DatabaseUnavailable where the backup is no sound database, or another process uses the file, and
+    DatabaseTooNew where the backup is of a newer version.
+    """
+    if not backup.is_file() or schema_of(backup) is None:
+        raise DatabaseUnavailable(f"{backup} is no backup of a database: name another file")
+    _check_copy(backup)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ExitStack() as held:
+        if path.exists():
+            held.enter_context(_alone_with(path))
+            os.link(path, aside)
+        for end in ("-wal", "-shm"):  # SQLite would play them back onto the backup
+            with suppress(FileNotFoundError):
+                path.with_name(path.name + end).rename(aside.with_name(aside.name + end))
+        copy_file(backup, path)
+
+
+@contextmanager
+def _alone_with(path: Path) -> Iterator[None]:
+    """Hold the lock that everybody who has the SQLite file open shares. Raises DatabaseUnavailable."""
+    with path.open("r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_BYTES, _SHARED_FIRST)
+        except OSError as error:
+            raise DatabaseUnavailable(
+                f"database {path} is in use: stop all workers and screens, then try again"
+            ) from error
+        yield
 
 
 def known_files(engine: Engine) -> tuple[KnownFile, ...]:

@@ -1,4 +1,4 @@
-"""The commands about the database and the files it knows: `db check`, `db backup`, `db upgrade`, `gc`.
+"""The commands about the database and the files it knows: `db check|backup|restore|upgrade`, `gc`.
 
 Not here: what is checked (store.upkeep) and what can go (fsrun.garbage).
 """
@@ -32,7 +32,7 @@ def check() -> None:
         typer.echo(plain(line))
     if found:
         raise FsrunError(
-            f"the database has {len(found)} faults: stop all workers, move it away and restore a backup"
+            f"the database has {len(found)} faults: stop all workers and restore a backup (fsrun db restore)"
         )
     typer.echo(f"The database is sound, schema {revision(engine)}.")
 
@@ -53,7 +53,25 @@ def backup(
     if target.exists():
         raise UsageError(f"{target} exists already: name a new file")
     back_up(engine, target)
-    typer.echo(f"Copied to {target}, {target.stat().st_size / 1e6:.1f} MB. To go back, put it in place.")
+    typer.echo(
+        f"Copied to {target}, {target.stat().st_size / 1e6:.1f} MB. To go back: fsrun db restore {target}"
+    )
+
+
+@app.command("restore", epilog="Example:  fsrun db restore ~/fsrun-before-the-sweep.db")
+def restore(path: Annotated[Path, typer.Argument(help="A file that fsrun db backup made.")]) -> None:
+    """Put a copy of a backup in the place of the database, which is kept beside it; stop workers first."""
+    from fsrun.paths import find_home
+    from store import upkeep
+
+    database = find_home().database
+    if not isinstance(database, Path):
+        raise UsageError("FSRUN_DB_URL is set: only the file in FSRUN_HOME is replaced here")
+    moment = datetime.fromtimestamp(time.time()).strftime("%Y%m%d-%H%M%S")
+    aside = database.with_name(f"{database.name}.replaced-{moment}")
+    upkeep.restore(database, path.expanduser().absolute(), aside)
+    kept = f"; what was there is {aside}" if aside.exists() else ""
+    typer.echo(f"Restored {path}{kept}.")
 
 
 @app.command("upgrade", epilog="Example:  fsrun db upgrade")

@@ -17,7 +17,8 @@ from fsrun.paths import find_home
 from fsrun.words import duration, method_title, newest_value, number, plain, short_task
 from fsrun.worker.supervisor import Supervisor
 from store.jobs import JobStatus
-from store.snapshot import RunRow, Snapshot, snapshot
+from store.pictures import Pictures
+from store.snapshot import RunRow, Snapshot
 
 LOOK_SECONDS = 0.5
 
@@ -70,7 +71,7 @@ class Watch:
     """Prints a line whenever a run changes, and keeps a bar for each running one."""
 
     def __init__(self, engine: Engine, only: Collection[int] | None) -> None:
-        self.engine = engine
+        self.pictures = Pictures(engine)
         self.only = only
         self.console = Console(highlight=False)
         self.progress = Progress(
@@ -89,7 +90,7 @@ class Watch:
 
     def rows(self) -> list[RunRow]:
         """Return the runs this worker is about, the oldest first."""
-        return self._rows_of(snapshot(self.engine, now=time.time()))
+        return self._rows_of(self.pictures.take(now=time.time()))
 
     def _rows_of(self, taken: Snapshot) -> list[RunRow]:
         return [row for row in reversed(taken.runs) if self.only is None or row.id in self.only]
@@ -103,7 +104,7 @@ class Watch:
         if not now and time.monotonic() - self.looked_at < LOOK_SECONDS:
             return
         self.looked_at = time.monotonic()
-        taken = snapshot(self.engine, now=time.time())
+        taken = self.pictures.take(now=time.time())
         if taken.paused and not self.paused:
             self.say("The queue is paused: no job is begun until fsrun resume.")
         self.paused = taken.paused

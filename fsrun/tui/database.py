@@ -17,21 +17,23 @@ from fsrun.tui.messages import Picture
 from store.engine import open_store
 from store.errors import RunNotFound
 from store.jobs import JobStatus
+from store.pictures import Pictures
 from store.postgres import shown
 from store.queue import request_cancel, retry
-from store.snapshot import Snapshot, snapshot
+from store.snapshot import Snapshot
 
 
 class Database:
     """The database behind a path or URL, opened when first needed and again after it was gone.
 
-    Every method may raise a StoreError, and may be called from any thread.
+    Every method may raise a StoreError, and may be called from any thread, `picture` from one at a time.
     """
 
     def __init__(self, place: str | Path, *, clock: Callable[[], float] = time.time) -> None:
         self.place = str(place)
         self._clock = clock
         self._engine: Engine | None = None
+        self._pictures: Pictures | None = None  # of that engine
         self._opened_file: tuple[int, int] | None = None
         self._is_first = True
         self._opening = Lock()
@@ -44,11 +46,13 @@ class Database:
     def picture(self, selected: int | None, *, max_points: int, with_table2: bool = False) -> Picture:
         """Read what the screen shows; a selected run that is not there any more counts as none."""
         engine = self._current_engine()
+        if self._pictures is None or self._pictures.engine is not engine:
+            self._pictures = Pictures(engine)
         now = self._clock()
         try:
-            taken = snapshot(engine, now=now, selected=selected, max_points=max_points)
+            taken = self._pictures.take(now=now, selected=selected, max_points=max_points)
         except RunNotFound:
-            taken = snapshot(engine, now=now)
+            taken = self._pictures.take(now=now)
         return Picture(taken, _tables(engine, taken) if with_table2 else ())
 
     def cancel(self, run_id: int) -> str:

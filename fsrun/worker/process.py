@@ -10,10 +10,10 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, Any
 
 from fsrun.paths import Home
+from fsrun.worker.memory import oom_kills
 from store.queue import Claim
 
 # The C allocator keeps freed memory instead of giving it back after every batch: convolutions on the CPU
@@ -33,7 +33,7 @@ class RunnerProcess:
         self.device: str | None = None  # what it really computes on, known once it is ready
         self.log = home.worker_log(worker_id)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self._oom_kills = _oom_kills()
+        self._oom_kills = oom_kills()
         with self.log.open("a") as errors:
             self._said_before = errors.tell()  # by runners before this one
             self.process = subprocess.Popen(
@@ -93,8 +93,7 @@ class RunnerProcess:
     def _hint(self, number: int) -> str:
         """Return what the signal most likely means."""
         if number == signal.SIGKILL:
-            grew = _oom_kills() > self._oom_kills
-            return " (out of memory)" if grew else " (by another process, or out of memory)"
+            return oom_kills().since(self._oom_kills)
         return _MEANINGS.get(number, "")
 
     def _trace(self) -> str:
@@ -125,13 +124,3 @@ class RunnerProcess:
         except subprocess.TimeoutExpired:
             self.kill()
         self._pipes[1].close()
-
-
-def _oom_kills() -> int:
-    """Return how many processes Linux has ended for want of memory since it started, 0 elsewhere."""
-    try:
-        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    counts = (int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
-    return next(counts, 0)

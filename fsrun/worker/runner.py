@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,17 +25,21 @@ from sqlalchemy import Engine
 
 from experiments.config import config_from_json
 from experiments.errors import CheckpointError, ExperimentError
-from experiments.events import Finished, Measurement, Stopped
+from experiments.events import Cost, Finished, Measurement, Stopped
 from experiments.method import Resources
 from experiments.run import run
 from fsrun.paths import PRIVATE, Home, find_home
+from fsrun.provenance import PEAK_BYTES, SECONDS_PER_EPISODE
 from fsrun.worker.devices import resolve_device, thread_count
+from fsrun.worker.memory import out_of_memory
 from fsrun.worker.outage import RETRY_SECONDS, Outage
 from fsrun.worker.sink import StoreSink, sha256_of
 from store import queue as jobs
+from store.attempts import add_provenance
 from store.checkpoints import CheckpointRow
 from store.engine import open_store
 from store.errors import DatabaseUnavailable, LeaseLost
+from store.identity import identity
 from store.results import ResultRow
 from store.runs import RunRecord, get_run
 
@@ -43,6 +47,14 @@ logger = logging.getLogger("fsrun.runner")
 
 Order = dict[str, int]  # run_id and attempt
 T = TypeVar("T")
+
+
+def _facts(cost: Cost | None) -> dict[str, str]:
+    """Return what the evaluation cost, as an attempt's provenance keeps it."""
+    if cost is None:
+        return {}
+    facts = {SECONDS_PER_EPISODE: f"{cost.seconds_per_episode:.3g}"}
+    return facts | ({} if cost.peak_bytes is None else {PEAK_BYTES: str(cost.peak_bytes)})
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,12 @@ class _Job:
         """Write about this attempt of the job, and wait for the database where it cannot be used."""
         return self.outage.persist(
             lambda: write(self.engine, self.run_id, self.attempt, *values, now=time.time()), self.gives_up
+        )
+
+    def note(self, facts: Mapping[str, str]) -> None:
+        """Add facts to the provenance of this attempt."""
+        self.outage.persist(
+            lambda: add_provenance(self.engine, self.run_id, self.attempt, facts), self.gives_up
         )
 
 
@@ -98,15 +116,17 @@ def _end(job: _Job, record: RunRecord, device: str) -> None:
     except ExperimentError as error:
         logger.error("%s", error)
         job.persist(jobs.fail, str(error))
-    except Exception:
+    except Exception as error:
         # The boundary of a job: whatever it raised belongs to the run's record, not to the worker.
         logger.exception("run %d failed", record.id)
-        job.persist(jobs.fail, traceback.format_exc())
+        short = out_of_memory(error)
+        job.persist(jobs.fail, f"{short}\n{traceback.format_exc()}" if short else traceback.format_exc())
     else:
         if isinstance(outcome, Finished):
             rows = [_row(measurement) for measurement in outcome.results]
             values = (f"{row.name} {row.value:.4f} ± {row.interval:.4f}" for row in rows)
             logger.info("done: %s", ", ".join(values))
+            job.note(_facts(outcome.cost))
             job.persist(jobs.finish, rows)
         else:
             logger.info("stopped at step %d", outcome.step)
@@ -125,13 +145,14 @@ def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
         resolve_device(device),
         {parent.spec.config_hash: _final_checkpoint(parent) for parent in parents},
     )
+    database = job.outage.persist(lambda: identity(job.engine, time.time()), job.gives_up)
     sink = StoreSink(job.engine, job.run_id, job.attempt, job.outage, job.gives_up)
     try:
         outcome = run(
             config,
             resources,
             sink,
-            lambda step: job.home.checkpoint(job.run_id, job.attempt, step),
+            lambda step: job.home.checkpoint(database, job.run_id, job.attempt, step),
             resume_from=list(_intact(record.checkpoints)),
             should_stop=job.should_stop,
         )

@@ -10,10 +10,12 @@ import pytest
 
 from fsrun import garbage
 from store import checkpoints, queue
+from store.engine import open_store, reading
+from store.identity import identity
 from store.jobs import JobStatus
 from store.metrics import Point, write_points
 from store.results import ResultRow
-from tests.cli.cli_cases import TINY, Case, Typed, assert_refused
+from tests.cli.cli_cases import TINY, Case, Typed, assert_refused, in_its_own_process
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[red]x[/red][/nope]\x9b31m"
 
@@ -35,7 +37,7 @@ def test_everything_below_the_home_is_private(finished_home: Case) -> None:
     shared = [path for path in finished_home.root.rglob("*") if path.stat().st_mode & 0o077]
     assert shared == []
     assert finished_home.log(1).is_file()
-    assert list(finished_home.checkpoints.glob("*/*.safetensors"))
+    assert list(finished_home.checkpoints.rglob("*.safetensors"))
 
 
 def test_doctor_names_a_home_that_others_may_read_and_a_clock_that_was_set_back(
@@ -73,6 +75,33 @@ def test_db_backup_makes_a_copy_and_replaces_nothing(typed: Typed, home: Case, t
     assert home.statuses() == [JobStatus.QUEUED]
 
 
+def test_db_restore_puts_a_backup_in_place_and_keeps_what_was_there(
+    typed: Typed, home: Case, tmp_path: Path
+) -> None:
+    assert typed("queue", "synthetic", *TINY).code == 0
+    backup = tmp_path / "copy.db"
+    assert f"fsrun db restore {backup}" in typed("db", "backup", str(backup)).words
+    user = home.engine()
+    assert typed("queue", "synthetic", *TINY).code == 0
+    with reading(user):
+        pass
+    in_use = in_its_own_process(home, "db", "restore", str(backup))  # a lock holds between processes
+    assert_refused(in_use, "in use", "stop all workers")
+    assert len(home.statuses()) == 2
+    user.dispose()
+    assert_refused(typed("db", "restore", str(tmp_path / "none.db")), "no backup")
+    cut = tmp_path / "cut.db"
+    cut.write_bytes(backup.read_bytes()[:20000])
+    assert_refused(typed("db", "restore", str(cut)), "cut.db")
+    assert len(home.statuses()) == 2
+    (home.root / "fsrun.db-wal").write_bytes(b"what a killed process left")
+    assert typed("db", "restore", str(backup)).out.startswith(f"Restored {backup}; what was there is ")
+    assert len(home.statuses()) == 1
+    (kept,) = home.root.glob("fsrun.db.replaced-*[0-9]")
+    assert kept.with_name(f"{kept.name}-wal").read_bytes() == b"what a killed process left"
+    assert "sound" in typed("db", "check").out
+
+
 def test_db_upgrade_brings_an_old_database_up_to_date(typed: Typed, home: Case) -> None:
     old = Path(__file__).parents[1] / "store" / "schemas" / "0001.db"
     home.root.mkdir(mode=0o700)
@@ -92,8 +121,9 @@ def old_file(path: Path) -> Path:
 
 
 def test_gc_lists_and_frees_what_nobody_needs_and_nothing_else(typed: Typed, home: Case) -> None:
-    assert typed("queue", "synthetic", *TINY, "--seeds", "3").code == 0
+    assert typed("queue", "synthetic", *TINY, "--set", "slow_lr=0.001,0.002,0.003").code == 0
     engine = home.engine()
+    mine = identity(engine, time.time())
     spare: list[Path] = []
     needed: list[Path] = []
     resumable: list[Path] = []
@@ -101,14 +131,14 @@ def test_gc_lists_and_frees_what_nobody_needs_and_nothing_else(typed: Typed, hom
         claim = queue.claim(engine, "w", now=time.time(), lease_seconds=60, only=[run_id])
         assert claim is not None
         for step in (100, 200):
-            path = old_file(home.checkpoint(run_id, 1, step))
+            path = old_file(home.checkpoint(mine, run_id, 1, step))
             checkpoints.add(engine, run_id, 1, step=step, path=path, sha256="0", now=1.0)
             {1: spare if step == 100 else needed}.get(run_id, resumable).append(path)
     queue.finish(engine, 1, 1, [], now=time.time())
     queue.fail(engine, 2, 1, "boom", now=time.time())
-    orphans = [old_file(home.checkpoint(1, 1, 50)), old_file(home.checkpoint(9, 1, 5))]
-    being_written = [old_file(home.checkpoint(3, 1, 300))]  # run 3 is running
-    fresh = home.checkpoint(2, 1, 300)
+    orphans = [old_file(home.checkpoint(mine, 1, 1, 50)), old_file(home.checkpoint(mine, 9, 1, 5))]
+    being_written = [old_file(home.checkpoint(mine, 3, 1, 300))]  # run 3 is running
+    fresh = home.checkpoint(mine, 2, 1, 300)
     fresh.write_bytes(b"x")
     backups = [old_file(home.root / "fsrun.db.backup-0001")]
     kept_backup = home.root / "fsrun.db.backup-0002"
@@ -132,13 +162,42 @@ def test_gc_lists_and_frees_what_nobody_needs_and_nothing_else(typed: Typed, hom
 def test_a_home_that_was_moved_keeps_its_checkpoints(typed: Typed, home: Case, tmp_path: Path) -> None:
     assert typed("queue", "synthetic", *TINY).code == 0
     engine = home.engine()
+    mine = identity(engine, time.time())
     queue.claim(engine, "w", now=time.time(), lease_seconds=60)
-    path = old_file(home.checkpoint(1, 1, 100))
+    path = old_file(home.checkpoint(mine, 1, 1, 100))
     checkpoints.add(engine, 1, 1, step=100, path=path, sha256="0", now=1.0)
     queue.fail(engine, 1, 1, "boom", now=time.time())
     engine.dispose()
     moved = Case(home.root.rename(tmp_path / "moved"))
     assert garbage.find_garbage(moved.engine(), moved, time.time()) == []
+
+
+def test_gc_leaves_the_checkpoints_of_other_databases_in_the_home_alone(
+    typed: Typed, home: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Path] = []
+    for name in ("fsrun.db", "second.db"):
+        monkeypatch.setenv("FSRUN_DB_URL", f"sqlite:///{home.root / name}")
+        assert typed("queue", "synthetic", *TINY).code == 0
+        engine = open_store(home.root / name)
+        claim = queue.claim(engine, "w", now=time.time(), lease_seconds=60)
+        assert claim is not None
+        path = old_file(home.checkpoint(identity(engine, 1.0), claim.run_id, 1, 100))
+        checkpoints.add(engine, claim.run_id, 1, step=100, path=path, sha256="0", now=1.0)
+        queue.fail(engine, claim.run_id, 1, "boom", now=time.time())
+        kept.append(path)
+        engine.dispose()
+    assert kept[0].parent != kept[1].parent  # both are the checkpoint of a run 1
+    assert typed("db", "backup", str(home.root / "copy.db")).code == 0
+    since_the_copy = old_file(kept[1].with_name("step-000000200-attempt-1.safetensors"))
+    before_folders = old_file(home.checkpoints / "run-7" / "step-000000100-attempt-1.safetensors")
+    for name in ("fsrun.db", "copy.db"):
+        monkeypatch.setenv("FSRUN_DB_URL", f"sqlite:///{home.root / name}")
+        assert typed("gc", "--yes").out == "Nothing to free.\n"
+    assert all(path.exists() for path in (*kept, since_the_copy, before_folders))
+    monkeypatch.setenv("FSRUN_DB_URL", f"sqlite:///{home.root / 'second.db'}")
+    assert "in 1 files" in typed("gc", "--yes").out
+    assert [path.exists() for path in (*kept, since_the_copy)] == [True, True, False]
 
 
 def test_hostile_texts_reach_no_terminal_as_control_codes_or_markup(

@@ -69,6 +69,7 @@ def test_a_job_that_diverges_fails_with_that_reason_and_keeps_its_points(home: C
         "initial_scale": [1e3],
         "steps": [4000],
         "log_every": [20],
+        "stop_on_nan_after": [50],
     }
     (run_id,) = ask(home, "synthetic", "linear", wild)
     execute(home.engine(), home, run_id, take(home).attempt, "cpu", never)

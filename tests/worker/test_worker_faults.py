@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from store import orders
+from store import orders, queue
 from store.jobs import JobStatus, Outcome
 from store.results import ResultRow
 from tests.cli.cli_cases import TINY, Case, Points, assert_refused, in_its_own_process
@@ -91,7 +91,7 @@ def test_a_worker_and_its_runner_that_were_suspended_past_the_lease_are_shut_out
     assert (sleeper.returncode, refused) == (0, "")
     assert outcomes(home) == [Outcome.LOST, Outcome.DONE]
     assert home.numbers(1) == undisturbed
-    assert set(home.checkpoints.glob("*/*")) == {row.path for row in home.run(1).checkpoints}
+    assert set(home.checkpoints.glob("*/*/*")) == {row.path for row in home.run(1).checkpoints}
 
 
 def test_two_workers_on_one_queue_carry_out_each_job_once(home: Case) -> None:
@@ -143,6 +143,51 @@ def test_a_database_held_by_another_process_for_a_while_changes_nothing(
     assert (worker.returncode, refused) == (0, "")
     assert outcomes(home) == [Outcome.DONE]
     assert home.numbers(1) == undisturbed
+
+
+def damage(path: Path) -> None:
+    """Overwrite all pages of a database but the first while it is in use."""
+    with closing(sqlite3.connect(path, timeout=30)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(path.stat().st_size - 4096))
+
+
+def test_a_database_damaged_under_a_worker_is_named_and_restored_without_loss_of_what_the_backup_has(
+    home: Case, undisturbed: Numbers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FSRUN_GRACE_SECONDS", "2")  # in which nothing can be saved
+    backup = tmp_path / "backup.db"
+    assert in_its_own_process(home, "queue", "synthetic", *TINY).code == 0
+    assert in_its_own_process(home, "worker", "--drain").code == 0
+    before = home.numbers(1)
+    ask_for_the_long_run(home)
+    with working(home, "worker") as worker:
+        wait_until(lambda: home.run(2).step > 0)
+        assert in_its_own_process(home, "db", "backup", str(backup)).code == 0
+        damage(home.root / "fsrun.db")
+        assert worker.stdout is not None
+        lines = [worker.stdout.readline() for _ in range(2)]
+        assert "started" in lines[0]
+        assert "it is damaged: stop all workers and restore a backup (fsrun db restore)" in lines[1]
+        doctor = in_its_own_process(home, "doctor")
+        assert doctor.code == 1
+        assert "wrong  database" in doctor.out
+        assert "it is damaged" in doctor.out
+        assert_refused(in_its_own_process(home, "db", "check"), "it is damaged", "fsrun db restore")
+        assert worker.poll() is None
+        worker.terminate()
+        _, refused = worker.communicate(timeout=60)
+    assert refused.count("\n") <= 1
+    assert "Traceback" not in refused
+    assert in_its_own_process(home, "db", "restore", str(backup)).code == 0
+    # The lease of the worker that was stopped is in the backup; it has not yet run out.
+    queue.request_cancel(home.engine(), 2, time.time() + 3600)
+    queue.retry(home.engine(), 2, time.time())
+    assert in_its_own_process(home, "worker", "--drain").code == 0
+    assert home.statuses() == [JobStatus.DONE] * 2
+    assert (home.numbers(1), home.numbers(2)) == (before, undisturbed)
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 
 from fsrun.worker.runner import execute
 from store import queue
+from store.identity import identity
 from store.jobs import JobStatus, Outcome
 from store.results import ResultRow
 from tests.cli.cli_cases import Case, Points, in_its_own_process
@@ -42,7 +44,7 @@ def test_drain_carries_out_a_prerequisite_before_what_starts_from_it(
 
 def test_a_job_that_raises_fails_with_its_traceback_and_the_worker_goes_on(home: Case) -> None:
     ask(home, "synthetic", "linear", {"steps": [200], "episodes": [10]}, seeds=3)
-    block(home.checkpoint(1, 1, 200).parent)
+    block(home.checkpoint(identity(home.engine(), time.time()), 1, 1, 200).parent)
     home.engine().dispose()
     with closing(sqlite3.connect(home.root / "fsrun.db")) as database, database:
         database.execute("""UPDATE run SET config = replace(config, '"noise"', '"loudness"') WHERE id = 2""")

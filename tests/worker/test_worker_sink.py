@@ -1,7 +1,6 @@
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import wait
 from contextlib import contextmanager
 
 import pytest
@@ -14,7 +13,7 @@ from store.engine import open_store, writing
 from store.errors import DatabaseUnavailable, LeaseLost
 from store.upkeep import back_up
 from tests.cli.cli_cases import Case
-from tests.worker.worker_cases import ask_for_the_long_run, take
+from tests.worker.worker_cases import ask_for_the_long_run, take, wait_until
 
 
 @pytest.fixture
@@ -22,8 +21,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no statement wait for a lock, and everybody try again at once."""
     monkeypatch.setattr("store.engine.BUSY_SECONDS", 0.01)
     monkeypatch.setattr("fsrun.worker.outage.RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(sink_module, "RETRY_SECONDS", 0.0)
-    monkeypatch.setattr(sink_module, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(sink_module, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(sink_module, "FLUSH_SECONDS", 0.01)
 
 
 class Bench:
@@ -41,11 +40,12 @@ class Bench:
         self.sink.started(0)
 
     def report(self, steps: range) -> None:
-        """Report one point a step, and let what is being written come to its end."""
+        """Report one point a step."""
         for step in steps:
             self.sink.metrics([step], {"train/loss": [step / 2]})
-            if self.sink.writing is not None:
-                wait([self.sink.writing])
+
+    def is_stored(self, steps: range) -> bool:
+        return self.stored() == points(steps)
 
     def stored(self) -> tuple[tuple[int, ...], tuple[float, ...]]:
         return self.home.numbers(self.run_id)[1].get("train/loss", ((), ()))
@@ -60,8 +60,10 @@ class Bench:
 
 
 @pytest.fixture
-def bench(home: Case, impatient: None) -> Bench:
-    return Bench(home)
+def bench(home: Case, impatient: None) -> Iterator[Bench]:
+    made = Bench(home)
+    yield made
+    made.sink.close()
 
 
 def points(steps: range) -> tuple[tuple[int, ...], tuple[float, ...]]:
@@ -70,11 +72,14 @@ def points(steps: range) -> tuple[tuple[int, ...], tuple[float, ...]]:
 
 def test_points_are_kept_while_the_database_is_held_and_stored_once_when_it_is_free(bench: Bench) -> None:
     bench.report(range(1, 4))
+    wait_until(lambda: bench.is_stored(range(1, 4)))
     with bench.held():
         bench.report(range(4, 20))
-        assert bench.stored() == points(range(1, 4))
+        wait_until(lambda: bool(bench.lines))
+        assert bench.is_stored(range(1, 4))
     bench.report(range(20, 22))
-    assert bench.stored() == points(range(1, 22))
+    wait_until(lambda: bench.is_stored(range(1, 22)))
+    wait_until(lambda: len(bench.lines) > 1)
     begun, over = bench.lines
     assert "another process has held it" in begun
     assert "can be used again" in over
@@ -89,9 +94,10 @@ def test_a_full_buffer_makes_training_wait_for_the_database(
         trainer.start()
         time.sleep(0.5)
         assert trainer.is_alive()
-        assert len(bench.sink.buffer) + len(bench.sink.taken) == 6
+        assert bench.sink.reported - bench.sink.written == 6
     trainer.join(timeout=30)
-    assert bench.stored() == points(range(1, 50))
+    bench.sink.flush()
+    assert bench.is_stored(range(1, 50))
 
 
 def test_a_runner_whose_supervisor_is_gone_does_not_wait_for_the_database(bench: Bench) -> None:
@@ -102,10 +108,31 @@ def test_a_runner_whose_supervisor_is_gone_does_not_wait_for_the_database(bench:
             bench.sink.flush()
 
 
+def test_a_training_loop_whose_job_was_lost_is_told_while_it_reports(bench: Bench) -> None:
+    bench.report(range(1, 4))
+    wait_until(lambda: bench.is_stored(range(1, 4)))
+    queue.release(bench.home.engine(), bench.run_id, bench.claim.attempt, now=1.0)
+    bench.report(range(4, 5))
+    wait_until(lambda: not bench.sink.writer.is_alive())
+    with pytest.raises(LeaseLost):
+        bench.report(range(5, 6))
+
+
+def test_what_a_caller_changes_after_reporting_it_changes_no_point(bench: Bench) -> None:
+    steps, numbers, values = [1, 2], [0.5, 1.0], dict[str, list[float]]()
+    values["train/loss"] = numbers
+    bench.sink.metrics(steps, values)
+    steps.clear()
+    numbers.clear()
+    values.clear()
+    bench.sink.flush()
+    assert bench.is_stored(range(1, 3))
+
+
 def test_a_checkpoint_of_an_attempt_that_lost_its_job_is_removed(bench: Bench) -> None:
     queue.release(bench.home.engine(), bench.run_id, bench.claim.attempt, now=1.0)
     take(bench.home)
-    path = bench.home.checkpoint(bench.run_id, 1, 20)
+    path = bench.home.checkpoint("0123456789ab", bench.run_id, 1, 20)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"weights")
     with pytest.raises(LeaseLost):
@@ -117,6 +144,7 @@ def test_a_checkpoint_of_an_attempt_that_lost_its_job_is_removed(bench: Bench) -
 def test_a_damaged_database_is_waited_for_until_a_sound_copy_is_in_its_place(bench: Bench) -> None:
     path = bench.home.root / "fsrun.db"
     bench.report(range(1, 4))
+    wait_until(lambda: bench.is_stored(range(1, 4)))
     back_up(bench.home.engine(), bench.home.root / "copy.db")
     spoilt = bench.home.root / "spoilt"
     spoilt.write_bytes(b"no database at all " * 500)
@@ -125,9 +153,9 @@ def test_a_damaged_database_is_waited_for_until_a_sound_copy_is_in_its_place(ben
     spoilt.replace(path)
     bench.sink.engine.dispose()
     bench.report(range(4, 9))
-    assert bench.lines
+    wait_until(lambda: bool(bench.lines))
     assert "restore a backup" in bench.lines[0]
     (bench.home.root / "copy.db").replace(path)
     bench.report(range(9, 11))
-    assert bench.stored() == points(range(1, 11))
-    assert "can be used again" in bench.lines[-1]
+    wait_until(lambda: bench.is_stored(range(1, 11)))
+    wait_until(lambda: "can be used again" in bench.lines[-1])

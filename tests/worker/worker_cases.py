@@ -22,6 +22,7 @@ from tests.cli.cli_cases import Case, environment
 
 STEPS = 6000
 LONG = ("--preset", "quick", "--set", f"steps={STEPS}", "--set", "log_every=20", "--set", "episodes=50")
+LONG += ("--set", "sampler=direct")
 """Options of a synthetic run of a few seconds that looks up several times a second."""
 
 PATIENCE = 60.0  # seconds
@@ -106,7 +107,12 @@ def ask(
 
 def ask_for_the_long_run(home: Case) -> int:
     """Queue what LONG describes."""
-    return ask(home, "synthetic", "linear", {"steps": [STEPS], "log_every": [20], "episodes": [50]})[0]
+    return ask(
+        home,
+        "synthetic",
+        "linear",
+        {"steps": [STEPS], "log_every": [20], "episodes": [50], "sampler": ["direct"]},
+    )[0]
 
 
 def take(home: Case) -> Claim:

@@ -1,0 +1,76 @@
+"""Snapshots of one database, one after another: what cannot have changed since the last is not read again.
+
+Not here: what a snapshot holds (store.snapshot), and how often one is taken.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from store.engine import reading
+from store.snapshot import RunRow, SettledRows, Snapshot, WorkerRow, read_snapshot
+
+
+class Pictures:
+    """Takes snapshots for whoever looks again and again; for one thread at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._connection: object = None  # the driver's, over which the rest was read
+        self._asked: tuple[object, ...] = ()
+        self._last: Snapshot | None = None
+        self._settled: SettledRows = {}
+
+    def take(
+        self, *, now: float, selected: int | None = None, max_points: int = 200, limit: int = 1000
+    ) -> Snapshot:
+        """Do what store.snapshot.snapshot does; where nothing was committed since, only ages change."""
+        with reading(self.engine) as connection:
+            driver = connection.connection.dbapi_connection
+            if driver is not self._connection:  # perhaps to another file: one that was put in its place
+                self._connection, self._last, self._settled = driver, None, {}
+            asked = (_state(connection, driver), selected, max_points, limit)
+            if self._last is None or asked != self._asked:
+                self._last = None  # of no use where reading fails
+                self._last = read_snapshot(
+                    connection,
+                    self._settled,
+                    now=now,
+                    selected=selected,
+                    max_points=max_points,
+                    limit=limit,
+                )
+                self._asked = asked
+        return _at(self._last, now)
+
+
+def _state(connection: Connection, driver: Any) -> tuple[object, ...]:
+    """Return what changes, for this connection, whenever anything is committed, by itself or by others."""
+    if connection.dialect.name == "postgresql":
+        return (connection.exec_driver_sql("SELECT pg_current_snapshot()::text").scalar_one(),)
+    # The version tells of others' changes, the total of this connection's own.
+    version = connection.exec_driver_sql("PRAGMA data_version").scalar_one()
+    return version, driver.total_changes
+
+
+def _at(taken: Snapshot, now: float) -> Snapshot:
+    """Return the same picture as it looks at another time."""
+    later = now - taken.taken
+    if not later:
+        return taken
+
+    def older(row: RunRow) -> RunRow:
+        return row if row.heartbeat_age is None else replace(row, heartbeat_age=row.heartbeat_age + later)
+
+    def older_worker(row: WorkerRow) -> WorkerRow:
+        return replace(row, heartbeat_age=row.heartbeat_age + later)
+
+    selected = taken.selected
+    return replace(
+        taken,
+        taken=now,
+        runs=tuple(map(older, taken.runs)),
+        workers=tuple(map(older_worker, taken.workers)),
+        selected=None if selected is None else replace(selected, row=older(selected.row)),
+    )

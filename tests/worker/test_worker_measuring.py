@@ -1,0 +1,77 @@
+"""Runs that only measure what another run has trained."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from experiments.checkpoint import load_checkpoint
+from experiments.config import config_from_json
+from experiments.method import Resources, build
+from fsrun.provenance import PEAK_BYTES, SECONDS_PER_EPISODE
+from fsrun.worker.runner import execute
+from store.jobs import JobStatus
+from store.queue import claim
+from store.runs import RunRecord
+from tests.cli.cli_cases import Case
+from tests.worker.worker_cases import ask, never, take
+
+SMALL: dict[str, list[Any]] = {
+    "alphabets": [10],
+    "characters": [12],
+    "episodes": [20],
+    "filters": [8],
+    "train_n_way": [5],
+    "steps": [3],
+}
+
+
+def carry_out_everything(home: Case) -> list[RunRecord]:
+    while JobStatus.QUEUED in home.statuses():
+        taken = take(home)
+        execute(home.engine(), home, taken.run_id, taken.attempt, "cpu", never)
+    return [home.run(number) for number in range(1, len(home.statuses()) + 1)]
+
+
+def test_one_model_is_trained_and_measured_for_each_number_of_classes(
+    home: Case, glyphs_data_dir: Path
+) -> None:
+    home.data.symlink_to(glyphs_data_dir)
+    asked = ask(home, "glyphs", "protonet", SMALL | {"n_way": [5, 96]})
+    runs = carry_out_everything(home)
+    assert [run.status for run in runs] == [JobStatus.DONE] * 3
+    training, *measuring = runs
+    assert [run.id for run in measuring] == asked
+    assert [run.step for run in runs] == [3, 0, 0]
+    assert {run.spec.method for run in runs} == {"protonet"}
+    _, state = load_checkpoint(training.checkpoints[0].path)
+    for run in measuring:  # what the trained method itself would measure on these episodes
+        config = config_from_json(run.spec.config)
+        trained = build(
+            config.model_copy(update={"trained_by": None}), Resources(home.data, torch.device("cpu"))
+        )
+        trained.load_state_dict(state)
+        accuracy = trained.evaluate("test", range(20))["accuracy"]
+        assert run.results[0].value == float(accuracy.mean())
+        assert run.results[0].episodes == 20
+    assert measuring[0].results[0].value > measuring[1].results[0].value  # of 96 classes it is harder
+
+
+def test_a_measuring_run_waits_for_the_training(home: Case, glyphs_data_dir: Path) -> None:
+    home.data.symlink_to(glyphs_data_dir)
+    ask(home, "glyphs", "protonet", SMALL | {"n_way": [5, 10]})
+    training = take(home)
+    assert home.run(training.run_id).spec.total_steps == 3
+    assert claim(home.engine(), "another", now=time.time(), lease_seconds=60) is None
+
+
+def test_what_an_evaluation_cost_is_told_but_is_no_result(home: Case, glyphs_data_dir: Path) -> None:
+    home.data.symlink_to(glyphs_data_dir)
+    ask(home, "glyphs", "protonet", SMALL)
+    (run,) = carry_out_everything(home)
+    facts = run.attempts[-1].provenance
+    assert 0 < float(facts[SECONDS_PER_EPISODE]) < 10
+    assert int(facts.get(PEAK_BYTES, 1)) > 0
+    assert [row.name for row in run.results] == ["test/accuracy"]
+    assert not any("second" in name for name in home.numbers(run.id)[1])
