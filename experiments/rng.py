@@ -4,8 +4,10 @@ No global seed is read or set anywhere.
 """
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 Key = str | int | bool
 
@@ -17,6 +19,8 @@ def seed_of(*key: Key) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def generator(*key: Key, device: torch.device | str = "cpu") -> torch.Generator:
+def generator(*key: Key, device: "torch.device | str" = "cpu") -> "torch.Generator":
     """Return a fresh random source for a key such as (seed, "train", step)."""
+    import torch  # what only wants a seed need not wait for it
+
     return torch.Generator(device=device).manual_seed(seed_of(*key))

@@ -1,23 +1,21 @@
-"""Closed forms of the linear case study, corrected where the paper's are wrong (numpy, float64).
+"""Where the linear case study must end, corrected where the paper's formulas are wrong (numpy, float64).
 
-Not here: sampling and training. Notation: Sigma is the input covariance (d, d), A = E[W_bar^T W_bar] (d, d),
-k the batch size, eta the fast learning rate, noise the standard deviation of the labels' error.
+Not here: the way there (dynamics.py), sampling and training. Notation: Sigma is the input covariance (d, d),
+A = E[W_bar^T W_bar] (d, d), S = W_s^T W_s, k the batch size, eta the fast learning rate, noise the standard
+deviation of the labels' error. All of it is for one fast step of SGD from W_f = 0.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Matrix = NDArray[np.float64]
-
-
-def covariance(dimension: int, condition_number: float, seed: int) -> Matrix:
-    """Return a covariance (d, d) with log-spaced eigenvalues of mean 1 and random eigenvectors."""
-    eigenvalues = np.geomspace(condition_number, 1.0, dimension)
-    eigenvalues *= dimension / eigenvalues.sum()
-    if condition_number == 1:
-        return np.eye(dimension)
-    basis, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((dimension, dimension)))
-    return np.asarray((basis * eigenvalues) @ basis.T)
+from experiments.synthetic.moments import (
+    Matrix,
+    label_power,
+    second_moment,
+    support_moment,
+    third_moment,
+    trace,
+    transposed,
+)
 
 
 def whitening(sigma: Matrix, eta: float) -> Matrix:
@@ -26,13 +24,63 @@ def whitening(sigma: Matrix, eta: float) -> Matrix:
 
 
 def fixed_point(sigma: Matrix, a: Matrix, noise: float, k: int, eta: float) -> Matrix:
-    """Return S*, where S = W_s^T W_s really settles (d, d).
+    """Return S*, where S = W_s^T W_s really settles (d, d); A is symmetric and need not be invertible.
 
-    S*^-1 = (eta / k) [(k + 1) Sigma + (tr(Sigma A) + noise^2) A^-1]. The paper's equation 4 prints no 1/k and
-    tr(Sigma + A) in place of tr(Sigma A); simulation agrees with this form.
+    S*^-1 = (eta / k) [(k + 1) Sigma + (tr(Sigma A) + noise^2) A^-1] (Lemma 2). The paper's equation 4 prints
+    no 1/k and tr(Sigma + A) in place of tr(Sigma A); simulation agrees with this form. The slow step sees a
+    fresh batch; whether it also differentiates through W_f makes no difference here.
     """
-    trace = np.trace(sigma @ a) + noise**2
-    return np.asarray(np.linalg.inv(eta / k * ((k + 1) * sigma + trace * np.linalg.inv(a))))
+    s = np.linalg.solve(eta / k * support_moment(sigma, a, noise, k), sigma @ a)
+    return np.asarray((s + s.T) / 2)
+
+
+def printed_fixed_point(sigma: Matrix, a: Matrix, noise: float, k: int, eta: float) -> Matrix:
+    """Return equation 4 as the paper prints it (d, d): it is about k times too small.
+
+    S^-1 = eta (k + 1) [Sigma + (tr(Sigma + A) + noise^2) / (k + 1) A^-1].
+    """
+    power = np.trace(sigma + a) + noise**2
+    return np.asarray(np.linalg.inv(eta * ((k + 1) * sigma + power * np.linalg.inv(a))))
+
+
+def same_batch_fixed_point(sigma: Matrix, a: Matrix, noise: float, k: int, eta: float) -> Matrix:
+    """Return where S settles if the slow step sees the batch the fast step was made on (d, d).
+
+    Not in the paper. In coordinates where Sigma = I, S has the eigenvectors of A, so that the third moments
+    leave a linear equation in its eigenvalues.
+    """
+    root = np.linalg.cholesky(sigma)  # L: Sigma = L L^T
+    alpha, basis = np.linalg.eigh(root.T @ a @ root)
+    power, total = alpha.sum() + noise**2, alpha.sum()
+    ones = np.ones_like(alpha)
+    own = ((k + 1) ** 2 + k + 3) * alpha + (k + 1) * (total + noise**2)
+    shared = (k + 1) * (np.outer(alpha, ones) + np.outer(ones, alpha)) + power * np.outer(ones, ones)
+    tau = np.linalg.solve(np.diag(own) + shared, k / eta * ((k + 1) * alpha + power))
+    inverse = np.linalg.inv(root)
+    return np.asarray(inverse.T @ (basis * tau) @ basis.T @ inverse)
+
+
+def expected_loss_ratio(s: Matrix, sigma: Matrix, a: Matrix, noise: float, k: int, eta: float) -> Matrix:
+    """Return E[L1] / E[L0] (...) on a fresh batch after one fast step, for any S (..., d, d): Figure 4a.
+
+    L1 = (eta^2 / k) tr(B S Sigma S) - 2 eta tr(Sigma A Sigma S) + L0 with L0 = tr(Sigma A) + noise^2 and
+    B = (k + 1) Sigma A Sigma + L0 Sigma. Sigma is that of the tasks met, maybe not of those learned from.
+    """
+    power = label_power(sigma, a, noise)
+    quadratic = trace(support_moment(sigma, a, noise, k) @ s @ sigma @ s)[..., 0, 0]
+    linear = trace(sigma @ a @ sigma @ s)[..., 0, 0]
+    return np.asarray((eta**2 / k * quadratic - 2 * eta * linear) / power + 1)
+
+
+def expected_same_batch_loss_ratio(
+    s: Matrix, sigma: Matrix, a: Matrix, noise: float, k: int, eta: float
+) -> Matrix:
+    """Return E[L1] / E[L0] (...) on the batch that the fast step was made on, for any S (..., d, d)."""
+    power = label_power(sigma, a, noise)
+    fitted = third_moment(sigma, a, s, k) + noise**2 * second_moment(sigma, s, k)
+    quadratic = trace(fitted @ s)[..., 0, 0] / k**2
+    linear = trace(support_moment(sigma, a, noise, k) @ s)[..., 0, 0]
+    return np.asarray((eta**2 * quadratic - 2 * eta * linear) / (k * power) + 1)
 
 
 def loss_ratio_floor(sigma: Matrix, a: Matrix, noise: float, k: int, eta: float) -> float:
@@ -41,12 +89,37 @@ def loss_ratio_floor(sigma: Matrix, a: Matrix, noise: float, k: int, eta: float)
     (tr(Sigma A) - eta tr(Sigma A Sigma S*) + noise^2) / (tr(Sigma A) + noise^2). The paper's text says 0,
     which is reached only as k grows without bound and the noise goes to 0.
     """
-    power = np.trace(sigma @ a) + noise**2
     removed = eta * np.trace(sigma @ a @ sigma @ fixed_point(sigma, a, noise, k, eta))
-    return float((power - removed) / power)
+    return float(1 - removed / label_power(sigma, a, noise))
 
 
 def frobenius_floor(sigma: Matrix, a: Matrix, noise: float, k: int, eta: float) -> float:
-    """Return ||S* - Sigma^-1 / eta||_F^2, the height at which Figure 4b levels off."""
+    """Return ||S* - Sigma^-1 / eta||_F^2, the height at which Figure 4b levels off (the paper: 0)."""
     difference = fixed_point(sigma, a, noise, k, eta) - whitening(sigma, eta)
     return float(np.square(difference).sum())
+
+
+def one_step_map(s: Matrix, sigma: Matrix, eta: float) -> Matrix:
+    """Return the (..., d, d) matrix that takes W_bar to the expected W_f W_s after one step: eta Sigma S.
+
+    Lemma 1. The paper asks for S proportional to Sigma^-1 and "an appropriate rate"; the identity is reached
+    at S = Sigma^-1 / eta and nowhere else.
+    """
+    return np.asarray(eta * sigma @ s)
+
+
+def one_step_error(s: Matrix, sigma: Matrix, a: Matrix, eta: float) -> Matrix:
+    """Return (E||eta W_bar Sigma S - W_bar||^2 / E||W_bar||^2)^(1/2) (...), which Lemma 1 says is 0."""
+    missing = one_step_map(s, sigma, eta) - np.eye(len(sigma))
+    return np.asarray(np.sqrt(trace(transposed(missing) @ a @ missing) / np.trace(a)))[..., 0, 0]
+
+
+def gradient_cosine(s: Matrix, sigma: Matrix, a: Matrix, noise: float, k: int) -> Matrix:
+    """Return about the mean cosine (...) of W_f's first step with W_bar W_s^-1, which Lemma 1 says is 1.
+
+    (E|u|^2 E|v|^2 / E<u, v>^2 - 2 / k)^(-1/2) for step u and ideal v: the relative variance of <u, v>, 2 / k,
+    lengthens u and does not turn it. Below 1 at any S, since a batch's X X^T is not k Sigma.
+    """
+    step = trace(s @ support_moment(sigma, a, noise, k))[..., 0, 0] / k
+    ideal = trace(np.linalg.solve(s, np.broadcast_to(a, s.shape)).astype(np.float64))[..., 0, 0]
+    return np.asarray((step * ideal / np.trace(sigma @ a) ** 2 - 2 / k) ** -0.5)

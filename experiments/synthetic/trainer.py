@@ -1,93 +1,135 @@
-"""Fast/slow learning of the two-layer linear network, one task after another.
+"""Fast/slow learning of the two-layer linear network, one task after another, some seeds together.
 
-Not here: where it must end (theory.py).
+Not here: the recursions themselves (fast.py, direct.py, lstm.py), and where they must end (theory.py).
 """
 
-import math
+import os
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.config import LinearFastSlow, SyntheticRun
+from experiments.config import SyntheticRun
+from experiments.errors import ConfigError, Diverged
 from experiments.method import Resources
-from experiments.rng import generator
-from experiments.synthetic.sampler import BLOCK, GaussianTasks
-from experiments.synthetic.theory import fixed_point, whitening
+from experiments.synthetic.direct import DirectRecursion
+from experiments.synthetic.lstm import LstmRecursion
+from experiments.synthetic.measurement import Update, fresh_tasks, per_task
+from experiments.synthetic.recursion import Array, Progress, Recursion
+from experiments.synthetic.statistics import distances, of_progress, relative_errors, targets
+
+BAND = (5, 50, 95)  # percentiles over seeds
 
 
 def build(config: SyntheticRun, resources: Resources) -> "LinearLearning":
-    """Return the untrained method of a config; it computes on the CPU, where tiny matrices are fastest."""
+    """Return the untrained method of a config; it computes on the CPU, where tiny matrices are fastest.
+
+    Raises ConfigError where the memory that is free does not hold it.
+    """
+    check_memory(config, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return LinearLearning(config)
 
 
-def fast_step(w_s: Tensor, x: Tensor, y: Tensor, eta: float) -> Tensor:
-    """Return W_f (..., 1, d) after one SGD step from zero: (eta / k) Y X^T W_s^T (paper equation 3).
+def check_memory(config: SyntheticRun, available: int) -> None:
+    """Raise ConfigError where a run needs more than the available bytes."""
+    if config.memory > available:
+        raise ConfigError(
+            f"dimension {config.data.dimension} with {config.seeds} seeds needs about "
+            f"{config.memory / 2**30:.1f} GiB of memory and {available / 2**30:.1f} GiB are free: "
+            "lower dimension, batch_size or seeds"
+        )
 
-    w_s (d, d), x (..., d, k), y (..., 1, k).
-    """
-    return (eta / x.shape[-1]) * (y @ x.mT) @ w_s.mT
+
+def recursion(config: SyntheticRun) -> Recursion:
+    """Return what carries W_s from task to task."""
+    if config.method.fast_learner == "lstm":
+        return LstmRecursion(config)
+    if config.draws_batches:
+        return DirectRecursion(config)
+    from experiments.synthetic.fast import FastRecursion  # loads the compiler
+
+    return FastRecursion(config)
 
 
 class LinearLearning:
     """W_s is kept for life and learns by SGD with rate delta; W_f starts at zero for every task."""
 
     def __init__(self, config: SyntheticRun) -> None:
-        self.config: LinearFastSlow = config.method
-        self.data = config.data
-        self.evaluation = config.evaluation
-        self.tasks = GaussianTasks(config.data, "tasks", config.seed)
-        d = config.data.dimension
-        source = generator(config.seed, "weights")
-        scale = self.config.initial_scale / math.sqrt(d)
-        self.w_s = scale * torch.randn(d, d, generator=source, dtype=torch.float64)
-        eta, sigma = self.config.fast_lr, self.tasks.sigma.numpy()
-        corrected = fixed_point(sigma, np.eye(d), config.data.noise, config.data.batch_size, eta)
-        self.whitening = torch.from_numpy(whitening(sigma, eta))
-        self.fixed_point = torch.from_numpy(corrected)
+        self.config = config
+        self.recursion = recursion(config)
+        self.targets = targets(config)
 
     def train(self, start: int, count: int) -> dict[str, Tensor]:
-        """Meet `count` tasks; return L1/L0 over them and the distances of S at their end."""
-        after = before = torch.zeros((), dtype=torch.float64)
-        first = start
-        while first < start + count:
-            last = min(start + count, (first // BLOCK + 1) * BLOCK)
-            block = self.tasks.block(first // BLOCK)
-            for task in range(first % BLOCK, first % BLOCK + last - first):
-                loss_1, loss_0 = self._task(block.x[task], block.y[task])
-                after, before = after + loss_1, before + loss_0
-            first = last
-        s = self.w_s.mT @ self.w_s
-        return {
-            "train/loss_ratio": after / before,
-            "train/frobenius": (s - self.whitening).square().sum(),
-            "train/fixed_point_distance": (s - self.fixed_point).square().sum(),
-        }
+        """Meet `count` tasks; return L1/L0 over them, and what W_s is like at their end.
 
-    def _task(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Learn W_f on the first batch, then W_s on the second, W_f held fixed; return L1 and L0."""
-        w_f = fast_step(self.w_s, x[0], y[0], self.config.fast_lr)  # (1, d)
-        residual = w_f @ (self.w_s @ x[1]) - y[1]  # (1, k)
-        gradient = w_f.mT @ (residual @ x[1].mT) / x.shape[-1]  # (d, d)
-        self.w_s = self.w_s - self.config.slow_lr * gradient
-        return residual.square().sum(), y[1].square().sum()
+        Of several seeds the median, and the 5th and 95th percentile as name.low and name.high. Raises
+        Diverged when a seed's losses are beyond all bounds, where the config lets one such point end the run.
+        """
+        progress = self.recursion.advance(start, count)
+        if self.config.method.stop_on_nan_after == 1:
+            self._check(progress)
+        with np.errstate(all="ignore"):
+            values = of_progress(self.recursion.weights(), progress, self.targets)
+            return _over_seeds({f"train/{name}": value for name, value in values.items()})
+
+    def _check(self, progress: Progress) -> None:
+        bad = np.flatnonzero(progress.diverged >= 0)
+        if not len(bad):
+            return
+        first = bad[progress.diverged[bad].argmin()]
+        who = f" (seed {self.config.seed + first})" if self.config.seeds > 1 else ""
+        method = self.config.method
+        raise Diverged(
+            f"diverged at task {progress.diverged[first] + 1}{who}: slow_lr {method.slow_lr:g} with fast_lr "
+            f"{method.fast_lr:g} drives W_s beyond all bounds, lower one of them or initial_scale"
+        )
 
     def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
-        """Return each fresh task's L1 over the expected L0, so that their mean is E[L1] / E[L0]."""
-        tasks = GaussianTasks(self.data, "evaluation", self.evaluation.seed, split)
-        blocks = [tasks.block(index) for index in range((episodes.stop - 1) // BLOCK + 1)]
-        x = torch.cat([block.x for block in blocks])[episodes.start : episodes.stop]
-        y = torch.cat([block.y for block in blocks])[episodes.start : episodes.stop]
-        w_f = fast_step(self.w_s, x[:, 0], y[:, 0], self.config.fast_lr)
-        loss_1 = (w_f @ self.w_s @ x[:, 1] - y[:, 1]).square().mean((1, 2))
-        expected_loss_0 = self.tasks.sigma.trace() + self.data.noise**2
-        return {"loss_ratio": loss_1 / expected_loss_0}
+        """Return one value per task of the only seed, or one per seed: the mean over its own tasks.
+
+        What W_s alone decides, such as its distance from the fixed point, is the same for every task.
+        """
+        with np.errstate(all="ignore"):
+            weights = self.recursion.weights()
+            fixed = distances(weights, self.targets) | relative_errors(weights, self.targets)
+            seeds = [
+                per_task(fresh_tasks(self.config, seed, split), w_s, self._update(index), episodes)
+                for index, (seed, w_s) in enumerate(zip(self._seeds(), weights, strict=True))
+            ]
+        if len(seeds) > 1:
+            values = {name: np.array([seed[name].mean() for seed in seeds]) for name in seeds[0]}
+        else:
+            values = seeds[0]
+            fixed = {name: np.full(len(episodes), value) for name, value in fixed.items()}
+        return {name: torch.from_numpy(value) for name, value in (values | fixed).items()}
+
+    def _seeds(self) -> range:
+        return range(self.config.seed, self.config.seed + self.config.seeds)
+
+    def _update(self, index: int) -> Update:
+        """Return the fast learner of a seed, for gradients (n, d) in numpy."""
+        if isinstance(self.recursion, LstmRecursion):
+            return self.recursion.update(index)
+        return lambda gradient, _: (-self.config.method.fast_lr * gradient, None)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return W_s; W_f is never kept."""
-        return {"w_s": self.w_s}
+        """Return all that learning changes; W_f is never kept."""
+        return self.recursion.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over W_s."""
-        self.w_s = state["w_s"]
+        """Take over a state_dict."""
+        self.recursion.load_state_dict(state)
+
+
+def _over_seeds(values: dict[str, Array]) -> dict[str, Tensor]:
+    """Return values (seeds,) as they are for one seed, else by name their median and the band's two ends."""
+    stacked = np.stack(list(values.values()))
+    if stacked.shape[1] == 1:
+        return {name: torch.tensor(value[0]) for name, value in values.items()}
+    low, middle, high = np.percentile(stacked, BAND, axis=1)
+    found: dict[str, Tensor] = {}
+    for place, name in enumerate(values):
+        parts = ("", middle), (".low", low), (".high", high)
+        found |= {name + ending: torch.tensor(part[place]) for ending, part in parts}
+    return found

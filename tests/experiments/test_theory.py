@@ -1,4 +1,4 @@
-"""The linear case study against numbers worked out by hand, simulation and automatic differentiation."""
+"""The closed forms of the linear case study against hand calculation, simulation and autograd."""
 
 from pathlib import Path
 
@@ -6,25 +6,84 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.config import GaussianData, LinearFastSlow, SyntheticRun, TaskEvaluation
-from experiments.synthetic.sampler import BLOCK, GaussianTasks
-from experiments.synthetic.theory import covariance, fixed_point, frobenius_floor, loss_ratio_floor, whitening
-from experiments.synthetic.trainer import LinearLearning, fast_step
+from experiments.synthetic.moments import printed_second_moment, second_moment, support_moment, third_moment
+from experiments.synthetic.theory import (
+    expected_loss_ratio,
+    expected_same_batch_loss_ratio,
+    fixed_point,
+    frobenius_floor,
+    gradient_cosine,
+    loss_ratio_floor,
+    one_step_error,
+    one_step_map,
+    printed_fixed_point,
+    same_batch_fixed_point,
+    whitening,
+)
+from tests.experiments.theory_cases import (
+    ETA,
+    NOISE,
+    SIGMA,
+    W_S,
+    A,
+    Drawn,
+    K,
+    Matrix,
+    draw,
+    excess,
+    fast_weights,
+    slow_gradients,
+)
 
 EYE = np.eye(10)
+LIMIT = 4.5  # standard errors: of some tens of entries the worst lies beyond by chance once in 10,000 times
+GENERAL = np.array([[0.3, 1.2, -0.5], [-0.7, 0.4, 0.9], [1.1, 0.2, -0.6]])
 
 
-def linear(**options: object) -> LinearLearning:
-    data = GaussianData(**{key: options.pop(key) for key in ("dimension", "batch_size") if key in options})
-    return LinearLearning(
-        SyntheticRun(data=data, method=LinearFastSlow(**options), evaluation=TaskEvaluation(episodes=2000))
-    )
+@pytest.fixture(scope="module")
+def tasks() -> Drawn:
+    return draw(200_000)
+
+
+def product_of(x: torch.Tensor, *between: Matrix) -> torch.Tensor:
+    gram = x @ x.mT
+    made = gram
+    for matrix in between:
+        made = made @ torch.from_numpy(matrix) @ gram
+    return made
+
+
+def root_of(s: Matrix) -> Matrix:
+    """Return a W_s (d, d) with W_s^T W_s = S."""
+    return np.array(np.linalg.cholesky(s).T, dtype=np.float64)
 
 
 def test_fixed_point_in_one_dimension_is_the_number_worked_out_by_hand() -> None:
     # Sigma = 2, A = 3, noise 1, k = 4, eta = 0.5: S*^-1 = 0.5 / 4 * (5 * 2 + (6 + 1) / 3) = 37 / 24
     one = np.ones((1, 1))
     assert fixed_point(2 * one, 3 * one, 1.0, 4, 0.5).item() == pytest.approx(24 / 37)
+
+
+def test_the_printed_fixed_point_in_one_dimension_is_equation_4_to_the_letter() -> None:
+    # 0.5 * 5 * (2 + (2 + 3 + 1) / 5 / 3) = 6
+    one = np.ones((1, 1))
+    assert printed_fixed_point(2 * one, 3 * one, 1.0, 4, 0.5).item() == pytest.approx(1 / 6)
+
+
+def test_fixed_point_of_a_general_a_is_symmetric_and_inverts_to_lemma_2() -> None:
+    s = fixed_point(SIGMA, A, NOISE, K, ETA)
+    np.testing.assert_allclose(s, s.T, atol=1e-12)
+    power = np.trace(SIGMA @ A) + NOISE**2
+    lemma = ETA / K * ((K + 1) * SIGMA + power * np.linalg.inv(A))
+    np.testing.assert_allclose(np.linalg.inv(s), lemma, rtol=1e-10)
+
+
+def test_fixed_point_needs_no_invertible_a() -> None:
+    flat = np.diag([1.0, 1.0, 0.0])
+    nearly = np.diag([1.0, 1.0, 1e-9])
+    np.testing.assert_allclose(
+        fixed_point(SIGMA, flat, NOISE, K, ETA), fixed_point(SIGMA, nearly, NOISE, K, ETA), atol=1e-7
+    )
 
 
 def test_floor_of_the_papers_setting_is_a_tenth() -> None:
@@ -36,88 +95,126 @@ def test_floors_vanish_with_large_batches_and_no_noise() -> None:
     assert frobenius_floor(EYE, EYE, 0.0, 10**7, 0.2) < 1e-8
 
 
-def test_expected_slow_gradient_is_zero_at_the_corrected_fixed_point_and_not_at_the_whitening() -> None:
-    """Monte Carlo over tasks of the gradient the trainer uses, in units of its own sampling error."""
-    data = GaussianData(dimension=3, batch_size=5, noise=0.5, condition_number=4)
-    sigma = covariance(3, 4, 0)
-    tasks = GaussianTasks(data, "monte carlo")
-
-    def excess(s: np.ndarray) -> float:
-        w_s = torch.from_numpy(np.linalg.cholesky(s).T.copy())
-        gradients = torch.cat([slow_gradients(w_s, tasks, index) for index in range(400)])
-        error = gradients.std(0) / len(gradients) ** 0.5
-        return float((gradients.mean(0) / error).abs().max())
-
-    assert excess(fixed_point(sigma, np.eye(3), 0.5, 5, 0.2)) < 4.5
-    assert excess(whitening(sigma, 0.2)) > 20
+def test_lemma_3_holds_for_a_general_matrix_as_corrected_and_not_as_printed(tasks: Drawn) -> None:
+    simulated = product_of(tasks.x, GENERAL)
+    assert excess(simulated, second_moment(SIGMA, GENERAL, K)) < LIMIT
+    assert excess(simulated, printed_second_moment(SIGMA, GENERAL, K)) > 20
 
 
-def slow_gradients(w_s: torch.Tensor, tasks: GaussianTasks, index: int) -> torch.Tensor:
-    block = tasks.block(index)
-    w_f = fast_step(w_s, block.x[:, 0], block.y[:, 0], 0.2)
-    residual = w_f @ w_s @ block.x[:, 1] - block.y[:, 1]
-    return w_f.mT @ (residual @ block.x[:, 1].mT) / block.x.shape[-1]
+def test_lemma_3_holds_for_a_symmetric_matrix_as_corrected_and_not_as_printed(tasks: Drawn) -> None:
+    simulated = product_of(tasks.x, A)
+    assert excess(simulated, second_moment(SIGMA, A, K)) < LIMIT
+    assert excess(simulated, printed_second_moment(SIGMA, A, K)) > 8
 
 
-def test_one_fast_step_is_one_step_of_autograd_from_zero() -> None:
-    source = torch.Generator().manual_seed(0)
-    w_s, x, y = (
-        torch.randn(*shape, generator=source, dtype=torch.float64) for shape in ((4, 4), (4, 7), (1, 7))
-    )
-    w_f = torch.zeros(1, 4, dtype=torch.float64, requires_grad=True)
-    loss = (w_f @ w_s @ x - y).square().sum() / (2 * 7)
-    (gradient,) = torch.autograd.grad(loss, w_f)
-    torch.testing.assert_close(fast_step(w_s, x, y, 0.2), -0.2 * gradient)
+def test_third_moment_is_that_of_a_chi_square_in_one_dimension() -> None:
+    one = np.ones((1, 1))
+    assert third_moment(one, one, one, 5).item() == 5 * 7 * 9
 
 
-def test_slow_update_is_the_gradient_with_the_fast_weights_held_fixed() -> None:
-    method = linear(dimension=4, batch_size=6)
-    block = method.tasks.block(0)
-    w_s = method.w_s.clone().requires_grad_()
-    w_f = fast_step(method.w_s, block.x[0, 0], block.y[0, 0], 0.2)
-    loss = (w_f @ w_s @ block.x[0, 1] - block.y[0, 1]).square().sum() / (2 * 6)
-    (gradient,) = torch.autograd.grad(loss, w_s)
-    before = method.w_s
-    method.train(0, 1)
-    torch.testing.assert_close(method.w_s, before - 0.001 * gradient)
+def test_third_moment_agrees_with_simulation(tasks: Drawn) -> None:
+    s = W_S.T @ W_S
+    assert excess(product_of(tasks.x, A, s), third_moment(SIGMA, A, s, K)) < LIMIT
+    assert excess(product_of(tasks.x, A, s), third_moment(SIGMA, s, A, K)) > 5  # order matters
 
 
-def test_whitening_slow_weights_let_one_step_solve_the_task() -> None:
-    """Lemma 1: with S = Sigma^-1 / eta and no sampling error in X X^T, W_f W_s = W_bar after one step."""
-    sigma = torch.from_numpy(covariance(5, 10, 3))
-    w_s = torch.linalg.cholesky(torch.linalg.inv(sigma) / 0.2).mT
-    x = torch.linalg.cholesky(sigma) * 5**0.5  # k = 5 columns with X X^T / k = Sigma exactly
-    w_bar = torch.arange(1.0, 6.0, dtype=torch.float64)[None]
-    torch.testing.assert_close(fast_step(w_s, x, w_bar @ x, 0.2) @ w_s, w_bar)
+def test_moment_of_the_support_batch_agrees_with_simulation(tasks: Drawn) -> None:
+    y_x = tasks.y @ tasks.x.mT
+    assert excess(y_x.mT @ y_x / K, support_moment(SIGMA, A, NOISE, K)) < LIMIT
 
 
-@pytest.mark.slow
-def test_training_ends_at_the_floor_of_the_corrected_theory() -> None:
-    method = linear(slow_lr=0.02, steps=8000)  # a faster rate than the paper's reaches the floor sooner
-    metrics = method.train(0, 8000)
-    ratio = method.evaluate("test", range(2000))["loss_ratio"]
-    half = 1.96 * float(ratio.std()) / len(ratio) ** 0.5
-    assert float(ratio.mean()) == pytest.approx(loss_ratio_floor(EYE, EYE, 0.1, 100, 0.2), abs=2 * half)
-    start = float((linear().w_s.mT @ linear().w_s - method.fixed_point).square().sum())
-    assert float(metrics["train/fixed_point_distance"]) < 0.05 * start
+@pytest.mark.parametrize("slow_gradient", ["held", "through"])
+def test_slow_gradient_vanishes_at_the_corrected_fixed_point_alone(tasks: Drawn, slow_gradient: str) -> None:
+    def size(s: Matrix) -> float:
+        w_s = root_of(s)
+        return excess(slow_gradients(w_s, tasks, slow_batch="fresh", slow_gradient=slow_gradient), 0.0)
+
+    assert size(fixed_point(SIGMA, A, NOISE, K, ETA)) < LIMIT
+    assert size(printed_fixed_point(SIGMA, A, NOISE, K, ETA)) > 20
+    assert size(whitening(SIGMA, ETA)) > 20
+    assert size(same_batch_fixed_point(SIGMA, A, NOISE, K, ETA)) > 20
 
 
-def test_tasks_are_addressed_by_number() -> None:
-    tasks = GaussianTasks(GaussianData(), "tasks", 7)
-    later = tasks.block(3)
-    torch.testing.assert_close(tasks.block(3).x, later.x, rtol=0, atol=0)
-    assert later.x.shape == (BLOCK, 2, 10, 100)
-    assert not torch.equal(tasks.block(2).x, later.x)
+@pytest.mark.parametrize("slow_gradient", ["held", "through"])
+def test_slow_gradient_on_the_same_batch_vanishes_at_its_own_fixed_point(
+    tasks: Drawn, slow_gradient: str
+) -> None:
+    w_s = root_of(same_batch_fixed_point(SIGMA, A, NOISE, K, ETA))
+    gradients = slow_gradients(w_s, tasks, slow_batch="same", slow_gradient=slow_gradient)
+    assert excess(gradients, 0.0) < LIMIT
 
 
-def test_drawn_inputs_have_the_covariance_asked_for() -> None:
-    data = GaussianData(dimension=3, condition_number=5, covariance_seed=1)
-    x = torch.cat([GaussianTasks(data, "check").block(index).x.permute(0, 1, 3, 2) for index in range(8)])
-    measured = torch.cov(x.reshape(-1, 3).T)
-    torch.testing.assert_close(measured, torch.from_numpy(covariance(3, 5, 1)), rtol=0.05, atol=0.03)
-    assert np.linalg.cond(covariance(3, 5, 1)) == pytest.approx(5)
+def loss_ratio_excess(w_s: Matrix, tasks: Drawn, expected: Matrix, *, same: bool = False) -> float:
+    """Return how far simulated L1 - ratio * L0 is from 0, in standard errors."""
+    slow = torch.from_numpy(w_s)
+    x, y = (tasks.x, tasks.y) if same else (tasks.x2, tasks.y2)
+    loss_1 = (fast_weights(slow, tasks) @ slow @ x - y).square().sum((1, 2))
+    return excess(loss_1 - float(expected) * y.square().sum((1, 2)), 0.0)
+
+
+def test_loss_ratio_of_any_s_agrees_with_simulation(tasks: Drawn) -> None:
+    expected = expected_loss_ratio(W_S.T @ W_S, SIGMA, A, NOISE, K, ETA)
+    assert loss_ratio_excess(W_S, tasks, expected) < LIMIT
+    assert loss_ratio_excess(W_S, tasks, 1.1 * expected) > 10
+
+
+def test_loss_ratio_on_the_batch_learned_from_agrees_with_simulation(tasks: Drawn) -> None:
+    expected = expected_same_batch_loss_ratio(W_S.T @ W_S, SIGMA, A, NOISE, K, ETA)
+    assert loss_ratio_excess(W_S, tasks, expected, same=True) < LIMIT
+    assert loss_ratio_excess(W_S, tasks, 1.2 * expected, same=True) > 8
+
+
+def test_loss_ratio_under_another_covariance_agrees_with_simulation() -> None:
+    other = np.diag([0.3, 2.0, 1.0])
+    learned = root_of(fixed_point(SIGMA, A, NOISE, K, ETA))
+    expected = expected_loss_ratio(learned.T @ learned, other, A, NOISE, K, ETA)
+    assert loss_ratio_excess(learned, draw(200_000, sigma=other), expected) < LIMIT
+
+
+def test_loss_ratios_of_many_s_come_at_once() -> None:
+    many = np.stack([fixed_point(SIGMA, A, NOISE, K, ETA), np.zeros((3, 3))])
+    floor = loss_ratio_floor(SIGMA, A, NOISE, K, ETA)
+    np.testing.assert_allclose(expected_loss_ratio(many, SIGMA, A, NOISE, K, ETA), [floor, 1.0])
+
+
+def test_the_fixed_point_has_the_lowest_loss_ratio_there_is() -> None:
+    best = fixed_point(SIGMA, A, NOISE, K, ETA)
+    nudges = np.random.default_rng(0).standard_normal((50, 3, 3)) * 0.1
+    others = expected_loss_ratio(best + nudges + nudges.swapaxes(1, 2), SIGMA, A, NOISE, K, ETA)
+    assert others.min() > loss_ratio_floor(SIGMA, A, NOISE, K, ETA)
+
+
+def test_lemma_1_one_expected_step_solves_the_task_where_s_whitens() -> None:
+    np.testing.assert_allclose(one_step_map(whitening(SIGMA, ETA), SIGMA, ETA), np.eye(3), atol=1e-12)
+    assert one_step_error(whitening(SIGMA, ETA), SIGMA, A, ETA) == pytest.approx(0, abs=1e-12)
+    assert one_step_error(2 * whitening(SIGMA, ETA), SIGMA, A, ETA) == pytest.approx(
+        1
+    )  # proportional is not enough
+
+
+def test_lemma_1_map_and_error_agree_with_autograd(tasks: Drawn) -> None:
+    slow = torch.from_numpy(W_S)
+    reached = fast_weights(slow, tasks) @ slow
+    expected = tasks.w_bar @ torch.from_numpy(one_step_map(W_S.T @ W_S, SIGMA, ETA))
+    assert excess(reached - expected, 0.0) < LIMIT
+    missed = (expected - tasks.w_bar).square().sum((1, 2))
+    ratio = float(one_step_error(W_S.T @ W_S, SIGMA, A, ETA)) ** 2
+    assert excess(missed - ratio * tasks.w_bar.square().sum((1, 2)), 0.0) < LIMIT
+
+
+@pytest.mark.parametrize(("d", "k"), [(10, 100), (10, 10), (30, 30)])
+def test_cosine_of_lemma_1_is_near_the_simulated_mean(d: int, k: int) -> None:
+    sigma, eye = np.diag(np.geomspace(1, 0.2, d)), np.eye(d)
+    tasks = draw(2000, sigma=sigma, a=eye, k=k)
+    w_s = torch.from_numpy(root_of(fixed_point(sigma, eye, NOISE, k, ETA)))
+    step = fast_weights(w_s, tasks)[:, 0]
+    ideal = (tasks.w_bar @ torch.linalg.inv(w_s))[:, 0]
+    measured = torch.cosine_similarity(step, ideal).mean()
+    predicted = gradient_cosine((w_s.mT @ w_s).numpy(), sigma, eye, NOISE, k)
+    assert float(measured) == pytest.approx(float(predicted), abs=0.02)
 
 
 def test_theory_needs_no_torch() -> None:
-    text = Path(__file__).parents[2].joinpath("experiments/synthetic/theory.py").read_text(encoding="utf-8")
-    assert "torch" not in text
+    folder = Path(__file__).parents[2] / "experiments/synthetic"
+    for name in ("theory", "moments", "dynamics", "stability", "mixture"):
+        assert "torch" not in (folder / f"{name}.py").read_text(encoding="utf-8")

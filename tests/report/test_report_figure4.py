@@ -1,3 +1,5 @@
+"""Figure 4 from stored runs: curves, bands, expectation, floors, verdicts, in every format."""
+
 import csv
 import json
 from collections.abc import Mapping, Sequence
@@ -7,30 +9,28 @@ from pathlib import Path
 import pytest
 
 from experiments.config import SyntheticRun
+from fsrun.errors import UsageError
 from fsrun.report.errors import NothingToReport
-from fsrun.report.figure4 import figure4, render_figure4
+from fsrun.report.figure4 import figure4
+from fsrun.report.figure4_drawing import render_figure4
 from fsrun.report.render import Format
-from store.queue import Claim
+from store.errors import StoreError
+from store.queue import Claim, finish
+from store.results import ResultRow
+from tests.report.linear_cases import CURVES, STEPS, end, finished, linear_config, start
 from tests.report.report_cases import Filled, Settings, config_of, fill
 
-STEPS = (200, 400, 600)
-RATIO = (0.8, 0.4, 0.2)
-DISTANCE = (200.0, 50.0, 8.0)
+RATIO, DISTANCE = CURVES["train/loss_ratio"], CURVES["train/frobenius"]
+BAND = {
+    f"train/{name}.{side}": [value * factor for value in CURVES[f"train/{name}"]]
+    for name in ("loss_ratio", "frobenius", "fixed_point_distance")
+    for side, factor in (("low", 0.9), ("high", 1.2))
+}
 
 
 @pytest.fixture
 def filled(tmp_path: Path, request: pytest.FixtureRequest) -> Filled:
     return fill(tmp_path, request)
-
-
-def start(filled: Filled, *, seed: int = 0, ratio: Sequence[float] = RATIO, preset: str = "quick") -> Claim:
-    job = filled.start(config_of("synthetic", "linear", preset=preset, seed=seed), preset)
-    filled.report(job, STEPS, {"train/loss_ratio": ratio, "train/frobenius": DISTANCE})
-    return job
-
-
-def end(filled: Filled, job: Claim, value: float = 0.11, interval: float = 0.0046) -> int:
-    return filled.end(job, value, interval, "test/loss_ratio")
 
 
 def test_without_a_synthetic_run_one_line_says_what_to_type(filled: Filled) -> None:
@@ -46,76 +46,143 @@ def test_a_queued_synthetic_run_needs_a_worker(filled: Filled) -> None:
 
 
 def test_the_curves_of_the_run_that_finished_last_are_drawn(filled: Filled) -> None:
-    end(filled, start(filled, preset="paper"))
-    newest = end(filled, start(filled))
-    figure = figure4(filled.engine)
-    assert [trace.run.id for trace in figure.traces] == [newest]
-    assert (figure.traces[0].loss_ratio.steps, figure.traces[0].loss_ratio.mean) == (STEPS, RATIO)
-    assert figure.traces[0].frobenius.mean == DISTANCE
-    assert figure.measured is not None
-    assert (figure.measured.mean, figure.measured.run_ids) == (0.11, (newest,))
+    finished(filled, linear_config(data={"noise": 0.3}))
+    newest = finished(filled)
+    study = figure4(filled.engine).study
+    assert [run.id for run in study.runs] == [newest]
+    assert (study.bands["loss_ratio"].steps, study.bands["loss_ratio"].middle) == (STEPS, RATIO)
+    assert study.bands["frobenius"].middle == DISTANCE
+    assert study.results["loss_ratio"].run_ids == (newest,)
+    assert study.results["loss_ratio"].mean == 0.101
+
+
+def test_a_named_run_is_drawn_in_place_of_the_newest(filled: Filled) -> None:
+    older = finished(filled, linear_config(data={"noise": 0.3}))
+    finished(filled)
+    figure = figure4(filled.engine, run_id=older)
+    assert [run.id for run in figure.study.runs] == [older]
+    assert figure.study.config.data.noise == 0.3
+
+
+def test_a_named_run_of_something_else_or_of_nothing_is_refused(filled: Filled) -> None:
+    other = filled.measure("protonet", 0.9)
+    with pytest.raises(UsageError, match=f"--run {other} is of omniglot"):
+        figure4(filled.engine, run_id=other)
+    with pytest.raises(StoreError, match="99"):
+        figure4(filled.engine, run_id=99)
 
 
 def test_a_running_run_is_drawn_while_none_has_finished(filled: Filled) -> None:
     job = start(filled)
-    figure = figure4(filled.engine)
-    assert figure.measured is None
+    assert figure4(filled.engine).study.results == {}
     text = render_figure4(filled.engine, Format.TEXT)
     assert "not yet" in text
-    assert f"Run {job.run_id} is at task 600 of 20000." in text
+    assert f"Run {job.run_id} is at task 600 of 100000." in text
 
 
 def test_the_floors_are_those_known_by_hand(filled: Filled) -> None:
     # Sigma = A = I, d = 10, k = 100, eta = 0.2, noise = 0.1: S* = s I with 1/s = 0.002 (101 + 10.01).
-    end(filled, start(filled))
+    finished(filled)
     s = 1 / (0.2 / 100 * (101 + 10.01))
-    figure = figure4(filled.engine)
-    assert figure.frobenius_floor == pytest.approx(10 * (s - 5) ** 2)
-    assert figure.loss_ratio_floor == pytest.approx((10.01 - 0.2 * 10 * s) / 10.01)
+    prediction = figure4(filled.engine).prediction
+    assert prediction.frobenius_floor == pytest.approx(10 * (s - 5) ** 2)
+    assert prediction.loss_ratio_floor == pytest.approx((10.01 - 0.2 * 10 * s) / 10.01)
 
 
-def test_text_shows_floor_measurement_claim_and_run_side_by_side(filled: Filled) -> None:
-    run_id = end(filled, start(filled))
-    text = render_figure4(filled.engine, Format.TEXT, width=80)
-    line = next(line for line in text.splitlines() if line.startswith("L1/L0"))
-    assert line.split() == f"L1/L0 on fresh tasks from 0.8 to 0 0.1001 0.1100 ± 0.0046 {run_id}".split()
-    assert text.count(".. floor") == 2
-    assert max(map(len, text.splitlines())) <= 80
+def test_the_expected_curve_starts_at_the_start_and_ends_at_the_floor(filled: Filled) -> None:
+    job = start(filled, steps=(200, 50_000, 100_000))
+    figure = figure4(filled.engine, run_id=end(filled, job))
+    assert figure.expected is not None
+    assert figure.expected.steps == (200, 50_000, 100_000)
+    assert figure.expected.loss_ratio[0] == pytest.approx(0.8, abs=0.1)
+    assert figure.expected.loss_ratio[-1] == pytest.approx(figure.prediction.loss_ratio_floor, rel=1e-3)
+    assert figure.expected.frobenius[-1] == pytest.approx(figure.prediction.frobenius_floor, rel=1e-3)
+
+
+def test_text_shows_floor_expectation_measurement_claim_and_run_side_by_side(filled: Filled) -> None:
+    run_id = finished(filled)
+    text = render_figure4(filled.engine, Format.TEXT, width=100)
+    line = next(line for line in text.splitlines() if line.startswith("L1/L0 on"))
+    words = line.split()
+    assert " ".join(words[:8]) == "L1/L0 on fresh tasks from 0.8 to 0"
+    assert [words[8], *words[10:]] == ["0.1001", "0.10100", "±", "0.00046", str(run_id)]
+    assert text.count("holds with a correction") == 4 - text.count("does not hold")
     assert "\x1b" not in text
     assert "\x1b" in render_figure4(filled.engine, Format.TEXT, colour=True)
 
 
-def test_seeds_are_drawn_as_their_mean(filled: Filled) -> None:
-    ids = [end(filled, start(filled, seed=seed, ratio=[r + seed for r in RATIO])) for seed in (0, 1)]
+def test_legends_tell_measured_expected_and_floor_apart_without_colour_in_80_columns(filled: Filled) -> None:
+    finished(filled)
+    text = render_figure4(filled.engine, Format.TEXT, width=80)
+    assert text.count("* measured") == text.count("+ expected") == text.count(".. floor") == 2
+    assert text.count("o to S*") == 1
+    assert max(map(len, text.splitlines())) <= 82  # combining bars count twice
+
+
+def test_seeds_of_one_run_are_its_median_in_the_band_it_stored(filled: Filled) -> None:
+    config = linear_config(seeds=8)
+    run_id = end(filled, start(filled, config, BAND))
+    study = figure4(filled.engine).study
+    assert study.bands["loss_ratio"].middle == RATIO
+    assert study.bands["loss_ratio"].low == tuple(BAND["train/loss_ratio.low"])
+    assert study.bands["frobenius"].high == tuple(BAND["train/frobenius.high"])
+    text = render_figure4(filled.engine, Format.TEXT, run_id=run_id)
+    assert "median of 8 seeds 0.2" in text
+    assert "5th to 95th percentile" in text
+
+
+def test_runs_that_differ_in_the_seed_are_drawn_as_their_median_between_their_extremes(
+    filled: Filled,
+) -> None:
+    ids = [
+        finished(filled, linear_config(seed=seed), {"train/loss_ratio": [r + seed for r in RATIO]})
+        for seed in (0, 1)
+    ]
+    band = figure4(filled.engine, run_id=ids[0]).study.bands["loss_ratio"]
+    assert band.middle == pytest.approx([r + 0.5 for r in RATIO])
+    assert (band.low, band.high) == (RATIO, tuple(r + 1 for r in RATIO))
     text = render_figure4(filled.engine, Format.TEXT)
-    assert "mean of 2 runs 0.7" in text
+    assert "median of 2 seeds 0.7" in text
     assert f"{ids[0]}, {ids[1]}" in text
 
 
-def test_csv_lists_every_point_of_every_run(filled: Filled) -> None:
-    ids = [end(filled, start(filled, seed=seed)) for seed in (0, 1)]
+def test_where_there_is_no_closed_form_the_figure_says_so_and_draws_what_was_measured(filled: Filled) -> None:
+    finished(filled, linear_config(method={"name": "linear", "inner_steps": 3}))
+    text = render_figure4(filled.engine, Format.TEXT)
+    assert "No closed form for several inner steps" in text
+    assert "* measured" not in text  # the only curve needs no mark
+    assert "floor 0" not in text
+
+
+def test_csv_lists_every_point_with_its_band_and_expectation(filled: Filled) -> None:
+    end(filled, start(filled, linear_config(seeds=8), BAND))
     lines = list(csv.DictReader(StringIO(render_figure4(filled.engine, Format.CSV))))
-    assert [int(line["run_id"]) for line in lines] == [ids[0]] * 3 + [ids[1]] * 3
-    assert [float(line["loss_ratio"]) for line in lines[:3]] == list(RATIO)
-    assert [float(line["frobenius"]) for line in lines[3:]] == list(DISTANCE)
-    assert [int(line["step"]) for line in lines[:3]] == list(STEPS)
+    assert [int(line["step"]) for line in lines] == list(STEPS)
+    assert [float(line["loss_ratio"]) for line in lines] == list(RATIO)
+    assert [float(line["frobenius_high"]) for line in lines] == BAND["train/frobenius.high"]
+    assert 0.7 < float(lines[0]["expected_loss_ratio"]) < 0.95
 
 
-def test_json_holds_points_results_and_provenance_of_each_run(filled: Filled) -> None:
-    run_id = end(filled, start(filled))
+def test_json_holds_points_claims_results_and_provenance(filled: Filled) -> None:
+    run_id = finished(filled)
     document = json.loads(render_figure4(filled.engine, Format.JSON))
     run = document["runs"][0]
-    assert (run["run_id"], run["status"], run["steps"]) == (run_id, "done", list(STEPS))
-    assert run["result"]["value"] == 0.11
+    assert (run["run_id"], run["status"]) == (run_id, "done")
+    assert run["result"]["value"] == document["measured"]["loss_ratio"]["value"] == 0.101
     assert run["result"]["provenance"] == {"commit": "c0ffee", "torch": "2.14.1"}
+    assert [point["loss_ratio"] for point in document["points"]] == list(RATIO)
     assert document["rows"][0]["floor"] == pytest.approx(0.1001, abs=1e-4)
+    assert document["claims"][3]["numbers"] == {"printed": 11_000.0, "corrected": 2e-4}
 
 
-def test_markdown_holds_the_table_and_the_picture(filled: Filled) -> None:
-    end(filled, start(filled))
+def test_markdown_holds_the_tables_and_the_picture(filled: Filled) -> None:
+    finished(filled)
     text = render_figure4(filled.engine, Format.MARKDOWN)
     assert text.count("```") == 2
-    assert {line.count("|") for line in text.splitlines() if line.startswith("| ")} == {6}
+    assert {line.replace(r"\|", "").count("|") for line in text.splitlines() if line.startswith("| ")} == {
+        4,
+        7,
+    }
 
 
 class StoreSink:
@@ -148,12 +215,13 @@ def test_a_run_that_really_trained_is_reported_with_what_it_measured(filled: Fil
     resources = Resources(tmp_path, torch.device("cpu"))
     outcome = run(config, resources, StoreSink(filled, job), lambda step: tmp_path / f"{step}.safetensors")
     assert isinstance(outcome, Finished)
-    measurement = outcome.results[0]
-    end(filled, job, measurement.value, measurement.interval)
+    rows = [ResultRow(one.name, one.value, one.interval, 100) for one in outcome.results]
+    finish(filled.engine, job.run_id, job.attempt, rows, now=filled.tick())
     figure = figure4(filled.engine)
-    curve = figure.traces[0].loss_ratio
+    curve, expected = figure.study.bands["loss_ratio"], figure.expected
     assert curve.steps == (50, 100, 150, 200)
-    assert curve.mean[-1] < curve.mean[0]
-    assert figure.measured is not None
-    assert figure.measured.mean == measurement.value
-    assert "method.slow_lr=0.05" in figure.measured.differences
+    assert expected is not None
+    # A point of the curve is the mean over 50 tasks, most of them before it.
+    assert curve.middle[-1] == pytest.approx(expected.loss_ratio[-1], abs=0.12)
+    assert figure.study.bands["frobenius"].middle[-1] == pytest.approx(expected.frobenius[-1], rel=0.2)
+    assert "method.slow_lr=0.05" in figure.study.results["loss_ratio"].differences

@@ -9,14 +9,14 @@ from PIL import Image
 from fsrun.errors import FsrunError, UsageError
 from fsrun.report.figure4 import Figure4, figure4
 from fsrun.report.pictures import save_figure4
-from tests.report.report_cases import config_of, fill
+from tests.report.linear_cases import start
+from tests.report.report_cases import fill
 
 
 @pytest.fixture
 def figure(tmp_path: Path, request: pytest.FixtureRequest) -> Figure4:
     filled = fill(tmp_path, request)
-    job = filled.start(config_of("synthetic", "linear"))
-    filled.report(job, [1, 2, 3], {"train/loss_ratio": [0.8, 0.4, 0.1], "train/frobenius": [90.0, 20.0, 3.0]})
+    start(filled)
     return figure4(filled.engine)
 
 

@@ -1,0 +1,41 @@
+"""The base of every method's options: what the training loop and the checks of a run ask of a method.
+
+Not here: any method's own options.
+"""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from experiments.config.base import Frozen
+
+
+class Training(Frozen):
+    """What every method has: how long it trains, how often the loop looks up, what it needs of the data."""
+
+    splits: ClassVar[tuple[str, ...]] = ()  # it learns from; `val` and `test` are only ever evaluated on
+
+    steps: int = Field(0, ge=0, le=100_000_000)
+    log_every: int = Field(10, ge=1)  # steps
+    validate_every: int = Field(0, ge=0)  # steps; 0 for never
+    validate_episodes: int = Field(25, ge=2)
+    stop_on_nan_after: int = Field(50, ge=0)  # points of the loss in a row that are no number; 0 for never
+
+    def classes_per_episode(self, n_way: int) -> dict[str, int]:
+        """Return how many classes a training episode needs at once, by the option that says so.
+
+        n_way and k_shot, here and below, are the evaluation's; a method need not train on as many.
+        """
+        return {"train_n_way": self.train_n_way} if hasattr(self, "train_n_way") else {}
+
+    def images_per_class(self, k_shot: int) -> dict[str, int]:
+        """Return how many images of one class a training episode needs, by the option that says so."""
+        return {}
+
+    def shaped_by(self) -> tuple[str, ...]:
+        """Return the options of the evaluation that training depends on, for want of options of its own."""
+        options = ("n_way", "k_shot") if self.steps else ()
+        return tuple(name for name in options if getattr(self, f"train_{name}", None) is None)
+
+    def check_evaluation(self, n_way: int, k_shot: int) -> None:
+        """Raise ValueError, saying what to change, where the method cannot be measured on such episodes."""
