@@ -4,16 +4,33 @@ Not here: how a method classifies (methods/), and which episodes there are (data
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from experiments.data.episodes import Episodes
+from experiments.data.episodes import Episodes, EpisodeSampler
 from experiments.data.images import ImageTable
 from experiments.events import Measurement
 
-EMBED_BATCH = 512  # images
+EMBED_BATCH = 64  # images: what lies between the layers stays in the cache of a CPU
+EVALUATION_BYTES = 64 * 2**20  # about what the episodes classified at once may take, the method's own aside
+
+
+@runtime_checkable
+class Recogniser(Protocol):
+    """A trained method whose features do not depend on the task: what classifies any images at all."""
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return the features (batch, d) of images (batch, 1, 28, 28), on its device, without gradient."""
+
+    def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
+        """Return logits (episodes, queries, n_way) after the method has met each task's support.
+
+        support (episodes, images, d), query (episodes, queries, d) as embed returns them; labels (images,)
+        is sorted and holds every class 0 .. n_way - 1.
+        """
 
 
 def measure(name: str, values: Tensor) -> Measurement:
@@ -21,6 +38,73 @@ def measure(name: str, values: Tensor) -> Measurement:
     numbers = values.double()
     half = 1.96 * float(numbers.std(correction=1)) / math.sqrt(numbers.numel())
     return Measurement(name, float(numbers.mean()), half, tuple(numbers.tolist()))
+
+
+def accuracy_per_episode(
+    method: Recogniser, table: ImageTable, sampler: EpisodeSampler, split: str, episodes: range
+) -> Tensor:
+    """Return the accuracy (episodes,) of a method on numbered episodes.
+
+    Each image is embedded once, and only some episodes are in memory at a time: 1,692 ways are no more than
+    20, but for the time.
+    """
+    features = SplitFeatures(table, split, method.embed)
+    labels = torch.arange(sampler.n_way).repeat_interleave(sampler.k_shot)
+    return torch.cat(
+        [
+            _accuracy(method, features, sampler.sample(split, part), labels)
+            for part in _parts(episodes, EVALUATION_BYTES // _bytes_per_episode(table, sampler, split))
+        ]
+    )
+
+
+def _accuracy(method: Recogniser, features: "SplitFeatures", episodes: Episodes, labels: Tensor) -> Tensor:
+    support = features(episodes.support.flatten(1))
+    query = features(episodes.query.flatten(1))
+    logits = method.logits(support, labels.to(support.device), query)
+    return episode_accuracy(logits.unflatten(1, episodes.query.shape[1:]))
+
+
+def _parts(episodes: range, size: int) -> Iterator[range]:
+    for start in range(0, len(episodes), max(size, 1)):
+        yield episodes[start : start + max(size, 1)]
+
+
+def _bytes_per_episode(table: ImageTable, sampler: EpisodeSampler, split: str) -> int:
+    """Return about what an episode takes: random numbers with their order, features, logits with a copy."""
+    queries = sampler.n_way * sampler.n_query
+    images = queries + sampler.n_way * sampler.k_shot
+    numbers = table.class_count(split) + sampler.n_way * table.drawers
+    longest_feature = math.prod(table.images.shape[2:])  # the pixels themselves
+    return 16 * numbers + 4 * images * longest_feature + 8 * queries * sampler.n_way
+
+
+class SplitFeatures:
+    """The features of a split's images, each image embedded once, when it is first asked for.
+
+    Only right where features do not depend on the episode.
+    """
+
+    def __init__(self, table: ImageTable, split: str, embed: Callable[[Tensor], Tensor]) -> None:
+        self.table = table
+        self.split = split
+        self.embed = embed
+        self.known = torch.zeros(table.class_count(split) * table.drawers, dtype=torch.bool)
+        self.features: Tensor | None = None  # (images, d), zero where not known
+
+    def __call__(self, index: Tensor) -> Tensor:
+        """Return the features (*index.shape, d) of images of the split."""
+        asked = index.flatten().unique()
+        for batch in asked[~self.known[asked]].split(EMBED_BATCH):
+            self._put(batch, self.embed(self.table.pixels(self.split, batch)))
+        assert self.features is not None, "an index of no image"
+        return self.features[index.to(self.features.device)]
+
+    def _put(self, index: Tensor, embedded: Tensor) -> None:
+        if self.features is None:
+            self.features = embedded.new_zeros(len(self.known), embedded.shape[1])
+        self.features[index.to(embedded.device)] = embedded
+        self.known[index] = True
 
 
 def embed_episodes(
@@ -31,22 +115,15 @@ def embed_episodes(
     Each image is embedded once however many episodes use it: only right where features do not depend
     on the episode.
     """
-    parts = (episodes.support, episodes.query)
-    used, position = torch.unique(torch.cat([part.flatten() for part in parts]), return_inverse=True)
-    batches = [embed(table.pixels(split, batch)) for batch in used.split(EMBED_BATCH)]
-    features = torch.cat(batches)
-    support, query = position.to(features.device).split([part.numel() for part in parts])
-    return features[support.view(parts[0].shape)], features[query.view(parts[1].shape)]
+    features = SplitFeatures(table, split, embed)
+    return features(episodes.support), features(episodes.query)
 
 
 def backbone_embedding(backbone: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Return images (batch, 1, 28, 28) -> features with running statistics and no gradient.
-
-    The backbone must be in evaluation mode already (see `evaluating`).
-    """
+    """Return images (batch, 1, 28, 28) -> features with running statistics and no gradient."""
 
     def embed(images: Tensor) -> Tensor:
-        with torch.no_grad():
+        with evaluating(backbone), torch.no_grad():
             features: Tensor = backbone(images.to(device))
         return features
 
@@ -67,6 +144,20 @@ class evaluating:  # noqa: N801 (reads as a statement: with evaluating(backbone)
     def __exit__(self, *_: object) -> None:
         for module, mode in zip(self.modules, self.modes, strict=True):
             module.training = mode
+
+
+def class_means(support: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean (..., n_way, d) of each class of support (..., images, d), labels (images,)."""
+    counts = labels.bincount()
+    sums = support.new_zeros(*support.shape[:-2], len(counts), support.shape[-1])
+    return sums.index_add_(-2, labels, support) / counts[:, None]
+
+
+def nearest_of_class(closeness: Tensor, labels: Tensor) -> Tensor:
+    """Return (..., queries, n_way): the largest of closeness (..., queries, images) among each class."""
+    shape = (*closeness.shape[:-1], int(labels[-1]) + 1)
+    least = closeness.new_full(shape, -math.inf)
+    return least.scatter_reduce_(-1, labels.expand_as(closeness), closeness, "amax")
 
 
 def episode_accuracy(logits: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ Not here: who listens; a worker writes to the store, a notebook may print.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -33,10 +33,19 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a test episode took, and the most memory that the evaluation took at a time, where it is known."""
+
+    seconds_per_episode: float
+    peak_bytes: int | None
+
+
+@dataclass(frozen=True)
 class Finished:
-    """The run reached its end; these are its results."""
+    """The run reached its end; these are its results, and what they cost, in which equal runs may differ."""
 
     results: tuple[Measurement, ...]
+    cost: Cost | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor
 
-from experiments.config import RunConfig
+from experiments.checkpoint import load_checkpoint
+from experiments.config import RunConfig, config_hash, training_run
 from experiments.registry import METHODS
 
 
@@ -36,12 +37,19 @@ class Method(Protocol):
 class Resources:
     """What a run needs besides its config: where the data lie, what computes, what it builds on."""
 
-    data_dir: Path
+    data_dir: Path | None  # None where no image of a data set is needed
     device: torch.device
     parents: Mapping[str, Path] = field(default_factory=dict)  # config hash -> final checkpoint
 
 
 def build(config: RunConfig, resources: Resources) -> Method:
-    """Return the untrained method of a config; raises DataError where its data or parents are missing."""
+    """Return the method of a config: untrained, or trained by the run whose model is only measured.
+
+    Raises DataError where its data are missing, CheckpointError where a run it starts from has left nothing.
+    """
     module = import_module(METHODS[config.method.name].module)
-    return cast(Method, module.build(config, resources))
+    method = cast(Method, module.build(config, resources))
+    training = training_run(config)
+    if training is not None:
+        method.load_state_dict(load_checkpoint(resources.parents[config_hash(training)])[1])
+    return method

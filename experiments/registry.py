@@ -6,15 +6,27 @@ Not here: their options (config/) and their code (methods/, synthetic/).
 from dataclasses import dataclass
 
 from experiments.config import (
+    Cnn,
+    CnnNeighbour,
     EpisodeEvaluation,
     FastSlow,
     GaussianData,
     GlyphsData,
+    LearnedOptimiser,
     LinearFastSlow,
+    Maml,
+    Mann,
+    MatchingNet,
+    MetaLstm,
+    MetaNet,
     OmniglotData,
     PixelKnn,
     Pretrain,
     ProtoNet,
+    RareEvents,
+    Shrinking,
+    Siamese,
+    Snail,
     TaskEvaluation,
 )
 from experiments.config.base import Frozen
@@ -42,6 +54,7 @@ class ExperimentEntry:
     evaluation: type[Frozen]
     default_method: str
     needs_import: bool = False
+    seeds_in_one_run: bool = False  # a run carries any number of seeds together
 
 
 _IMAGES = ("omniglot", "glyphs")
@@ -50,7 +63,28 @@ METHODS: dict[str, MethodEntry] = {
     entry.name: entry
     for entry in (
         MethodEntry("pixel-knn", "Pixel-KNN", PixelKnn, "experiments.methods.pixel_knn", _IMAGES),
+        MethodEntry("mann", "MANN", Mann, "experiments.methods.mann", _IMAGES),
+        MethodEntry("cnn-nn", "CNN 1-NN", CnnNeighbour, "experiments.methods.cnn_nn", _IMAGES, False),
+        MethodEntry("cnn", "CNN", Cnn, "experiments.methods.cnn", _IMAGES),
+        MethodEntry("siamese", "Siamese", Siamese, "experiments.methods.siamese", _IMAGES),
+        MethodEntry("shrinking", "Feature Shrinking", Shrinking, "experiments.methods.shrinking", _IMAGES),
+        MethodEntry("matching", "Matching Network", MatchingNet, "experiments.methods.matching", _IMAGES),
+        MethodEntry(
+            "rare-events", "Learning to Remember", RareEvents, "experiments.methods.rare_events", _IMAGES
+        ),
+        MethodEntry("maml", "MAML", Maml, "experiments.methods.maml", _IMAGES),
         MethodEntry("protonet", "Prototypical Net", ProtoNet, "experiments.methods.protonet", _IMAGES),
+        MethodEntry("metanet", "Meta Networks", MetaNet, "experiments.methods.metanet", _IMAGES),
+        MethodEntry("snail", "Temporal Conv", Snail, "experiments.methods.snail", _IMAGES),
+        MethodEntry(
+            "coordinate-lstm",
+            "Coordinate-wise LSTM",
+            LearnedOptimiser,
+            "experiments.methods.coordinate_lstm",
+            _IMAGES,
+            False,
+        ),
+        MethodEntry("meta-lstm", "Meta-LSTM", MetaLstm, "experiments.methods.meta_lstm", _IMAGES, False),
         MethodEntry("fastslow", "Fast/Slow", FastSlow, "experiments.methods.fastslow", _IMAGES),
         MethodEntry("pretrain", "Pre-training", Pretrain, "experiments.methods.pretrain", _IMAGES, False),
         MethodEntry(
@@ -68,7 +102,12 @@ EXPERIMENTS: dict[str, ExperimentEntry] = {
     entry.name: entry
     for entry in (
         ExperimentEntry(
-            "synthetic", "two-layer linear case study, Figure 4", GaussianData, TaskEvaluation, "linear"
+            "synthetic",
+            "two-layer linear case study, Figure 4",
+            GaussianData,
+            TaskEvaluation,
+            "linear",
+            seeds_in_one_run=True,
         ),
         ExperimentEntry(
             "omniglot",

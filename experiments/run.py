@@ -11,8 +11,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from experiments.checkpoint import load_checkpoint, save_checkpoint
-from experiments.config import RunConfig
+from experiments.checkpoint import load_checkpoint, load_counters, save_checkpoint
+from experiments.config import RunConfig, training_steps
+from experiments.cost import CostMeter
 from experiments.errors import CheckpointError, Diverged, StorageUnavailable
 from experiments.evaluate import measure
 from experiments.events import EventSink, Finished, Stopped
@@ -40,13 +41,13 @@ def run(
     Diverged once the loss has not been a number for as long as the config allows.
     """
     method = build(config, resources)
-    step = _resume(method, resume_from)
+    watch = _LossWatch(config.method.stop_on_nan_after)
+    step = _resume(method, watch, resume_from)
     sink.started(step)
     saved_at = time.monotonic()
-    watch = _LossWatch(config.method.stop_on_nan_after)
-    for start, count in _chunks(step, config.method.steps, config.method.log_every):
+    for start, count in _chunks(step, training_steps(config), config.method.log_every):
         if should_stop():
-            _try_to_save(method, start, sink, checkpoint_path)
+            _try_to_save(method, watch, start, sink, checkpoint_path)
             return Stopped(start)
         watch.look(_report(sink, start, count, method.train(start, count)), start + count)
         step = start + count
@@ -54,22 +55,26 @@ def run(
         if every and step // every > start // every:
             _validate(method, step, config.method.validate_episodes, sink)
         if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
-            _try_to_save(method, step, sink, checkpoint_path)
+            _try_to_save(method, watch, step, sink, checkpoint_path)
             saved_at = time.monotonic()
-    while not _try_to_save(method, step, sink, checkpoint_path) and not should_stop():
+    while not _try_to_save(method, watch, step, sink, checkpoint_path) and not should_stop():
         time.sleep(DISK_RETRY_SECONDS)
     if should_stop():
         return Stopped(step)
     logger.info("measuring %d test episodes", config.evaluation.episodes)
-    values = method.evaluate("test", range(config.evaluation.episodes))
-    return Finished(tuple(measure(f"test/{name}", value) for name, value in values.items()))
+    episodes = config.evaluation.episodes
+    with CostMeter(resources.device) as meter:
+        values = method.evaluate("test", range(episodes))
+    results = tuple(measure(f"test/{name}", value) for name, value in values.items())
+    return Finished(results, meter.cost(episodes))
 
 
-def _resume(method: Method, candidates: Sequence[Path]) -> int:
+def _resume(method: Method, watch: "_LossWatch", candidates: Sequence[Path]) -> int:
     """Load the first readable checkpoint and return its step, 0 where there is none."""
     for path in candidates:
         try:
             step, state = load_checkpoint(path)
+            watch.in_a_row = load_counters(path)
         except CheckpointError as error:
             logger.warning("%s", error)
             continue
@@ -93,15 +98,21 @@ def _report(sink: EventSink, start: int, count: int, metrics: dict[str, Tensor])
     The only device sync.
     """
     every_step = range(start + 1, start + count + 1)
-    points: dict[str, list[float]] = {}
-    for name, values in metrics.items():
-        points[name] = values.detach().cpu().double().flatten().tolist()
-        sink.metrics(every_step if len(points[name]) == count else every_step[-1:], {name: points[name]})
+    points = {name: values.detach().cpu().double().flatten().tolist() for name, values in metrics.items()}
+    at_end = {name: numbers for name, numbers in points.items() if len(numbers) != count}
+    at_every_step = {name: numbers for name, numbers in points.items() if name not in at_end}
+    for steps, some in ((every_step, at_every_step), (every_step[-1:], at_end)):
+        if some:
+            sink.metrics(steps, some)
     return points
 
 
 class _LossWatch:
-    """Counts the points in a row at which a loss was NaN or infinite; `limit` 0 lets everything pass."""
+    """Counts the points in a row at which a loss was NaN or infinite; `limit` 0 lets everything pass.
+
+    The counts are saved with every checkpoint, so that a run stopped again and again ends where it would
+    have.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -126,11 +137,13 @@ def _validate(method: Method, step: int, episodes: int, sink: EventSink) -> None
         sink.metrics([step], {f"val/{name}": [float(values.double().mean())]})
 
 
-def _try_to_save(method: Method, step: int, sink: EventSink, checkpoint_path: Callable[[int], Path]) -> bool:
+def _try_to_save(
+    method: Method, watch: _LossWatch, step: int, sink: EventSink, checkpoint_path: Callable[[int], Path]
+) -> bool:
     """Write a checkpoint; return whether the disk let us."""
     path = checkpoint_path(step)
     try:
-        save_checkpoint(path, step, method.state_dict())
+        save_checkpoint(path, step, method.state_dict(), watch.in_a_row)
     except StorageUnavailable as error:
         logger.warning("%s", error)
         return False

@@ -5,14 +5,15 @@ Not here: the queue, and how a sweep is shown.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from experiments.config import RunConfig, parse_config
+from experiments.config import RunConfig, parse_config, share_trainings
 from experiments.errors import ConfigError, unknown_name
 from experiments.presets import METHOD_DATA, PRESETS
 from experiments.registry import EXPERIMENTS, METHODS, methods_of
+from experiments.values import values_of
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Sweep:
     n_way: Sequence[int] = ()
     k_shot: Sequence[int] = ()
     seeds: int = 1
+    seeds_per_run: int = 1  # only where a run can carry several, see registry.py
     settings: Mapping[str, Sequence[Any]] | None = None  # option name -> values
 
 
@@ -37,25 +39,24 @@ class PlannedRun:
 
 
 def parse_settings(words: Iterable[str]) -> dict[str, list[Any]]:
-    """Return name -> values of words like "slow_lr=0.1,0.01"; ConfigError for a word without "="."""
+    """Return name -> values of words like "slow_lr=0.1,0.01" or "spectrum=@file".
+
+    Raises ConfigError for a word without "=", or a file that holds no numbers.
+    """
     settings: dict[str, list[Any]] = {}
     for word in words:
         name, equals, values = word.partition("=")
         if not equals or not name or not values:
             raise ConfigError(f"setting {word!r} is not name=value: write for example --set slow_lr=0.01")
-        settings[name.strip()] = [_value(value.strip()) for value in values.split(",")]
+        settings[name.strip()] = values_of(values)
     return settings
 
 
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
 def plan(sweep: Sweep) -> list[PlannedRun]:
-    """Return the runs: methods x settings x n_way x k_shot x seeds; ConfigError if one cannot be."""
+    """Return the runs: methods x settings x n_way x k_shot x seeds; ConfigError if one cannot be.
+
+    Runs that differ in nothing but their evaluation measure one model, which a run of its own trains.
+    """
     _check_names(sweep)
     methods = sweep.methods or (EXPERIMENTS[sweep.experiment].default_method,)
     settings = dict(sweep.settings or {})
@@ -63,6 +64,7 @@ def plan(sweep: Sweep) -> list[PlannedRun]:
         if values:
             settings[name] = list(values)
     unused = set(settings)
+    together: dict[str | None, Any] = {"seeds": sweep.seeds_per_run} if sweep.seeds_per_run > 1 else {}
     runs: list[PlannedRun] = []
     for method in methods:
         raw = _defaults(sweep.experiment, method, sweep.preset)
@@ -72,11 +74,13 @@ def plan(sweep: Sweep) -> list[PlannedRun]:
         unused -= set(used)
         for values in product(*(settings[name] for name in used), range(sweep.seeds)):
             chosen = {paths[name]: value for name, value in zip(used, values[:-1], strict=True)}
-            runs.append(PlannedRun(_build(raw, chosen | {"seed": values[-1]}), sweep.preset))
+            chosen |= {"seed": values[-1] * sweep.seeds_per_run, **together}
+            runs.append(PlannedRun(_build(raw, chosen), sweep.preset))
     if unused:
         known = {name for method in methods for name in option_names(sweep.experiment, method)}
         raise unknown_name("option", min(unused), known | {name.split(".")[-1] for name in known})
-    return runs
+    configs = share_trainings(run.config for run in runs)
+    return [replace(run, config=config) for run, config in zip(runs, configs, strict=True)]
 
 
 def _check_names(sweep: Sweep) -> None:

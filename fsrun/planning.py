@@ -5,7 +5,15 @@ Not here: what a sweep is (experiments.sweeps), and the queue itself (store.runs
 
 from collections.abc import Iterable
 
-from experiments.config import ImageRun, RunConfig, config_hash, config_to_json, prerequisites
+from experiments.config import (
+    ImageRun,
+    RunConfig,
+    SyntheticRun,
+    config_hash,
+    config_to_json,
+    prerequisites,
+    training_steps,
+)
 from experiments.sweeps import PlannedRun
 from store.runs import RunRequest, RunSpec
 
@@ -23,7 +31,7 @@ def run_spec(config: RunConfig, preset: str) -> RunSpec:
         config=config_to_json(config),
         config_hash=config_hash(config),
         group_hash=config_hash(config, with_seed=False),
-        total_steps=config.method.steps,
+        total_steps=training_steps(config),
     )
 
 
@@ -36,3 +44,13 @@ def run_request(planned: PlannedRun) -> RunRequest:
 def requests(planned: Iterable[PlannedRun]) -> list[RunRequest]:
     """Return the requests of a whole sweep, in order."""
     return [run_request(each) for each in planned]
+
+
+def warnings(planned: Iterable[PlannedRun]) -> list[str]:
+    """Return what is to be said of runs before they start: a line for each that theory expects to diverge."""
+    runs = [each.config for each in planned if isinstance(each.config, SyntheticRun)]
+    if not runs:
+        return []
+    from experiments.synthetic.rates import rate_warning  # loads numpy
+
+    return [line for line in map(rate_warning, runs) if line]

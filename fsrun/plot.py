@@ -14,6 +14,7 @@ from rich.text import Text
 from fsrun.axes import Points, format_number, limits, log_ticks, thinned, ticks
 
 RGB = tuple[int, int, int]
+Tick = tuple[float, str]  # where on an axis, and what it says there
 
 COLOURS: tuple[RGB, ...] = ((70, 160, 220), (225, 145, 30), (20, 160, 115), (205, 120, 165))
 """Told apart by colour-blind readers, and readable on light and on dark (after Okabe and Ito)."""
@@ -61,6 +62,7 @@ class _Area:
     height: int
     log_y: bool
     colour: bool
+    x_ticks: tuple[Tick, ...]
 
 
 def draw_chart(
@@ -73,17 +75,18 @@ def draw_chart(
     lines: Sequence[Level] = (),
     colour: bool = True,
     x_label: str = "",
+    x_ticks: Sequence[Tick] = (),
 ) -> Text:
     """Draw the series as text of exactly `height` lines, at most `width` columns wide.
 
-    Values that are infinite, or not positive on a log axis, are left out. With `colour` lines are braille;
+    `x_ticks` are for an axis of another scale, whose steps the caller has placed already. Values that are infinite, or not positive on a log axis, are left out. With `colour` lines are braille;
     without, everything is ASCII and each series has its own character. Call it from one thread only: plotext
     has one figure for the whole process.
     """
     shown = [_scaled(one, log_y) for one in series]
     levels = [level for level in lines if _place(level.value, log_y) is not None]
     heads = _head(series, levels, title, width, colour)[: max(height - 1, 1)]
-    area = _Area(width, height - len(heads), log_y, colour)
+    area = _Area(width, height - len(heads), log_y, colour, tuple(x_ticks))
     if width < _SMALLEST[0] or area.height < _SMALLEST[1]:
         body = [Text()] * area.height
     elif not any(True for one in shown for _ in _stretches(one)):
@@ -217,8 +220,8 @@ def _set_axes(area: _Area, x: tuple[float, float], y: tuple[float, float]) -> in
     upward = log_ticks(*y, most) if area.log_y else ticks(*y, most)
     labels = [format_number(10**tick if area.log_y else tick).rjust(6) for tick in upward]
     plotext.figure.ruler("y").lim(*y).ticks(upward, labels)
-    across = ticks(*x, max(area.width // 14, 2))
-    plotext.figure.ruler("x").lim(*x).ticks(across, [format_number(tick) for tick in across])
+    across = area.x_ticks or [(tick, format_number(tick)) for tick in ticks(*x, max(area.width // 14, 2))]
+    plotext.figure.ruler("x").lim(*x).ticks([place for place, _ in across], [words for _, words in across])
     return max(area.width - 1 - max(map(len, labels), default=0), 1)
 
 

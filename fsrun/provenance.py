@@ -11,6 +11,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+SECONDS_PER_EPISODE, PEAK_BYTES = "seconds per test episode", "bytes of the evaluation"
+"""What a finished attempt adds: facts of the machine and the hour, which no result may depend on."""
+
 PACKAGES = ("fsrun", "torch", "torchvision", "numpy")
 
 

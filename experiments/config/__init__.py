@@ -1,40 +1,63 @@
 """What a run is asked to do, as frozen values; needs no torch."""
 
-from experiments.config.data import EpisodeEvaluation, GaussianData, GlyphsData, OmniglotData, TaskEvaluation
+from experiments.config.adapting import LearnedOptimiser, Maml, MetaLstm
+from experiments.config.data import EpisodeEvaluation, GlyphsData, OmniglotData
 from experiments.config.methods import (
-    TRAINING_SPLITS,
+    Affine,
+    CnnNeighbour,
     FastSlow,
+    Features,
     Jitter,
-    LinearFastSlow,
     PixelKnn,
     Pretrain,
     ProtoNet,
 )
+from experiments.config.metric import Cnn, MatchingNet, Shrinking, Siamese
+from experiments.config.model_based import Mann, MetaNet, RareEvents, Snail
 from experiments.config.run import (
     ImageRun,
     RunConfig,
-    SyntheticRun,
     config_from_json,
     config_hash,
     config_to_json,
     parse_config,
-    prerequisites,
 )
+from experiments.config.stages import (
+    prerequisites,
+    share_trainings,
+    standard_evaluation,
+    training_run,
+    training_steps,
+)
+from experiments.config.synthetic import GaussianData, LinearFastSlow, SyntheticRun, TaskEvaluation
 
 __all__ = [
-    "TRAINING_SPLITS",
+    "Affine",
+    "Cnn",
+    "CnnNeighbour",
     "EpisodeEvaluation",
     "FastSlow",
+    "Features",
     "GaussianData",
     "GlyphsData",
     "ImageRun",
     "Jitter",
+    "LearnedOptimiser",
     "LinearFastSlow",
+    "Maml",
+    "Mann",
+    "MatchingNet",
+    "MetaLstm",
+    "MetaNet",
     "OmniglotData",
     "PixelKnn",
     "Pretrain",
     "ProtoNet",
+    "RareEvents",
     "RunConfig",
+    "Shrinking",
+    "Siamese",
+    "Snail",
     "SyntheticRun",
     "TaskEvaluation",
     "config_from_json",
@@ -42,4 +65,8 @@ __all__ = [
     "config_to_json",
     "parse_config",
     "prerequisites",
+    "share_trainings",
+    "standard_evaluation",
+    "training_run",
+    "training_steps",
 ]

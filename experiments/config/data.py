@@ -1,6 +1,6 @@
-"""Options of the data sets and of the numbered episodes every method is measured on.
+"""Options of the image data sets and of the numbered episodes every method is measured on.
 
-Not here: images (experiments/data).
+Not here: images (experiments/data), and the linear case study (synthetic.py).
 """
 
 from typing import Literal
@@ -9,17 +9,6 @@ from pydantic import Field
 
 from experiments.config.base import Frozen
 from experiments.data.protocols import TURNS, glyph_splits, protocol_splits
-
-
-class GaussianData(Frozen):
-    """Inputs of the linear case study, x ~ N(0, Sigma_x), y = W_bar x + noise (paper section 3.1)."""
-
-    kind: Literal["gaussian"] = "gaussian"
-    dimension: int = Field(10, ge=1, le=4096)  # d
-    batch_size: int = Field(100, ge=1, le=1_000_000)  # k
-    noise: float = Field(0.1, ge=0)  # standard deviation of epsilon
-    condition_number: float = Field(1.0, ge=1)  # largest over smallest eigenvalue of Sigma_x, mean 1
-    covariance_seed: int = Field(0, ge=0)  # draws the eigenvectors of Sigma_x
 
 
 class OmniglotData(Frozen):
@@ -49,13 +38,6 @@ class GlyphsData(Frozen):
         """Return the number of classes of a split, 0 where there is no such split."""
         characters = glyph_splits(self.alphabets, self.characters).get(split, range(0))
         return len(characters) * (TURNS if self.rotations else 1)
-
-
-class TaskEvaluation(Frozen):
-    """How the linear case study is measured: fresh tasks, numbered, the same for every run."""
-
-    episodes: int = Field(1000, ge=2, le=1_000_000)
-    seed: int = Field(0, ge=0)
 
 
 class EpisodeEvaluation(Frozen):

@@ -1,23 +1,18 @@
-"""Options of the methods, one class each, and the splits they learn from.
+"""Options of the methods, one class each.
 
-Not here: which file implements a method (registry.py), and presets.
+Not here: which file implements a method (registry.py), presets, and the linear case study (synthetic.py).
 """
 
-from typing import Annotated, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from experiments.config.base import Frozen
+from experiments.config.training import Training
 
-
-class Training(Frozen):
-    """What every method has: how long it trains, and how often the loop looks up."""
-
-    steps: int = Field(0, ge=0, le=100_000_000)
-    log_every: int = Field(10, ge=1)  # steps
-    validate_every: int = Field(0, ge=0)  # steps; 0 for never
-    validate_episodes: int = Field(25, ge=2)
-    stop_on_nan_after: int = Field(50, ge=0)  # points of the loss in a row that are no number; 0 for never
+# What classifies a feature sees of it: the feature itself; its direction; the direction of what is left when
+# the support's mean is taken away, which is as near to whitened input as the support alone can bring it.
+Features = Literal["raw", "unit", "centred"]
 
 
 class PixelKnn(Training):
@@ -28,8 +23,8 @@ class PixelKnn(Training):
     distance: Literal["l2", "cosine"] = "l2"
 
 
-class Jitter(Frozen):
-    """Random affine change of each training image; zero everywhere leaves images as they are."""
+class Affine(Frozen):
+    """Random affine change of each image; zero everywhere leaves images as they are."""
 
     degrees: float = Field(0.0, ge=0, le=45)
     scale: float = Field(0.0, ge=0, lt=1)  # side length times 1 +- scale
@@ -37,8 +32,17 @@ class Jitter(Frozen):
     shift: int = Field(0, ge=0, le=14)  # pixels
 
 
+class Jitter(Affine):
+    """Random change of each training image."""
+
+    warp: float = Field(0.0, ge=0, le=7)  # standard deviation of a smooth displacement, pixels
+    stroke: float = Field(0.0, ge=0, le=1)  # strokes thicker or thinner, pixels on either side
+
+
 class ProtoNet(Training):
     """Prototypical networks (Snell et al. 2017): class means, squared Euclidean distance."""
+
+    splits: ClassVar[tuple[str, ...]] = ("train",)
 
     name: Literal["protonet"] = "protonet"
     steps: int = Field(20_000, ge=1, le=100_000_000)
@@ -46,73 +50,99 @@ class ProtoNet(Training):
     validate_every: int = Field(500, ge=0)
     filters: int = Field(64, ge=1, le=1024)
     train_n_way: int = Field(60, ge=2)
+    train_k_shot: int | None = Field(None, ge=1)  # None: the evaluation's
     train_n_query: int = Field(5, ge=1)
     lr: float = Field(1e-3, gt=0)
     halve_lr_every: int = Field(2000, ge=1)  # steps
     jitter: Jitter = Jitter()
 
+    def images_per_class(self, k_shot: int) -> dict[str, int]:
+        """Return how many images of one class a training episode needs, by the option that says so."""
+        return {"k_shot": self.train_k_shot or k_shot, "train_n_query": self.train_n_query}
+
 
 class Pretrain(Training):
-    """Pre-training of theta' and a softmax classifier on C_base (paper section 4.2)."""
+    """Pre-training of theta' on C_base (paper section 4.2): by a softmax classifier, or by episodes."""
+
+    splits: ClassVar[tuple[str, ...]] = ("base",)
 
     name: Literal["pretrain"] = "pretrain"
-    steps: int = Field(3000, ge=1, le=100_000_000)
+    steps: int = Field(24_000, ge=1, le=100_000_000)
     log_every: int = Field(10, ge=1)
-    validate_every: int = Field(250, ge=0)
+    validate_every: int = Field(1000, ge=0)
     filters: int = Field(64, ge=1, le=1024)
-    batch_size: int = Field(256, ge=2)
+    # softmax: every class of C_base has a weight vector. episodes: each image is classified by the other
+    # images of a few classes.
+    objective: Literal["softmax", "episodes"] = "episodes"
+    batch_size: int = Field(256, ge=2)  # of softmax
+    classifier: Literal["linear", "cosine"] = "cosine"  # of softmax
+    train_n_way: int = Field(60, ge=2)  # of episodes
+    train_images: int = Field(3, ge=2, le=20)  # of each class in an episode, each in turn the support
+    features: Features = "unit"  # of episodes
     lr: float = Field(0.01, gt=0)  # peak of the one-cycle schedule, Adam
     weight_decay: float = Field(5e-4, ge=0)
-    classifier: Literal["linear", "cosine"] = "cosine"
-    jitter: Jitter = Jitter(shift=2)
+    averaging: float = Field(0.995, ge=0, lt=1)  # kept of the averaged weights at each step; 0 for none
+    mirrored: bool = True  # a character's mirror image is a class of its own
+    jitter: Jitter = Jitter(degrees=12, scale=0.12, shear=10, shift=2, warp=0.7)
     seed: int = Field(0, ge=0)  # its own, so that runs of different seeds share one pre-training
+
+    def shaped_by(self) -> tuple[str, ...]:
+        """Return nothing: its episodes have options of their own."""
+        return ()
+
+
+class CnnNeighbour(Training):
+    """Nearest support image by the cosine of pre-trained features; nothing is adapted."""
+
+    splits: ClassVar[tuple[str, ...]] = ("base",)
+
+    name: Literal["cnn-nn"] = "cnn-nn"
+    steps: int = Field(0, ge=0, le=0)
+    pretrain: Pretrain = Pretrain()
 
 
 class FastSlow(Training):
     """Fast/slow meta-learning (paper Table 1): theta' by slow SGD, W_fc by a learned optimiser."""
 
+    splits: ClassVar[tuple[str, ...]] = ("meta",)
+
     name: Literal["fastslow"] = "fastslow"
     steps: int = Field(1000, ge=1, le=100_000_000)  # tasks
+    train_n_way: int = Field(20, ge=2)  # classes of a task
+    train_k_shot: int | None = Field(None, ge=1)  # None: the evaluation's
     log_every: int = Field(5, ge=1)
     validate_every: int = Field(50, ge=0)
     inner_steps: int = Field(10, ge=1, le=1000)  # m
     inner_batch: Literal["fresh", "support"] = "support"
     batch_per_class: int = Field(1, ge=1)  # images of each class in the batch a step is judged on
     fast_learner: Literal["lstm", "sgd"] = "lstm"
-    fast_lr: float = Field(6.0, gt=0)  # of the sgd learner
+    fast_lr: float = Field(0.5, gt=0)  # of the sgd learner
     hidden_size: int = Field(20, ge=1, le=512)  # of g
     layers: int = Field(2, ge=1, le=8)  # of g
-    output_scale: float = Field(0.1, gt=0)  # of g
-    skip_lr: float = Field(6.0, ge=0)  # update of g = its output - skip_lr * gradient
+    output_scale: float = Field(0.01, gt=0)  # of g
+    skip_lr: float = Field(0.5, ge=0)  # update of g = its output - skip_lr * gradient
+    # theta_0; means: the class means of the support, times a scale that is learned as phi is.
+    initial: Literal["zeros", "means"] = "means"
+    initial_scale: float | None = None  # where that scale starts; None: as pre-training by episodes left it
     meta_lr: float = Field(1e-3, gt=0)  # Adam on phi
+    slow_learner: Literal["sgd", "adam", "shared"] = "sgd"  # shared: g itself, as for theta
     slow_lr: float = Field(0.01, ge=0)  # delta
     slow_momentum: float = Field(0.0, ge=0, lt=1)
+    slow_schedule: Literal["constant", "cosine"] = "cosine"  # of delta over the tasks; cosine falls to 0
+    slow_gradient: Literal["first", "second"] = "first"  # second: through g's last update of theta too
+    averaging: float = Field(0.98, ge=0, lt=1)  # kept of the averaged theta' after each task; 0 for none
     batch_norm: Literal["running", "batch"] = "running"  # statistics used while meta-training
-    # What W_fc sees of a feature: as it is; at length feature_scale; the same after the support's mean is
-    # taken away, which is as near to whitened input as the support alone can bring it.
-    features: Literal["raw", "unit", "centred"] = "centred"
-    feature_scale: float = Field(8.0, gt=0)
-    jitter: Jitter = Jitter()
+    features: Features = "unit"  # what W_fc sees
+    feature_scale: float = Field(8.0, gt=0)  # its length, but for raw features
+    base_share: float = Field(0.5, ge=0, le=1)  # of the tasks, from C_base instead of C_meta
+    mirrored: bool = True  # a character's mirror image is a class of its own
+    jitter: Jitter = Jitter(degrees=12, scale=0.12, shear=10, shift=2, warp=0.7)  # while training
+    views: int = Field(8, ge=1, le=100)  # of each image in a test: itself, and changed by view_change
+    view_change: Affine = Affine(degrees=10, scale=0.12, shear=8, shift=1)
+    # What an inner step of a test sees of a support image: its mean feature; view j in step j; every view.
+    support_views: Literal["mean", "turns", "all"] = "mean"
     pretrain: Pretrain | None = Pretrain()
 
-
-class LinearFastSlow(Training):
-    """The two-layer linear case study: W_s by slow SGD, W_f by one fast SGD step (paper section 3.1)."""
-
-    name: Literal["linear"] = "linear"
-    steps: int = Field(100_000, ge=1, le=1_000_000_000)  # tasks
-    log_every: int = Field(200, ge=1)
-    fast_lr: float = Field(0.2, gt=0)  # eta
-    slow_lr: float = Field(1e-3, gt=0)  # delta
-    initial_scale: float = Field(0.7, gt=0)  # entries of W_s start as N(0, initial_scale^2 / dimension)
-
-
-ImageMethod = Annotated[PixelKnn | ProtoNet | Pretrain | FastSlow, Field(discriminator="name")]
-
-# The splits each method learns from; `val` and `test` are only ever evaluated on.
-TRAINING_SPLITS: dict[str, tuple[str, ...]] = {
-    "pixel-knn": (),
-    "protonet": ("train",),
-    "pretrain": ("base",),
-    "fastslow": ("meta",),
-}
+    def images_per_class(self, k_shot: int) -> dict[str, int]:
+        """Return how many images of one class a training task needs, by the option that says so."""
+        return {"k_shot": self.train_k_shot or k_shot, "batch_per_class": self.batch_per_class}

@@ -10,20 +10,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from experiments.config.base import Frozen
-from experiments.config.data import EpisodeEvaluation, GaussianData, GlyphsData, OmniglotData, TaskEvaluation
-from experiments.config.methods import TRAINING_SPLITS, FastSlow, ImageMethod, LinearFastSlow, ProtoNet
+from experiments.config.data import EpisodeEvaluation, GlyphsData, OmniglotData
+from experiments.config.rows import METHOD_NAMES, ImageMethod
+from experiments.config.synthetic import SyntheticRun
 from experiments.data.protocols import DRAWERS
 from experiments.errors import ConfigError
-
-
-class SyntheticRun(Frozen):
-    """One run of the linear case study (paper section 4.1, Figure 4)."""
-
-    experiment: Literal["synthetic"] = "synthetic"
-    seed: int = Field(0, ge=0)
-    data: GaussianData = GaussianData()
-    method: LinearFastSlow = LinearFastSlow()
-    evaluation: TaskEvaluation = TaskEvaluation()
 
 
 class ImageRun(Frozen):
@@ -34,6 +25,8 @@ class ImageRun(Frozen):
     data: Annotated[OmniglotData | GlyphsData, Field(discriminator="kind")]
     method: ImageMethod
     evaluation: EpisodeEvaluation = EpisodeEvaluation()
+    # Where another run trains the model that this one only measures: that run's evaluation.
+    trained_by: EpisodeEvaluation | None = None
 
     @model_validator(mode="after")
     def _fits_the_data(self) -> Self:
@@ -41,14 +34,15 @@ class ImageRun(Frozen):
             raise ValueError(f"experiment {self.experiment} cannot use the data of {self.data.kind}")
         self._check_images_per_class()
         self._check_ways("test", self.evaluation.n_way, "n_way")
-        for split in TRAINING_SPLITS[self.method.name]:
-            ways = _training_ways(self)
+        self.method.check_evaluation(self.evaluation.n_way, self.evaluation.k_shot)
+        for split in self.method.splits:
             if not self.data.class_count(split):
                 raise ValueError(
                     f"{self.method.name} learns from {split!r} classes and this protocol has none: "
                     + f"use --set protocol={'R1' if split in ('base', 'meta') else 'P-V'}"
                 )
-            self._check_ways(split, ways, "n_way" if self.method.name == "fastslow" else "train_n_way")
+            for option, ways in self.method.classes_per_episode(self.evaluation.n_way).items():
+                self._check_ways(split, ways, option)
         return self
 
     def _check_ways(self, split: str, ways: int, option: str) -> None:
@@ -65,22 +59,13 @@ class ImageRun(Frozen):
                 f"k_shot {self.evaluation.k_shot} + n_query {self.evaluation.n_query} is {images} images "
                 f"a class, but each class has {DRAWERS}: lower one of them"
             )
-        method = self.method
-        if isinstance(method, ProtoNet) and self.evaluation.k_shot + method.train_n_query > DRAWERS:
-            raise ValueError(f"k_shot + train_n_query is over {DRAWERS} images a class: lower one of them")
-        if isinstance(method, FastSlow) and self.evaluation.k_shot + method.batch_per_class > DRAWERS:
-            raise ValueError(f"k_shot + batch_per_class is over {DRAWERS} images a class: lower one of them")
+        needed = self.method.images_per_class(self.evaluation.k_shot)
+        if sum(needed.values()) > DRAWERS:
+            raise ValueError(f"{' + '.join(needed)} is over {DRAWERS} images a class: lower one of them")
 
 
 RunConfig = SyntheticRun | ImageRun
 _ADAPTER: TypeAdapter[RunConfig] = TypeAdapter(Annotated[RunConfig, Field(discriminator="experiment")])
-
-
-def _training_ways(config: ImageRun) -> int:
-    """Return how many classes one training episode needs at once, 1 where there are no episodes."""
-    if isinstance(config.method, ProtoNet):
-        return config.method.train_n_way
-    return config.evaluation.n_way if isinstance(config.method, FastSlow) else 1
 
 
 def parse_config(raw: dict[str, Any]) -> RunConfig:
@@ -113,18 +98,8 @@ def _first_line(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     message = first["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    sections = {"synthetic", "omniglot", "glyphs", "data", "method", "evaluation", *TRAINING_SPLITS, "linear"}
+    sections = {"synthetic", "omniglot", "glyphs", "data", "method", "evaluation", *METHOD_NAMES, "linear"}
     option = ".".join(str(part) for part in first["loc"] if part not in sections)
     if not option:
         return message
     return f"{option} = {first['input']!r}: {message}"
-
-
-def prerequisites(config: RunConfig) -> tuple[RunConfig, ...]:
-    """Return the runs whose final checkpoints this one starts from; equal configs share one such run."""
-    if not isinstance(config, ImageRun) or not isinstance(config.method, FastSlow):
-        return ()
-    pretrain = config.method.pretrain
-    if pretrain is None:
-        return ()
-    return (ImageRun(experiment=config.experiment, data=config.data, method=pretrain),)

@@ -1,25 +1,29 @@
-"""Small random changes to images: shifts by whole pixels, and turns, scalings and shears.
+"""Small random changes to images: shifts, turns, scalings, shears, warps and other widths of the stroke.
 
 Not here: the quarter turns that make new classes, see images.py.
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from experiments.config import Jitter
+from experiments.config import Affine, Jitter
+from experiments.rng import generator
+
+WARP_KNOTS = 4  # along each side of the image; a warp is smooth between them
 
 
-def shift(images: Tensor, generator: torch.Generator, pixels: int) -> Tensor:
+def shift(images: Tensor, source: torch.Generator, pixels: int) -> Tensor:
     """Move each image by up to so many whole pixels each way, filling with paper (0).
 
     images: float (n, channels, height, width). The same generator state gives the same shifts.
     """
     count, _, height, width = images.shape
     device = images.device
-    moves = torch.randint(0, 2 * pixels + 1, (2, count, 1), generator=generator, device=generator.device)
+    moves = torch.randint(0, 2 * pixels + 1, (2, count, 1), generator=source, device=source.device)
     rows, columns = moves.to(device)  # (n, 1): where the window lies in the padded image
     rows = rows + torch.arange(height, device=device)  # (n, height)
     columns = columns + torch.arange(width, device=device)  # (n, width)
@@ -29,37 +33,71 @@ def shift(images: Tensor, generator: torch.Generator, pixels: int) -> Tensor:
     return moved.permute(0, 3, 1, 2).contiguous()
 
 
-def affine(
-    images: Tensor, generator: torch.Generator, *, degrees: float, scale: float, shear: float, shift: float
-) -> Tensor:
-    """Turn, scale, shear and move each image at random, bilinearly, filling with paper (0).
+def affine(images: Tensor, source: torch.Generator, amounts: Jitter) -> Tensor:
+    """Turn, scale, shear, move and warp each image at random, bilinearly, filling with paper (0).
 
     images: float (n, channels, height, width). Each image gets a turn up to ±degrees, a factor up to
-    1 ± scale for each axis, a horizontal shear up to ±shear degrees, a move up to ±shift pixels each way.
-    The same generator state gives the same changes.
+    1 ± scale for each axis, a horizontal shear up to ±shear degrees, a move up to ±shift pixels each way,
+    and a smooth warp with a standard deviation of `warp` pixels. The same generator state gives the same.
     """
-    draws = torch.rand(6, len(images), generator=generator, device=generator.device) * 2 - 1
-    angle, wide, high, slant, right, down = draws.to(images)  # (n,) each, in [-1, 1)
-    angle, slope = angle * math.radians(degrees), torch.tan(slant * math.radians(shear))
-    # grid_sample asks where each target pixel comes from, so this is the inverse of the change.
-    wide, high = 1 / (1 + scale * wide), 1 / (1 + scale * high)
-    cos, sin = torch.cos(angle), torch.sin(angle)
-    top = torch.stack([wide * cos, wide * (slope * cos - sin), right * shift * 2 / images.shape[3]], dim=1)
-    bottom = torch.stack([high * sin, high * (slope * sin + cos), down * shift * 2 / images.shape[2]], dim=1)
-    matrices = torch.stack([top, bottom], dim=1)  # (n, 2, 3)
-    grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
+    draws = torch.rand(6, len(images), generator=source, device=source.device) * 2 - 1
+    grid = functional.affine_grid(
+        _inverse(draws.to(images), amounts, images.shape), list(images.shape), align_corners=False
+    )
+    if amounts.warp:
+        grid = grid + _warp(images, source, amounts.warp)
     return functional.grid_sample(images, grid, align_corners=False)
 
 
-def jitter(images: Tensor, generator: torch.Generator, amounts: Jitter) -> Tensor:
-    """Change training images as the config says: not at all, by whole-pixel shifts, or affinely."""
-    if not (amounts.degrees or amounts.scale or amounts.shear):
-        return shift(images, generator, amounts.shift) if amounts.shift else images
-    return affine(
-        images,
-        generator,
-        degrees=amounts.degrees,
-        scale=amounts.scale,
-        shear=amounts.shear,
-        shift=amounts.shift,
-    )
+def _inverse(draws: Tensor, amounts: Affine, shape: torch.Size) -> Tensor:
+    """Return matrices (n, 2, 3) for draws (6, n) in [-1, 1): from target to source, as grid_sample asks."""
+    angle, wide, high, slant, right, down = draws
+    angle, slope = angle * math.radians(amounts.degrees), torch.tan(slant * math.radians(amounts.shear))
+    wide, high = 1 / (1 + amounts.scale * wide), 1 / (1 + amounts.scale * high)
+    right, down = right * amounts.shift * 2 / shape[3], down * amounts.shift * 2 / shape[2]
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    top = torch.stack([wide * cos, wide * (slope * cos - sin), right], dim=1)
+    bottom = torch.stack([high * sin, high * (slope * sin + cos), down], dim=1)
+    return torch.stack([top, bottom], dim=1)
+
+
+def _warp(images: Tensor, source: torch.Generator, pixels: float) -> Tensor:
+    """Return smooth displacements (n, height, width, 2) in grid_sample's units, half a side each."""
+    count, _, height, width = images.shape
+    size = (count, 2, WARP_KNOTS, WARP_KNOTS)
+    knots = torch.randn(size, generator=source, device=source.device).to(images) * (2 * pixels / width)
+    smooth = functional.interpolate(knots, size=(height, width), mode="bicubic", align_corners=True)
+    return smooth.permute(0, 2, 3, 1)
+
+
+def stroke(images: Tensor, source: torch.Generator, amount: float) -> Tensor:
+    """Make each image's strokes thicker or thinner by up to `amount` pixels on either side, at most 1.
+
+    images: float (n, channels, height, width). A part of a pixel is a blend with the whole pixel.
+    """
+    draws = torch.rand(len(images), 1, 1, 1, generator=source, device=source.device).to(images) * 2 - 1
+    thick = functional.max_pool2d(images, 3, stride=1, padding=1)
+    thin = -functional.max_pool2d(-images, 3, stride=1, padding=1)
+    return torch.where(draws > 0, images.lerp(thick, amount * draws), images.lerp(thin, -amount * draws))
+
+
+def jitter(images: Tensor, source: torch.Generator, amounts: Jitter) -> Tensor:
+    """Change training images as the config says; where it asks for nothing they stay as they are."""
+    if amounts.stroke:
+        images = stroke(images, source, amounts.stroke)
+    if amounts.degrees or amounts.scale or amounts.shear or amounts.warp:
+        return affine(images, source, amounts)
+    return shift(images, source, amounts.shift) if amounts.shift else images
+
+
+def views(images: Tensor, count: int, amounts: Affine) -> Iterator[Tensor]:
+    """Yield the images as they are, then changed in count - 1 ways, each the same for all images.
+
+    Fixed once and for all, so that what a view shows of an image depends on nothing else.
+    """
+    yield images
+    for view in range(1, count):
+        draws = torch.rand(6, 1, generator=generator("view", view)) * 2 - 1
+        matrix = _inverse(draws.to(images), amounts, images.shape).expand(len(images), 2, 3)
+        grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
+        yield functional.grid_sample(images, grid, align_corners=False)

@@ -5,18 +5,37 @@ Not here: how a data set is imported or drawn (omniglot.py, glyphs.py).
 
 from pathlib import Path
 
+import torch
+
 from experiments.config import EpisodeEvaluation, GlyphsData, OmniglotData
 from experiments.data.episodes import EpisodeSampler
-from experiments.data.glyphs import open_glyphs
-from experiments.data.images import ImageTable
+from experiments.data.glyphs import SIZE, open_glyphs
+from experiments.data.images import ImageTable, split_classes
 from experiments.data.omniglot import open_omniglot
+from experiments.data.protocols import DRAWERS, glyph_splits, protocol_splits
 
 
-def open_table(data: OmniglotData | GlyphsData, data_dir: Path) -> ImageTable:
-    """Return the images and splits of a data set; raises DataError where it is not imported."""
+def open_table(data: OmniglotData | GlyphsData, data_dir: Path | None) -> ImageTable:
+    """Return the images and splits of a data set; raises DataError where it is not imported.
+
+    Without a data_dir the splits alone, and no images: enough for a method that classifies others.
+    """
+    if data_dir is None:
+        return _splits_alone(data)
     if isinstance(data, OmniglotData):
         return open_omniglot(data_dir, data.protocol, holdout=data.holdout, rotations=data.rotations)
     return open_glyphs(data_dir, data.alphabets, data.characters, seed=data.seed, rotations=data.rotations)
+
+
+def _splits_alone(data: OmniglotData | GlyphsData) -> ImageTable:
+    if isinstance(data, OmniglotData):
+        sizes = {
+            name: len(each) for name, each in protocol_splits(data.protocol, holdout=data.holdout).items()
+        }
+    else:
+        sizes = {name: len(each) for name, each in glyph_splits(data.alphabets, data.characters).items()}
+    splits = {name: split_classes(range(size), rotations=data.rotations) for name, size in sizes.items()}
+    return ImageTable(torch.empty(0, DRAWERS, SIZE, SIZE, dtype=torch.uint8), splits)
 
 
 def evaluation_sampler(table: ImageTable, evaluation: EpisodeEvaluation) -> EpisodeSampler:

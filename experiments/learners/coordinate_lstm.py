@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 State = list[tuple[Tensor, Tensor]]
 
+CHUNK = 8192  # coordinates advanced at once where no gradient is needed
+
 
 def preprocess(gradient: Tensor, p: float = 10.0) -> Tensor:
     """Return two inputs per coordinate, (coordinates,) -> (coordinates, 2), that show scale and sign.
@@ -49,10 +51,33 @@ class CoordinateLstm(nn.Module):
     def forward(self, gradient: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Return the update, shaped like the gradient, and the next state of every coordinate."""
         signal = preprocess(gradient.flatten())  # (coordinates, 2)
+        if torch.is_grad_enabled() or len(signal) <= CHUNK:
+            output, following = self._advance(signal, state)
+        else:
+            output, following = self._advance_in_chunks(signal, state)
+        update = self.output_scale * output.reshape(gradient.shape)
+        return update - self.skip_lr * gradient, following
+
+    def _advance(self, signal: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Return the output (coordinates, 1) and next state of coordinates with this signal."""
         following: State = []
         for index, cell in enumerate(self.cells):
             hidden, memory = cell(signal, None if state is None else state[index])
             following.append((hidden, memory))
             signal = hidden
-        update = self.output_scale * self.output(signal).reshape(gradient.shape)
-        return update - self.skip_lr * gradient, following
+        return self.output(signal), following
+
+    def _advance_in_chunks(self, signal: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Do the same some coordinates at a time, so that what lies between stays in the cache."""
+        outputs, states = [], []
+        for start in range(0, len(signal), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            before = None if state is None else [(hidden[chunk], memory[chunk]) for hidden, memory in state]
+            output, after = self._advance(signal[chunk], before)
+            outputs.append(output)
+            states.append(after)
+        layers = zip(*states, strict=True)
+        return torch.cat(outputs), [
+            (torch.cat([hidden for hidden, _ in layer]), torch.cat([memory for _, memory in layer]))
+            for layer in layers
+        ]

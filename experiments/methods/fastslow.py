@@ -1,27 +1,35 @@
 """Fast/slow meta-learning on images: the paper's own method, Table 1.
 
-Not here: pre-training (pretrain.py) and the learners themselves (learners/).
+Not here: pre-training (pretrain.py), the training tasks (tasks.py), W_fc's gradient (head.py), the slow
+update (slow.py) and the fast learners themselves (learners/).
 """
 
+from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize, one_hot, pad
+from torch.nn.functional import cross_entropy, pad
 
 from experiments.checkpoint import load_checkpoint
 from experiments.config import FastSlow, ImageRun, config_hash, prerequisites
-from experiments.data.augment import jitter
+from experiments.data.augment import views
 from experiments.data.images import ImageTable
 from experiments.data.sources import evaluation_sampler, open_table
-from experiments.evaluate import backbone_embedding, embed_episodes, episode_accuracy, evaluating
+from experiments.evaluate import accuracy_per_episode, backbone_embedding
 from experiments.learners.coordinate_lstm import CoordinateLstm
 from experiments.learners.sgd import SgdLearner
 from experiments.method import Resources
+from experiments.methods.head import Start, class_of_each, head_gradient, head_input
+from experiments.methods.slow import build_slow_learner
+from experiments.methods.tasks import TaskSource
+from experiments.models.average import follow
 from experiments.models.conv4 import Conv4
 from experiments.rng import generator
 
-EPISODES_AT_ONCE = 50  # while testing: bounds the memory of g's states
+UNTRAINED_SCALE = 0.3  # of theta_0, where neither the config nor the pre-training says another
+COORDINATES_AT_ONCE = 65_000  # of theta while testing, as many episodes as that is: g keeps a state of each
 
 
 def build(config: ImageRun, resources: Resources) -> "FastSlowLearning":
@@ -29,7 +37,7 @@ def build(config: ImageRun, resources: Resources) -> "FastSlowLearning":
     method = FastSlowLearning(config, open_table(config.data, resources.data_dir), resources.device)
     for parent in prerequisites(config):
         _, state = load_checkpoint(resources.parents[config_hash(parent)])
-        method.backbone.load_state_dict(state["backbone"])
+        method.start_from(state)
     return method
 
 
@@ -40,116 +48,91 @@ def fast_learner(method: FastSlow, source: torch.Generator) -> nn.Module:
     return CoordinateLstm(method.hidden_size, method.layers, method.output_scale, method.skip_lr, source)
 
 
-def head_gradient(features: Tensor, labels: Tensor, theta: Tensor) -> Tensor:
-    """Return dL/dtheta of the mean cross-entropy of softmax(features theta^T), in closed form.
-
-    features (..., batch, d + 1), labels (batch,), theta (..., n_way, d + 1) -> like theta.
-    """
-    probabilities = (features @ theta.mT).softmax(-1)
-    error = probabilities - one_hot(labels, theta.shape[-2])
-    return error.mT @ features / features.shape[-2]
-
-
 class FastSlowLearning:
-    """theta' (backbone) learns slowly and for life; theta (W_fc) starts at zero for each task."""
+    """theta' learns slowly and for life; theta (W_fc) starts anew for each task.
+
+    `network` is theta' as it learns, `backbone` what tests use of it: the same unless averaged.
+    """
 
     def __init__(self, config: ImageRun, table: ImageTable, device: torch.device) -> None:
         assert isinstance(config.method, FastSlow)
         self.config = method = config.method
-        self.seed = config.seed
         self.table = table
         self.device = device
-        self.n_way = config.evaluation.n_way
-        self.k_shot = config.evaluation.k_shot
         self.sampler = evaluation_sampler(table, config.evaluation)
+        self.tasks = TaskSource(method, table, method.train_k_shot or config.evaluation.k_shot, config.seed)
         filters = method.pretrain.filters if method.pretrain else 64
-        self.backbone = Conv4(filters, generator(config.seed, "weights")).to(device)
-        self.slow_sgd = torch.optim.SGD(
-            self.backbone.parameters(), lr=method.slow_lr, momentum=method.slow_momentum
-        )
+        self.network = Conv4(filters, generator(config.seed, "weights")).to(device)
+        self.backbone = deepcopy(self.network) if method.averaging else self.network
         self.g = fast_learner(method, generator(config.seed, "learner")).to(device)
-        self.phi = list(self.g.parameters())  # empty where g is plain SGD
+        self.start = Start(method.initial, method.initial_scale or UNTRAINED_SCALE).to(device)
+        self.phi = [*self.g.parameters(), *self.start.parameters()]  # empty where g is plain SGD from zero
         self.meta_adam = torch.optim.Adam(self.phi, lr=method.meta_lr) if self.phi else None
+        self.slow = build_slow_learner(method, self.network, self.g)
+
+    def start_from(self, pretrained: dict[str, Any]) -> None:
+        """Take over theta' and, where the config names no other, the scale that classified its features."""
+        for network in (self.network, self.backbone):
+            network.load_state_dict(pretrained["backbone"])
+        if self.config.initial_scale is None and "log_scale" in pretrained["objective"]:
+            self.start.set_scale(pretrained["objective"]["log_scale"].exp() / self.config.feature_scale**2)
 
     # ------------------------------------------------------------ training
 
     def train(self, start: int, count: int) -> dict[str, Tensor]:
         """Meet one new task per step, as in Table 1; return each task's losses and last accuracy."""
-        self.backbone.train(self.config.batch_norm == "batch")
+        self.network.train(self.config.batch_norm == "batch")
         rows = [self._task(step) for step in range(start, start + count)]
         return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
     def _task(self, task: int) -> dict[str, Tensor]:
         """Sample a task, reset theta, take m inner steps, then update phi."""
-        theta = torch.zeros(self.n_way, self.backbone.filters + 1, device=self.device)
-        state = None
+        self.slow.begin(task)
+        theta, state = None, None
         losses: list[Tensor] = []
-        for adapt, judge in self._batches(task):
-            seen, judged = self._seen_and_judged(adapt, judge)  # functions of theta'
-            before = self._loss(judged.detach(), theta)  # L_j at theta_j, a function of phi
-            gradient = head_gradient(seen.detach(), self._labels(seen), theta.detach())
-            update, state = self.g(gradient, state)
-            theta = theta + update  # theta_{j+1}
+        for adapt, judge in self.tasks.batches(task):
+            seen, judged = self._seen_and_judged(adapt, judge)  # functions of theta'_j
+            if theta is None:
+                theta = self.start(seen.detach(), self._labels(seen))  # theta_0
+            before, past = self._loss(judged.detach(), theta), theta.detach()  # L_j at theta_j
+            update, following = self.g(self._gradient(seen.detach(), past), state)
+            theta = theta + update  # theta_{j+1}, a function of phi
             losses.append(before if judge is adapt else self._loss(judged.detach(), theta))
-            self._slow_step(self._loss(judged, theta.detach()))  # at (theta_{j+1}, theta'_j)
-        logits = judged.detach() @ theta.detach().mT
-        accuracy = (logits.argmax(-1) == self._labels(judged)).double().mean()
+            if self.config.slow_gradient == "first":
+                self.slow.step(self._loss(judged, theta.detach()))  # at (theta_{j+1}, theta'_j)
+            else:  # theta_{j+1} as a function of theta'_j
+                through, _ = self.g(self._gradient(seen, past), state)
+                self.slow.step(self._loss(judged, past + through))
+            state = following
+        assert theta is not None
         self._meta_step(torch.stack(losses).sum())
-        return {"train/loss": losses[-1].detach(), "train/accuracy": accuracy}
-
-    def _batches(self, task: int) -> list[tuple[Tensor, Tensor]]:
-        """Return for each inner step the images theta adapts on and those the step is judged on.
-
-        fresh: a new batch serves both, as Table 1 prints it. support: theta sees the task's k_shot
-        images at every step, as in the test, and a new batch judges it.
-        """
-        method = self.config
-        per_class = method.batch_per_class
-        source = generator(self.seed, "task", task)
-        classes = torch.randperm(self.table.class_count("meta"), generator=source)[: self.n_way]
-        drawers = torch.rand(self.n_way, self.table.drawers, generator=source).argsort(1)
-        support, rest = drawers.split([self.k_shot, self.table.drawers - self.k_shot], dim=1)
-        batches = []
-        for j in range(method.inner_steps):
-            columns = (torch.arange(per_class) + j * per_class) % rest.shape[1]
-            fresh = self._images(classes, rest[:, columns], source)
-            adapt = self._images(classes, support, source) if method.inner_batch == "support" else fresh
-            batches.append((adapt, fresh))
-        return batches
-
-    def _images(self, classes: Tensor, drawers: Tensor, source: torch.Generator) -> Tensor:
-        """Return images (n_way * columns, 1, 28, 28), class by class."""
-        index = classes[:, None] * self.table.drawers + drawers
-        images = jitter(self.table.pixels("meta", index.flatten()), source, self.config.jitter)
-        return images.to(self.device)
+        if self.config.averaging:
+            follow(self.backbone, self.network, self.config.averaging, task)
+        right = (judged @ theta.mT).argmax(-1) == self._labels(judged)
+        return {"train/loss": losses[-1].detach(), "train/accuracy": right.double().mean()}
 
     def _seen_and_judged(self, adapt: Tensor, judge: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what W_fc sees of both batches, from one pass through the backbone."""
-        features = self.backbone(adapt if judge is adapt else torch.cat((adapt, judge)))
-        seen = features[: len(adapt)]
-        inputs = self._head_input(features, seen)
+        """Return what W_fc sees of both batches, from one pass through the network."""
+        images = adapt if judge is adapt else torch.cat((adapt, judge))
+        features = self.network(images.to(self.device))
+        inputs = self._head_input(features, features[: len(adapt)])
         return inputs[: len(adapt)], inputs[-len(judge) :]
+
+    def _labels(self, features: Tensor) -> Tensor:
+        return class_of_each(features, self.config.train_n_way)
 
     def _loss(self, features: Tensor, theta: Tensor) -> Tensor:
         return cross_entropy(features @ theta.mT, self._labels(features))
 
-    def _labels(self, features: Tensor) -> Tensor:
-        per_class = features.shape[-2] // self.n_way
-        return torch.arange(self.n_way, device=features.device).repeat_interleave(per_class)
+    def _gradient(self, features: Tensor, theta: Tensor) -> Tensor:
+        return head_gradient(features, self._labels(features), theta)
 
     def _head_input(self, features: Tensor, support: Tensor) -> Tensor:
         """Return what W_fc sees of features (..., batch, d): scaled as configured, and a 1 for the bias."""
-        if self.config.features == "centred":
-            features = features - support.mean(-2, keepdim=True)
+        features = head_input(features, support, self.config.features)
         if self.config.features != "raw":
-            features = self.config.feature_scale * normalize(features, dim=-1)
+            features = self.config.feature_scale * features
         return pad(features, (0, 1), value=1.0)
-
-    def _slow_step(self, loss: Tensor) -> None:
-        """theta'_{j+1} = theta'_j - delta dL/dtheta' at (theta_{j+1}, theta'_j)."""
-        self.slow_sgd.zero_grad(set_to_none=True)
-        loss.backward()
-        self.slow_sgd.step()
 
     def _meta_step(self, loss: Tensor) -> None:
         """Update phi by the gradient of the sum of the task's step losses."""
@@ -164,40 +147,60 @@ class FastSlowLearning:
 
     def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
         """Return accuracy per episode: theta' and phi fixed, W_fc adapted by g on the support."""
-        embed = backbone_embedding(self.backbone, self.device)
-        with evaluating(self.backbone), torch.no_grad():
-            episode = self.sampler.sample(split, episodes)
-            support, query = embed_episodes(self.table, split, episode, embed)
-            parts = zip(support.split(EPISODES_AT_ONCE), query.split(EPISODES_AT_ONCE), strict=True)
-            accuracy = [episode_accuracy(self._adapted_logits(*part)) for part in parts]
-        return {"accuracy": torch.cat(accuracy)}
+        return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
 
-    def _adapted_logits(self, support: Tensor, query: Tensor) -> Tensor:
-        """Return logits (episodes, n_way, n_query, n_way) after m steps of g on the support."""
-        examples, questions = support.flatten(1, 2), query.flatten(1, 2)  # (episodes, images, d)
-        questions = self._head_input(questions, examples)
-        examples = self._head_input(examples, examples)
-        theta = examples.new_zeros(len(examples), self.n_way, examples.shape[-1])
-        state = None
-        for _ in range(self.config.inner_steps):
-            update, state = self.g(head_gradient(examples, self._labels(examples), theta), state)
+    def embed(self, images: Tensor) -> Tensor:
+        """Return the features (batch, views * filters) of images (batch, 1, 28, 28), view by view."""
+        embed = backbone_embedding(self.backbone, self.device)
+        seen = views(images, self.config.views, self.config.view_change)
+        return torch.cat([embed(view) for view in seen], dim=1)
+
+    def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
+        """Return logits (episodes, queries, n_way) after m steps of g on support (episodes, images, d)."""
+        coordinates = (int(labels[-1]) + 1) * (self.backbone.filters + 1)  # of one episode's theta
+        at_once = max(COORDINATES_AT_ONCE // coordinates, 1)
+        parts = zip(support.split(at_once), query.split(at_once), strict=True)
+        with torch.no_grad():
+            return torch.cat([self._adapted_logits(seen, labels, asked) for seen, asked in parts])
+
+    def _adapted_logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
+        support, query = (part.unflatten(-1, (self.config.views, -1)) for part in (support, query))
+        mean = support.mean(-2)  # (episodes, images, filters)
+        theta, state = self.start(self._head_input(mean, mean), labels), None
+        for seen, classes in self._support_views(support, labels):
+            examples = self._head_input(seen, seen)
+            update, state = self.g(head_gradient(examples, classes, theta), state)
             theta = theta + update
-        logits: Tensor = (questions @ theta.mT).unflatten(1, query.shape[1:3])
+        logits: Tensor = self._head_input(query.mean(-2), mean) @ theta.mT
         return logits
+
+    def _support_views(self, support: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield what each inner step adapts on, of support (episodes, images, views, d), with labels."""
+        for j in range(self.config.inner_steps):
+            if self.config.support_views == "mean":
+                yield support.mean(-2), labels
+            elif self.config.support_views == "turns":
+                yield support[..., j % self.config.views, :], labels
+            else:
+                yield support.flatten(-3, -2), labels.repeat_interleave(self.config.views)
 
     def state_dict(self) -> dict[str, Any]:
         """Return theta', phi and both optimisers; theta is never kept."""
         return {
             "backbone": self.backbone.state_dict(),
-            "slow_sgd": self.slow_sgd.state_dict(),
+            "network": self.network.state_dict(),
+            "slow": self.slow.state_dict(),
             "learner": self.g.state_dict(),
+            "start": self.start.state_dict(),
             "meta_adam": self.meta_adam.state_dict() if self.meta_adam else {},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over theta', phi and both optimisers."""
         self.backbone.load_state_dict(state["backbone"])
-        self.slow_sgd.load_state_dict(state["slow_sgd"])
+        self.network.load_state_dict(state["network"])
+        self.slow.load_state_dict(state["slow"])
         self.g.load_state_dict(state["learner"])
+        self.start.load_state_dict(state["start"])
         if self.meta_adam is not None:
             self.meta_adam.load_state_dict(state["meta_adam"])

@@ -13,7 +13,7 @@ from experiments.config import ImageRun, PixelKnn
 from experiments.data.episodes import EpisodeSampler
 from experiments.data.images import ImageTable
 from experiments.data.sources import evaluation_sampler, open_table
-from experiments.evaluate import embed_episodes, episode_accuracy
+from experiments.evaluate import accuracy_per_episode, nearest_of_class
 from experiments.method import Resources
 
 
@@ -24,16 +24,13 @@ def build(config: ImageRun, resources: Resources) -> "PixelNeighbour":
     return PixelNeighbour(config.method, table, evaluation_sampler(table, config.evaluation))
 
 
-def nearest_logits(support: Tensor, query: Tensor) -> Tensor:
+def nearest_logits(support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
     """Return minus the squared distance to the nearest support image of each class.
 
-    support (episodes, n_way, k_shot, d), query (episodes, n_way, n_query, d) ->
-    (episodes, n_way, n_query, n_way).
+    support (episodes, images, d), labels (images,), query (episodes, queries, d) ->
+    (episodes, queries, n_way).
     """
-    episodes, n_way, k_shot, _ = support.shape
-    distance = torch.cdist(query.flatten(1, 2), support.flatten(1, 2))  # (episodes, queries, n_way * k_shot)
-    nearest = distance.view(episodes, -1, n_way, k_shot).amin(-1)
-    return -nearest.square().view(episodes, n_way, -1, n_way)
+    return -nearest_of_class(-torch.cdist(query, support), labels).square()
 
 
 class PixelNeighbour:
@@ -50,17 +47,16 @@ class PixelNeighbour:
 
     def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
         """Return accuracy per episode."""
-        parts = [range(first, min(first + 100, episodes.stop)) for first in episodes[::100]]
-        return {"accuracy": torch.cat([self._accuracy(split, part) for part in parts])}
+        return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
 
-    def _accuracy(self, split: str, part: range) -> Tensor:
-        """Return the accuracy of a block of episodes; blocks keep the pixels in memory few."""
-        support, query = embed_episodes(self.table, split, self.sampler.sample(split, part), self._flat)
-        return episode_accuracy(nearest_logits(support, query))
-
-    def _flat(self, images: Tensor) -> Tensor:
+    def embed(self, images: Tensor) -> Tensor:
+        """Return the pixels (batch, 784) of images (batch, 1, 28, 28)."""
         flat = images.flatten(1)
         return normalize(flat, dim=-1) if self.config.distance == "cosine" else flat
+
+    def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
+        """Return logits (episodes, queries, n_way): how near the nearest image of each class is."""
+        return nearest_logits(support, labels, query)
 
     def state_dict(self) -> dict[str, Any]:
         """Return nothing."""

@@ -1,26 +1,27 @@
-"""Pre-training of the backbone and a softmax classifier on the base classes.
+"""Pre-training of the backbone on the base classes.
 
-Not here: what is done with the backbone afterwards (fastslow.py).
+Not here: what it minimises (objectives.py), and what is done with the backbone afterwards (fastslow.py).
 """
 
 import math
+from copy import deepcopy
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear, normalize
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
 
 from experiments.config import ImageRun, Pretrain
-from experiments.data.augment import jitter
 from experiments.data.images import ImageTable
 from experiments.data.sources import evaluation_sampler, open_table
-from experiments.evaluate import backbone_embedding, embed_episodes, episode_accuracy, evaluating
+from experiments.data.training import TrainingClasses
+from experiments.evaluate import accuracy_per_episode, backbone_embedding, class_means
 from experiments.method import Resources
-from experiments.methods.protonet import prototype_logits
+from experiments.methods.objectives import COSINE_SCALE, build_objective
+from experiments.methods.protonet import mean_logits
+from experiments.models.average import follow
 from experiments.models.conv4 import Conv4
 from experiments.rng import generator
-
-COSINE_SCALE = 20.0  # logits of the cosine classifier lie in [-20, 20]
 
 
 def build(config: ImageRun, resources: Resources) -> "Pretraining":
@@ -38,7 +39,10 @@ def one_cycle(step: int, steps: int, peak: float) -> float:
 
 
 class Pretraining:
-    """Ordinary supervised training on C_base (paper section 4.2); measured by nearest class mean, cosine."""
+    """Supervised training on C_base (paper section 4.2); measured by nearest class mean, cosine.
+
+    `backbone` is what is measured and handed on; `network` is what is trained, the same unless averaged.
+    """
 
     def __init__(self, config: ImageRun, table: ImageTable, device: torch.device) -> None:
         assert isinstance(config.method, Pretrain)
@@ -47,15 +51,12 @@ class Pretraining:
         self.device = device
         self.sampler = evaluation_sampler(table, config.evaluation)
         weights = generator(self.config.seed, "weights")
-        self.backbone = Conv4(self.config.filters, weights).to(device)
-        classes = table.class_count("base")
-        self.classifier = nn.Parameter(torch.empty(classes, self.config.filters, device=device))
-        initial = torch.randn(classes, self.config.filters, generator=weights) / math.sqrt(
-            self.config.filters
-        )
-        self.classifier.data.copy_(initial)
+        self.network = Conv4(self.config.filters, weights).to(device)
+        self.backbone = deepcopy(self.network) if self.config.averaging else self.network
+        self.base = TrainingClasses(table, "base", self.config.mirrored, self.config.jitter)
+        self.objective = build_objective(self.config, self.base.count, table.drawers, weights).to(device)
         self.optimizer = torch.optim.AdamW(
-            [*self.backbone.parameters(), self.classifier], weight_decay=self.config.weight_decay
+            [*self.network.parameters(), *self.objective.parameters()], weight_decay=self.config.weight_decay
         )
 
     def train(self, start: int, count: int) -> dict[str, Tensor]:
@@ -67,44 +68,41 @@ class Pretraining:
         for group in self.optimizer.param_groups:
             group["lr"] = one_cycle(step, self.config.steps, self.config.lr)
         source = generator(self.config.seed, "batch", step)
-        images_in_base = self.table.class_count("base") * self.table.drawers
-        index = torch.randint(images_in_base, (self.config.batch_size,), generator=source)
-        images = jitter(self.table.pixels("base", index), source, self.config.jitter)
-        logits = self._logits(self.backbone(images.to(self.device)))
-        truth = (index // self.table.drawers).to(self.device)
+        classes, drawers = self.objective.draw(source)
+        images = self.base.images(classes, drawers, source)
+        logits, truth = self.objective(self.network(images.to(self.device)), classes.to(self.device))
         loss = cross_entropy(logits, truth)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
+        if self.config.averaging:
+            follow(self.backbone, self.network, self.config.averaging, step)
         return loss.detach(), (logits.detach().argmax(-1) == truth).double().mean()
-
-    def _logits(self, features: Tensor) -> Tensor:
-        if self.config.classifier == "linear":
-            return linear(features, self.classifier)
-        return COSINE_SCALE * linear(normalize(features, dim=-1), normalize(self.classifier, dim=-1))
 
     def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
         """Return the accuracy per episode of the nearest class mean by cosine, nothing adapted."""
-        embed = backbone_embedding(self.backbone, self.device)
-        with evaluating(self.backbone):
-            support, query = embed_episodes(
-                self.table,
-                split,
-                self.sampler.sample(split, episodes),
-                lambda images: normalize(embed(images), dim=-1),
-            )
-        return {"accuracy": episode_accuracy(prototype_logits(support, query))}
+        return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return the features (batch, filters) of images (batch, 1, 28, 28), at length 1."""
+        return normalize(backbone_embedding(self.backbone, self.device)(images), dim=-1)
+
+    def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
+        """Return logits (episodes, queries, n_way): how near each query is to each class mean."""
+        return COSINE_SCALE / 2 * mean_logits(class_means(support, labels), query)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return backbone, classifier and optimiser."""
+        """Return the backbone, what trains it, and the optimiser."""
         return {
             "backbone": self.backbone.state_dict(),
-            "classifier": self.classifier.detach(),
+            "network": self.network.state_dict(),
+            "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over backbone, classifier and optimiser."""
+        """Take over a state_dict."""
         self.backbone.load_state_dict(state["backbone"])
-        self.classifier.data.copy_(state["classifier"])
+        self.network.load_state_dict(state["network"])
+        self.objective.load_state_dict(state["objective"])
         self.optimizer.load_state_dict(state["optimizer"])

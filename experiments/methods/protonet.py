@@ -14,7 +14,7 @@ from experiments.data.augment import jitter
 from experiments.data.episodes import EpisodeSampler
 from experiments.data.images import ImageTable
 from experiments.data.sources import evaluation_sampler, open_table
-from experiments.evaluate import backbone_embedding, embed_episodes, episode_accuracy, evaluating
+from experiments.evaluate import accuracy_per_episode, backbone_embedding, class_means, episode_accuracy
 from experiments.method import Resources
 from experiments.models.conv4 import Conv4
 from experiments.rng import generator
@@ -32,9 +32,14 @@ def prototype_logits(support: Tensor, query: Tensor) -> Tensor:
     support (..., n_way, k_shot, d), query (..., n_way, n_query, d) -> (..., n_way, n_query, n_way).
     Source: Snell et al. 2017, equation 2; |q|^2 is left out, since softmax and argmax ignore it.
     """
-    prototypes = support.mean(-2)  # (..., n_way, d)
-    products = query @ prototypes.mT.unsqueeze(-3)
-    return 2 * products - prototypes.square().sum(-1)[..., None, None, :]
+    logits: Tensor = mean_logits(support.mean(-2), query.flatten(-3, -2)).unflatten(-2, query.shape[-3:-1])
+    return logits
+
+
+def mean_logits(means: Tensor, query: Tensor) -> Tensor:
+    """Return the same of class means (..., n_way, d) and query (..., queries, d): (..., queries, n_way)."""
+    logits: Tensor = 2 * query @ means.mT - means.square().sum(-1).unsqueeze(-2)
+    return logits
 
 
 class PrototypicalNet:
@@ -49,7 +54,7 @@ class PrototypicalNet:
         self.train_sampler = EpisodeSampler(
             table,
             n_way=self.config.train_n_way,
-            k_shot=config.evaluation.k_shot,
+            k_shot=self.config.train_k_shot or config.evaluation.k_shot,
             n_query=self.config.train_n_query,
             key=("train", config.seed),
         )
@@ -84,14 +89,15 @@ class PrototypicalNet:
 
     def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
         """Return accuracy per episode, with running statistics in batch normalisation."""
-        with evaluating(self.backbone):
-            support, query = embed_episodes(
-                self.table,
-                split,
-                self.sampler.sample(split, episodes),
-                backbone_embedding(self.backbone, self.device),
-            )
-        return {"accuracy": episode_accuracy(prototype_logits(support, query))}
+        return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return the features (batch, filters) of images (batch, 1, 28, 28)."""
+        return backbone_embedding(self.backbone, self.device)(images)
+
+    def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
+        """Return logits (episodes, queries, n_way): how near each query is to each class mean."""
+        return mean_logits(class_means(support, labels), query)
 
     def state_dict(self) -> dict[str, Any]:
         """Return backbone and optimiser."""

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from fsrun.cli import data, database, doctor, queueing, reporting, runs, working
+from fsrun.cli import classify, data, database, doctor, export, queueing, reporting, runs, working
 from fsrun.cli.errors import reported
 from fsrun.paths import PRIVATE
 
@@ -40,6 +40,8 @@ app.command(epilog=_example("fsrun cancel 3 4"))(runs.cancel)
 app.command(epilog=_example("fsrun retry 3"))(runs.retry)
 app.command(epilog=_example("fsrun pause"))(runs.pause)
 app.command(epilog=_example("fsrun resume"))(runs.resume)
+app.command(epilog=_example("fsrun export 3 --out model"))(export.export)
+app.command(epilog=_example("fsrun classify --run 3 --support examples --images new"))(classify.classify)
 app.add_typer(data.app, name="data")
 app.add_typer(database.app, name="db")
 app.command(epilog=_example("fsrun gc --yes"))(database.gc)
@@ -51,7 +53,7 @@ def main() -> None:
     words = sys.argv[1:]
     if words in ([], ["data"], ["db"]):
         words = [*words, "--help"]
-    if words[0] == "report":  # makes nothing below the home; what it draws is the user's to share
+    if words[0] in ("report", "export"):  # nothing below the home: what they write is the user's to share
         sys.exit(reported(lambda: app(words, standalone_mode=False)))
     before = os.umask(PRIVATE)
     try:

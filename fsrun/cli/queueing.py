@@ -27,11 +27,18 @@ Method = Annotated[
 Preset = Annotated[str, typer.Option(help="quick: minutes on a CPU. paper: the paper's settings.")]
 NWay = Annotated[str | None, typer.Option(help="Classes per episode, a list is swept: 5,10,20.")]
 KShot = Annotated[str | None, typer.Option(help="Support images per class, a list is swept: 1,5.")]
-Seeds = Annotated[int, typer.Option(min=1, max=1000, help="How many seeds, from 0 on; each is a run.")]
+Seeds = Annotated[
+    int,
+    typer.Option(
+        min=1, max=1000, help="How many seeds, from 0 on; each is a run, but synthetic carries all in one."
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="NAME=VALUE", help="Any option of the config; a list is swept: slow_lr=0.01,0.1."
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any option; a list is swept: slow_lr=0.01,0.1. [1,2] is one value, @FILE the numbers in it.",
     ),
 ]
 Priority = Annotated[int, typer.Option(help="Higher runs first.")]
@@ -109,18 +116,34 @@ def _plan(
     seeds: int,
     settings: list[str] | None,
 ) -> "list[PlannedRun]":
-    from experiments.sweeps import Sweep, parse_settings, plan  # loads pydantic
+    from experiments.registry import EXPERIMENTS  # loads pydantic
+    from experiments.sweeps import Sweep, parse_settings, plan
 
+    known = EXPERIMENTS.get(experiment)
+    together = known is not None and known.seeds_in_one_run
     sweep = Sweep(
         experiment,
         words(method),
         preset,
         numbers(n_way, "--n-way"),
         numbers(k_shot, "--k-shot"),
-        seeds,
+        1 if together else seeds,
+        seeds if together else 1,
         parse_settings(settings or []),
     )
-    return plan(sweep)
+    planned = plan(sweep)
+    _warn(planned)
+    return planned
+
+
+def _warn(planned: "list[PlannedRun]") -> None:
+    """Say in one line which run theory expects to diverge, and how many more there are."""
+    from fsrun.planning import warnings
+
+    found = warnings(planned)
+    if found:
+        more = f" (and {len(found) - 1} more of these runs)" if len(found) > 1 else ""
+        typer.echo(f"Warning: {found[0]}{more}.", err=True)
 
 
 def _check_data(experiment: str) -> None:

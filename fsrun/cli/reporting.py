@@ -3,14 +3,29 @@
 Not here: screens (fsrun.tui) and reports (fsrun.report).
 """
 
+from collections.abc import Callable
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fsrun.cli.options import open_database
 from fsrun.errors import UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+FIGURES = {
+    "figure4": "fsrun.report.figure4",
+    "mixture": "fsrun.report.mixture",
+    "shift": "fsrun.report.shift",
+}
+"""The reports that can be drawn, and where each is made by the function of its name."""
+
+RENDERED = FIGURES | {"figure4": "fsrun.report.figure4_drawing", "theory": "fsrun.report.theory"}
+"""The reports on a synthetic run, and where each becomes text, by render_ and its name."""
 
 
 class Format(StrEnum):
@@ -32,43 +47,112 @@ def tui() -> None:
 
 def report(
     table2: Annotated[bool, typer.Option("--table2", help="One-shot accuracy, method by method.")] = False,
-    figure4: Annotated[bool, typer.Option("--figure4", help="The linear case study's two curves.")] = False,
+    figure4: Annotated[
+        bool,
+        typer.Option("--figure4", help="The linear case study's curves, and what becomes of each claim."),
+    ] = False,
+    theory: Annotated[
+        bool, typer.Option("--theory", help="Its formulas: as printed, corrected, measured.")
+    ] = False,
+    mixture: Annotated[
+        bool, typer.Option("--mixture", help="Inputs from a mixture: one slow module against several.")
+    ] = False,
+    shift: Annotated[
+        bool, typer.Option("--shift", help="Test tasks of another Sigma than was learned from.")
+    ] = False,
+    classes: Annotated[
+        str | None,
+        typer.Option(metavar="EXPERIMENT", help="Accuracy by number of classes: omniglot or glyphs."),
+    ] = None,
     output: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TEXT,
+    run: Annotated[
+        int | None,
+        typer.Option(min=1, help="The synthetic run to report on; without it the newest finished."),
+    ] = None,
     n_way: Annotated[int, typer.Option(min=2, help="Of --table2: classes per episode.")] = 20,
-    k_shot: Annotated[int, typer.Option(min=1, help="Of --table2: support images per class.")] = 1,
+    k_shot: Annotated[
+        int, typer.Option(min=1, help="Of --table2 and --classes: support images per class.")
+    ] = 1,
     out: Annotated[
-        Path | None, typer.Option(help="Of --figure4: draw it into a .png, .svg or .pdf file.")
+        Path | None, typer.Option(help="Draw the figure into a .png, .svg or .pdf file instead.")
     ] = None,
 ) -> None:
     """Print the paper's tables and figures from what was measured here."""
-    if table2 == figure4:
-        raise UsageError("name one report: fsrun report --table2, or fsrun report --figure4")
+    asked = {"table2": table2, "figure4": figure4, "theory": theory, "mixture": mixture, "shift": shift}
+    name = _only(asked | {"classes": classes is not None})
+    if classes is not None:
+        if run is not None:
+            raise UsageError("--run picks a synthetic run: --classes takes the newest of each method")
+        typer.echo(_classes(classes, output, k_shot, out))
+    elif name == "table2":
+        if run is not None:
+            raise UsageError("--run picks a synthetic run: --table2 always takes the newest of each method")
+        if out is not None:
+            raise UsageError("--out draws a figure: for --table2 use --format")
+        typer.echo(_table2(output, n_way, k_shot))
+    elif out is not None:
+        _draw(name, run, out)
+    else:
+        typer.echo(_rendered(name, output, run))
+
+
+def _classes(experiment: str, output: Format, k_shot: int, out: Path | None) -> str:
+    from experiments.errors import unknown_name
+    from fsrun.cli.tables import console
+    from fsrun.report.canvas import check_picture
+    from fsrun.report.classes import IMAGE_EXPERIMENTS, classes
+    from fsrun.report.classes_drawing import render_classes, save_classes
+    from fsrun.report.render import Format as Form
+
+    if experiment not in IMAGE_EXPERIMENTS:
+        raise unknown_name("experiment with classes", experiment, IMAGE_EXPERIMENTS)
     if out is not None:
-        _draw(figure4, out)
-        return
-    typer.echo(_rendered(table2, output, n_way, k_shot))
+        check_picture(out)
+        save_classes(classes(open_database(), experiment, k_shot=k_shot), out)
+        return f"Drawn into {out}."
+    page = console()
+    form = Form(output.value)
+    return render_classes(
+        open_database(), experiment, form, k_shot=k_shot, width=page.width, colour=page.is_terminal
+    )
 
 
-def _draw(figure4: bool, out: Path) -> None:
-    from fsrun.report.figure4 import figure4 as make_figure4
-    from fsrun.report.pictures import save_figure4
+def _only(asked: dict[str, bool]) -> str:
+    chosen = [name for name, wanted in asked.items() if wanted]
+    if len(chosen) != 1:
+        choices = ", ".join(f"--{name}" for name in asked)
+        raise UsageError(f"name one report of {choices}: for example fsrun report --figure4")
+    return chosen[0]
 
-    if not figure4:
-        raise UsageError("--out draws a figure: use it with --figure4; for a table use --format")
-    save_figure4(make_figure4(open_database()), out)
+
+def _draw(name: str, run: int | None, out: Path) -> None:
+    if name not in FIGURES:
+        raise UsageError(f"--out draws a figure: for --{name} use --format")
+    from fsrun.report import pictures
+    from fsrun.report.canvas import check_picture
+
+    check_picture(out)
+    make: Callable[..., Any] = getattr(import_module(FIGURES[name]), name)
+    save: Callable[[Any, Path], None] = getattr(pictures, f"save_{name}")
+    save(make(open_database(), run_id=run), out)
     typer.echo(f"Drawn into {out}.")
 
 
-def _rendered(table2: bool, output: Format, n_way: int, k_shot: int) -> str:
+def _rendered(name: str, output: Format, run: int | None) -> str:
+    from fsrun.cli.tables import console
+    from fsrun.report.render import Format as Form
+
+    page = console()
+    make: Callable[..., str] = getattr(import_module(RENDERED[name]), f"render_{name}")
+    engine: Engine = open_database()
+    return make(engine, Form(output.value), run_id=run, width=page.width, colour=page.is_terminal)
+
+
+def _table2(output: Format, n_way: int, k_shot: int) -> str:
     from fsrun.cli.tables import console
     from fsrun.report import render
-    from fsrun.report.figure4 import render_figure4
     from fsrun.report.table2 import table2 as make_table2
 
     page = console()
-    form = render.Format(output.value)
-    engine = open_database()
-    if not table2:
-        return render_figure4(engine, form, width=page.width, colour=page.is_terminal)
-    table = make_table2(engine, n_way=n_way, k_shot=k_shot)
-    return render.render(table, form, width=page.width, colour=page.is_terminal)
+    table = make_table2(open_database(), n_way=n_way, k_shot=k_shot)
+    return render.render(table, render.Format(output.value), width=page.width, colour=page.is_terminal)

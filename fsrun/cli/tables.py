@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from experiments.config import ImageRun, config_hash, prerequisites
+from experiments.config import ImageRun, RunConfig, SyntheticRun, config_hash, prerequisites, training_steps
 from experiments.sweeps import PlannedRun
 from fsrun.words import (
     duration,
@@ -61,11 +61,18 @@ def sweep_table(planned: Sequence[PlannedRun]) -> Table:
             method_title(config.method.name),
             str(task.n_way) if task else "",
             str(task.k_shot) if task else "",
-            str(config.seed),
-            f"{config.method.steps:,}",
+            _seeds(config),
+            f"{training_steps(config):,}",
             needs,
         )
     return table
+
+
+def _seeds(config: RunConfig) -> str:
+    """Say which seeds a run carries: "0", or "0 to 31"."""
+    if isinstance(config, SyntheticRun) and config.seeds > 1:
+        return f"{config.seed} to {config.seed + config.seeds - 1}"
+    return str(config.seed)
 
 
 def runs_table(rows: Sequence[RunRow], now: float) -> Table:

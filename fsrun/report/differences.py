@@ -17,7 +17,8 @@ from store.runs import RunSpec
 def differences(run: RunSpec | FinishedResult) -> tuple[str, ...]:
     """Return "name=value" for each option, the seed aside, that the preset of today sets otherwise.
 
-    Ways and shots count as asked for, not as differences. A preset that is no longer known is the only entry.
+    Ways, shots and who trained the model count as asked for, not as differences. A preset that is no longer
+    known is the only entry.
     """
     sweep = Sweep(
         experiment=run.experiment,
@@ -30,7 +31,7 @@ def differences(run: RunSpec | FinishedResult) -> tuple[str, ...]:
         usual = loads(config_to_json(plan(sweep)[0].config))
     except ConfigError as error:  # stored by another version of the program
         return (str(error),)
-    return tuple(_unequal(loads(run.config) | {"seed": usual["seed"]}, usual, ""))
+    return tuple(_unequal(loads(run.config) | {"seed": usual["seed"], "trained_by": None}, usual, ""))
 
 
 def _unequal(stored: Any, usual: Any, path: str) -> Iterator[str]:

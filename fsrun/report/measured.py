@@ -68,6 +68,15 @@ def combine(runs: Sequence[FinishedResult], *, scale: float = 1.0) -> Measured:
     )
 
 
+def over_runs(values: Sequence[float]) -> float:
+    """Return half of the 95 % interval of the mean over runs by Student's t, 0 for a single run."""
+    if len(values) < 2:
+        return 0.0
+    mean = sum(values) / len(values)
+    variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    return student_t(len(values) - 1) * math.sqrt(variance / len(values))
+
+
 def student_t(degrees: int) -> float:
     """Return t so that Student's distribution has 95 % of its mass within -t..t; degrees of freedom >= 1."""
     low, high = 0.0, math.pi / 2
@@ -108,11 +117,8 @@ def _interval(values: Sequence[float], own: Sequence[float | None]) -> float | N
         return None
     if len(own) == 1:
         return known[0]
-    mean = sum(values) / len(values)
-    variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
-    over_runs = student_t(len(values) - 1) * math.sqrt(variance / len(values))
     over_episodes = math.sqrt(sum(interval**2 for interval in known) / len(known))
-    return math.hypot(over_runs, over_episodes)
+    return math.hypot(over_runs(values), over_episodes)
 
 
 def _mass_within(angle: float, degrees: int) -> float:

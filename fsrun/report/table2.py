@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from experiments.data.protocols import OMNIGLOT_PROTOCOLS, protocol_splits
 from fsrun.report.measured import Measured, combine, newest_group, traced
+from fsrun.report.paired import paired_difference
 from fsrun.report.paper import K_SHOT, N_WAY, TABLE2, PaperRow
 from fsrun.report.render import Column, Table
 from store.results import FinishedResult, finished_results
@@ -19,6 +20,7 @@ from store.results import FinishedResult, finished_results
 __all__ = ["Measured", "Table2Row", "left_out", "rows", "table2"]
 
 NOT_RUN = "not run"
+REFERENCE = "Fast/Slow"  # which the others are compared with
 FIRST_STEPS = (
     "Nothing is measured yet: type `fsrun data import omniglot PATH`, "
     "`fsrun queue omniglot --preset quick{}`, `fsrun worker --drain`."
@@ -137,9 +139,21 @@ def _reading(lines: Sequence[Table2Row], options: str) -> Iterator[str]:
             "Several runs: mean over the runs; the interval joins Student's t over the runs "
             "and the interval over the episodes, which all runs share."
         )
+    if leads := list(_leads(lines)):
+        yield f"{REFERENCE} ahead, in points, on the same numbered episodes: {', '.join(leads)}."
     for title, ours in measured:
         if ours.differences:
             yield f"{title}: {ours.preset} with {', '.join(ours.differences)}."
+
+
+def _leads(lines: Sequence[Table2Row]) -> Iterator[str]:
+    """Yield how far Fast/Slow is ahead of each other method, with the interval of the difference."""
+    ours = next((line.measured for line in lines if line.title == REFERENCE), None)
+    for line in lines:
+        if ours is not None and line.measured is not None and line.title != REFERENCE:
+            lead = paired_difference(ours.runs, line.measured.runs, scale=100)
+            if lead is not None:
+                yield f"{line.title} {lead.mean:+.2f} ± {lead.interval:.2f}"
 
 
 def _caveats(lines: Sequence[Table2Row]) -> Iterator[str]:

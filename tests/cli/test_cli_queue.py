@@ -19,8 +19,7 @@ def test_a_sweep_is_the_product_of_its_lists(typed: Typed, home: Case) -> None:
     lists = ("--method", "pixel-knn,protonet", "--n-way", "5,10", "--k-shot", "1,2", "--seeds", "3")
     answer = typed("queue", *GLYPHS, *lists)
     assert (answer.code, answer.err) == (0, "")
-    assert "Queued runs 1 to 24." in answer.out
-    configs = stored(home)
+    configs = [config for config in stored(home) if config.trained_by or config.method.name == "pixel-knn"]
     asked = {(c.method.name, c.evaluation.n_way, c.evaluation.k_shot, c.seed) for c in configs}
     assert len(asked) == len(configs) == 24
     assert {n_way for _, n_way, _, _ in asked} == {5, 10}
@@ -54,13 +53,34 @@ def test_a_dry_run_needs_no_data(typed: Typed, home: Case) -> None:
 
 
 def test_runs_that_need_the_same_pre_training_share_one(typed: Typed, home: Case) -> None:
-    answer = typed("queue", *GLYPHS, "--method", "fastslow", "--n-way", "5,10", "--seeds", "2")
-    assert "Queued runs 2 to 5; run 1 first, which they start from." in answer.words
+    answer = typed("queue", *GLYPHS, "--method", "fastslow", "--seeds", "2")
+    assert "Queued runs 2 to 3; run 1 first, which they start from." in answer.words
     names = [config.method.name for config in stored(home)]
-    assert names == ["pretrain", "fastslow", "fastslow", "fastslow", "fastslow"]
-    assert [home.run(number).parents for number in range(1, 6)] == [(), (1,), (1,), (1,), (1,)]
+    assert names == ["pretrain", "fastslow", "fastslow"]
+    assert [home.run(number).parents for number in range(1, 4)] == [(), (1,), (1,)]
     again = typed("queue", *GLYPHS, "--method", "fastslow", "--k-shot", "2")
-    assert "Queued run 6; starting from run 1, there already." in again.words
+    assert "Queued run 4; starting from run 1, there already." in again.words
+    typed("queue", *GLYPHS, "--method", "cnn-nn")
+    assert home.run(5).parents == (1,)  # the very features fast/slow starts from
+
+
+def test_runs_that_differ_only_in_their_episodes_measure_one_model(typed: Typed, home: Case) -> None:
+    answer = typed("queue", *GLYPHS, "--method", "fastslow", "--n-way", "5,20,90", "--seeds", "2")
+    assert (answer.code, answer.err) == (0, "")
+    runs = [home.run(number) for number in range(1, len(home.statuses()) + 1)]
+    trained = [run for run in runs if run.spec.total_steps and run.spec.method == "fastslow"]
+    measured = [run for run in runs if not run.spec.total_steps]
+    assert [run.spec.seed for run in trained] == [0, 1]
+    assert len(runs) == 1 + 2 + 6  # one pre-training for all
+    assert {(run.spec.n_way, run.spec.seed, run.parents) for run in measured} == {
+        (n_way, run.spec.seed, (run.id,)) for run in trained for n_way in (5, 20, 90)
+    }
+
+
+def test_a_later_list_measures_the_model_that_the_default_command_trained(typed: Typed, home: Case) -> None:
+    typed("queue", *GLYPHS, "--method", "protonet")
+    answer = typed("queue", *GLYPHS, "--method", "protonet", "--n-way", "5,10")
+    assert "Queued runs 2 to 3; starting from run 1, there already." in answer.words
 
 
 def test_a_pre_training_with_other_options_is_another_run(typed: Typed, home: Case) -> None:
@@ -88,7 +108,7 @@ def test_nothing_is_stored_when_one_run_of_the_sweep_is_wrong(typed: Typed, home
 
 
 def test_a_cancelled_run_is_queued_again_by_retry(typed: Typed, home: Case) -> None:
-    typed("queue", "synthetic", *TINY, "--seeds", "2")
+    typed("queue", "synthetic", *TINY, "--set", "slow_lr=0.001,0.002")
     assert typed("cancel", "1", "2").out == "Run 1: cancelled.\nRun 2: cancelled.\n"
     assert home.statuses() == [JobStatus.CANCELLED] * 2
     assert typed("ls", "--status", "queued").out == "No runs are queued.\n"

@@ -14,8 +14,8 @@ def test_run_carries_out_what_it_queues_and_prints_the_result(finished_home: Cas
     record = finished_home.run(1)
     assert record.status is JobStatus.DONE
     assert record.step == record.spec.total_steps == 400
-    (result,) = record.results
-    assert (result.name, result.episodes) == ("test/loss_ratio", 50)
+    result = next(each for each in record.results if each.name == "test/loss_ratio")
+    assert result.episodes == 50
     assert 0.3 < result.value < 1.1  # one fast step of an untrained W_s gains a little
     assert result.interval is not None
     assert looking("ls").words.count("done") == 1
@@ -27,10 +27,11 @@ def test_the_same_command_in_two_homes_gives_the_same_numbers(finished_home: Cas
     assert (answer.code, answer.err) == (0, "")
     assert "run 1 Linear fast/slow seed 0 done" in answer.out
     results, points = other.numbers(1)
-    assert f"L1/L0 {results[0].value:.4f}" in answer.out
+    ratio = next(each.value for each in results if each.name == "test/loss_ratio")
+    assert f"L1/L0 {ratio:.4f}" in answer.out
     assert (results, points) == finished_home.numbers(1)
     assert points["train/loss_ratio"][0] == (200, 400)
-    assert set(points) == {"train/loss_ratio", "train/frobenius", "train/fixed_point_distance"}
+    assert set(points) >= {"train/loss_ratio", "train/frobenius", "train/fixed_point_distance"}
 
 
 def test_show_tells_config_attempt_result_and_where_the_numbers_come_from(looking: Typed) -> None:

@@ -25,6 +25,12 @@ SMALL: dict[str, Any] = {
     "evaluation.n_query": 3,
     "evaluation.episodes": 20,
     "method.filters": 8,
+    "method.dense_filters": 8,
+    "method.key_size": 16,
+    "method.neighbours": 8,
+    "method.hidden_size": 16,
+    "method.slots": 16,
+    "method.episodes_per_step": 2,
     "method.train_n_way": 5,
     "method.train_n_query": 3,
     "method.batch_size": 16,
@@ -35,9 +41,20 @@ SMALL: dict[str, Any] = {
 
 # What lets thirty steps on one task show that something is learned.
 QUICK_TO_LEARN: dict[str, Any] = {
+    "cnn": {"method.lr": 0.01},
+    "siamese": {"method.lr": 0.01},
+    "shrinking": {"method.lr": 0.01},
+    "matching": {"method.lr": 0.01},
+    "maml": {"method.lr": 0.01},
+    "meta-lstm": {"method.lr": 0.01},
     "linear": {"method.slow_lr": 0.3},
     "fastslow": {"method.slow_lr": 0.1, "method.meta_lr": 0.01},
     "pretrain": {"method.steps": 8},
+    "snail": {"method.schedule": "constant", "method.lr": 0.01},
+    "mann": {"method.lr": 0.01},
+    "rare-events": {"method.episodes_per_step": 8, "method.slots": 256, "method.lr": 0.003},
+    "metanet": {"method.lr": 0.003},
+    "coordinate-lstm": {"method.lr": 0.01},
 }
 
 METRICS = ("train/loss", "train/loss_ratio")

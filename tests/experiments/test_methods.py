@@ -14,7 +14,7 @@ from experiments.evaluate import episode_accuracy, measure
 from experiments.learners.coordinate_lstm import CoordinateLstm, preprocess
 from experiments.learners.sgd import SgdLearner
 from experiments.method import Resources, build
-from experiments.methods.fastslow import head_gradient
+from experiments.methods.head import head_gradient
 from experiments.methods.pixel_knn import nearest_logits
 from experiments.methods.pretrain import one_cycle
 from experiments.methods.protonet import prototype_logits
@@ -34,10 +34,10 @@ def test_prototype_logits_are_squared_distances_to_class_means() -> None:
 
 
 def test_nearest_image_of_a_class_decides_in_pixel_space() -> None:
-    support = torch.tensor([[[[0.0], [10.0]], [[4.0], [5.0]]]])  # classes {0, 10} and {4, 5}
-    query = torch.tensor([[[[9.0]], [[3.0]]]])
-    assert nearest_logits(support, query)[0, 0, 0].tolist() == [-1.0, -16.0]
-    assert episode_accuracy(nearest_logits(support, query)).tolist() == [1.0]
+    support = torch.tensor([[[0.0], [10.0], [4.0], [5.0]]])  # classes {0, 10} and {4, 5}
+    logits = nearest_logits(support, torch.tensor([0, 0, 1, 1]), torch.tensor([[[9.0], [3.0]]]))
+    assert logits.tolist() == [[[-1.0, -16.0], [-9.0, -1.0]]]
+    assert episode_accuracy(logits[:, :, None]).tolist() == [1.0]
 
 
 def test_head_gradient_in_closed_form_is_that_of_autograd() -> None:

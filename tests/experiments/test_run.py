@@ -5,25 +5,27 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from experiments import run
-from experiments.checkpoint import load_checkpoint, save_checkpoint
+from experiments.checkpoint import load_checkpoint, load_counters, save_checkpoint
 from experiments.config import RunConfig
 from experiments.errors import Diverged, StorageUnavailable
 from experiments.events import Finished, Stopped
 from experiments.method import Resources
 from experiments.sweeps import Sweep, plan
 
-WILD = {"slow_lr": [1e6], "initial_scale": [1e3], "steps": [2000]}  # 100 points
+WILD = {"slow_lr": [1e6], "initial_scale": [1e3], "steps": [2000], "stop_on_nan_after": [50]}  # 100 points
 
 
 def config(**settings: Any) -> RunConfig:
-    chosen = {"steps": [400], "log_every": [20], "episodes": [10]} | settings
+    chosen = {"steps": [400], "log_every": [20], "episodes": [10], "stop_on_nan_after": [50]} | settings
     return plan(Sweep("synthetic", ("linear",), "quick", settings=chosen))[0].config
 
 
@@ -60,10 +62,37 @@ def test_a_run_whose_loss_is_no_number_for_long_is_stopped_and_says_why(tmp_path
     assert len(sink.points["train/loss_ratio"]) < 100
 
 
+def test_a_run_stopped_again_and_again_diverges_at_the_step_of_one_that_was_not(tmp_path: Path) -> None:
+    with pytest.raises(Diverged) as undisturbed:
+        carry_out(config(**WILD), tmp_path / "undisturbed", Memory())
+    sink = Memory()
+
+    def go_on_until_it_ends() -> None:
+        for _ in range(20):  # 7 chunks at a time: fewer points than the 50 that end it
+            turns = iter([False] * 7)
+            saved = sink.saved[::-1]
+            stop = partial(next, turns, True)
+            carry_out(config(**WILD), tmp_path / "disturbed", sink, resume_from=saved, should_stop=stop)
+
+    with pytest.raises(Diverged) as disturbed:
+        go_on_until_it_ends()
+    assert len(sink.saved) >= 7
+    assert str(disturbed.value) == str(undisturbed.value)
+
+
+def test_a_checkpoint_from_before_there_were_counters_has_none(tmp_path: Path) -> None:
+    old = tmp_path / "old.safetensors"
+    old.write_bytes(save({}, metadata={"step": "3", "tree": '{"dict": []}'}))
+    assert load_checkpoint(old) == (3, {})
+    assert load_counters(old) == {}
+    save_checkpoint(tmp_path / "new.safetensors", 3, {}, {"train/loss": 4})
+    assert load_counters(tmp_path / "new.safetensors") == {"train/loss": 4}
+
+
 @pytest.mark.parametrize("limit", [0, 101])
 def test_the_check_can_be_switched_off_and_set(tmp_path: Path, limit: int) -> None:
     sink = Memory()
-    outcome = carry_out(config(stop_on_nan_after=[limit], **WILD), tmp_path, sink)
+    outcome = carry_out(config(**WILD | {"stop_on_nan_after": [limit]}), tmp_path, sink)
     assert isinstance(outcome, Finished)
     assert len(sink.points["train/loss_ratio"]) == 100
 

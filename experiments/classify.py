@@ -1,0 +1,71 @@
+"""A trained method put to use: it meets a task of any images, and says what others show.
+
+Not here: reading images from files (data/folder.py), and measuring accuracy (evaluate.py).
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from experiments.checkpoint import load_checkpoint
+from experiments.config import ImageRun, RunConfig, config_hash, prerequisites
+from experiments.errors import ConfigError, DataError
+from experiments.evaluate import EMBED_BATCH, Recogniser
+from experiments.method import Resources, build
+
+_MEMORY = Path("/proc/meminfo")
+
+
+def load_recogniser(config: RunConfig, checkpoint: Path, device: torch.device) -> Recogniser:
+    """Return the trained method whose final checkpoint this is; needs neither its data nor other runs.
+
+    Raises ConfigError for a method that classifies no images, CheckpointError for a damaged checkpoint.
+    """
+    _, state = load_checkpoint(checkpoint)
+    # What a method takes from the checkpoint of a run it starts from is in its own under the same name.
+    parents = {config_hash(need): checkpoint for need in prerequisites(config)}
+    method = build(config, Resources(None, device, parents))
+    method.load_state_dict(state)
+    if not isinstance(config, ImageRun) or not isinstance(method, Recogniser):
+        raise ConfigError(f"{config.method.name} does not classify images: name a run of another method")
+    return method
+
+
+def probabilities(method: Recogniser, support: Tensor, labels: Tensor, images: Tensor) -> Tensor:
+    """Return the probability (images, n_way) of each class for images (images, 1, 28, 28).
+
+    support (examples, 1, 28, 28), labels int64 (examples,), sorted, every class at least once. Raises
+    DataError where so many classes and images do not fit into memory.
+    """
+    examples, questions = (_embedded(method, each) for each in (support, images))
+    _check_memory(int(labels[-1]) + 1, examples, questions)
+    with torch.no_grad():
+        logits = method.logits(examples[None], labels.to(examples.device), questions[None])
+    return logits[0].softmax(-1).cpu()
+
+
+def _embedded(method: Recogniser, images: Tensor) -> Tensor:
+    return torch.cat([method.embed(batch) for batch in images.split(EMBED_BATCH)])
+
+
+def _check_memory(n_way: int, examples: Tensor, questions: Tensor) -> None:
+    """Refuse what cannot fit: logits with a copy of both, and some hundred numbers per weight of a head."""
+    needed = 12 * n_way * (len(examples) + len(questions)) + 4 * 300 * n_way * examples.shape[1]
+    free = _free_memory(examples.device)
+    if free is not None and needed > free:
+        raise DataError(
+            f"{n_way:,} classes need about {needed / 2**30:.1f} GB and {free / 2**30:.1f} GB are free: "
+            "use fewer classes"
+        )
+
+
+def _free_memory(device: torch.device) -> int | None:
+    """Return the bytes that can be had, None where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = _MEMORY.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None)

@@ -1,0 +1,103 @@
+"""Options of the methods that meet a task by changing all weights of a network, step by step.
+
+Not here: fast/slow learning, which changes the last layer alone (methods.py).
+"""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from experiments.config.methods import Jitter
+from experiments.config.model_based import SameWays
+
+# Where batch normalisation has its statistics from when queries are classified: from all queries of the task
+# together, which so help each other (transductive); from the support, as for any single image.
+BatchStatistics = Literal["queries", "support"]
+
+
+class Adapting(SameWays):
+    """What both methods share: the sizes of a training episode and the network."""
+
+    train_k_shot: int | None = Field(None, ge=1)  # None: the evaluation's
+    train_n_query: int = Field(1, ge=1)
+    down: Literal["stride", "pool"] = "stride"  # what halves the maps
+    batch_norm: BatchStatistics = "queries"
+    jitter: Jitter = Jitter()
+
+    def images_per_class(self, k_shot: int) -> dict[str, int]:
+        """Return the images of one class in a training episode."""
+        return {"k_shot": self.train_k_shot or k_shot, "train_n_query": self.train_n_query}
+
+
+class Maml(Adapting):
+    """MAML (Finn et al. 2017): weights from which a few gradient steps lead to any task's."""
+
+    name: Literal["maml"] = "maml"
+    steps: int = Field(60_000, ge=1, le=100_000_000)
+    validate_every: int = Field(1000, ge=0)
+    filters: int = Field(64, ge=1, le=1024)
+    episodes_per_step: int = Field(16, ge=1, le=4096)
+    inner_steps: int = Field(5, ge=1, le=100)
+    test_steps: int | None = Field(None, ge=1, le=1000)  # None: inner_steps
+    inner_lr: float = Field(0.1, gt=0)
+    lr: float = Field(1e-3, gt=0)
+    first_order: bool = False
+    learned_rates: bool = False  # a rate for each layer and each inner step, starting from inner_lr
+    multi_step: int = Field(
+        0, ge=0
+    )  # steps during which every inner step is judged, less and less; 0 for none
+
+    @model_validator(mode="after")
+    def _has_a_rate_for_each_step(self) -> Self:
+        if self.learned_rates and self.test_steps is not None and self.test_steps > self.inner_steps:
+            raise ValueError(
+                f"learned_rates knows no rate for step {self.test_steps} of the test: lower test_steps to "
+                f"{self.inner_steps}"
+            )
+        return self
+
+
+class MetaLstm(Adapting):
+    """Meta-LSTM (Ravi & Larochelle 2017): an LSTM whose cell state is the network's weights."""
+
+    name: Literal["meta-lstm"] = "meta-lstm"
+    steps: int = Field(75_000, ge=1, le=100_000_000)  # episodes
+    validate_every: int = Field(1000, ge=0)
+    filters: int = Field(32, ge=1, le=1024)
+    down: Literal["stride", "pool"] = "pool"
+    train_n_query: int = Field(15, ge=1)
+    inner_steps: int = Field(12, ge=1, le=100)
+    hidden_size: int = Field(20, ge=1, le=512)
+    lr: float = Field(1e-3, gt=0)
+    clip: float = Field(0.25, gt=0)  # norm of the gradient
+    batch_norm: BatchStatistics = "support"
+
+
+class LearnedOptimiser(Adapting):
+    """The coordinate-wise LSTM of Andrychowicz et al. 2016, here as the optimiser of all layers."""
+
+    name: Literal["coordinate-lstm"] = "coordinate-lstm"
+    steps: int = Field(20_000, ge=1, le=100_000_000)  # tasks
+    validate_every: int = Field(500, ge=0)
+    filters: int = Field(64, ge=1, le=1024)
+    down: Literal["stride", "pool"] = "pool"
+    batch_norm: BatchStatistics = "support"
+    start: Literal["random", "learned"] = "random"  # of the weights: drawn anew for each task, or learned too
+    inner_steps: int = Field(10, ge=1, le=1000)
+    unroll: int | None = Field(None, ge=1)  # inner steps per step of phi; None: all of a task's
+    judged: Literal["every-step", "last-step"] = "every-step"  # inner steps whose weights the queries judge
+    separate: bool = False  # one LSTM for the convolutions, another for the head
+    hidden_size: int = Field(20, ge=1, le=512)
+    layers: int = Field(2, ge=1, le=8)
+    output_scale: float = Field(0.1, gt=0)
+    skip_lr: float = Field(0.0, ge=0)  # update = output - skip_lr * gradient
+    lr: float = Field(1e-3, gt=0)  # Adam, on phi and a learned start
+    clip: float = Field(1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _every_piece_is_judged(self) -> Self:
+        if self.unroll is not None and self.unroll < self.inner_steps and self.judged == "last-step":
+            raise ValueError(
+                "judged=last-step tells nothing before the last unroll: use every-step with unroll"
+            )
+        return self

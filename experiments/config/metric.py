@@ -1,0 +1,124 @@
+"""Options of the methods that compare features: a query goes to the class whose support is most like it.
+
+Not here: prototypical networks and the methods of the paper itself (methods.py).
+"""
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from experiments.config.methods import Jitter
+from experiments.config.training import Training
+
+FCE_STEPS = 5
+
+
+class MatchingNet(Training):
+    """Matching networks (Vinyals et al. 2016): attention over the support, with or without full context."""
+
+    splits: ClassVar[tuple[str, ...]] = ("train",)
+
+    name: Literal["matching"] = "matching"
+    steps: int = Field(60_000, ge=1, le=100_000_000)  # episodes
+    log_every: int = Field(20, ge=1)
+    validate_every: int = Field(1000, ge=0)
+    filters: int = Field(64, ge=1, le=1024)
+    train_n_way: int = Field(20, ge=2)
+    train_k_shot: int | None = Field(None, ge=1)  # None: the evaluation's
+    train_n_query: int = Field(5, ge=1)
+    scale: float = Field(10.0, gt=0)  # of the cosines in the attention's softmax; 1 is the paper's own
+    fce: bool = False  # full context embeddings: features that have seen the whole support
+    fce_steps: int = Field(FCE_STEPS, ge=1, le=100)  # of the LSTM that reads the support for a query
+    lr: float = Field(1e-3, gt=0)
+    halve_lr_every: int = Field(10_000, ge=1)  # steps
+    clip: float = Field(1.0, gt=0)  # norm of the gradient
+    jitter: Jitter = Jitter()
+
+    def images_per_class(self, k_shot: int) -> dict[str, int]:
+        """Return the images of one class in a training episode."""
+        return {"k_shot": self.train_k_shot or k_shot, "train_n_query": self.train_n_query}
+
+    @model_validator(mode="after")
+    def _has_an_lstm_to_take_the_steps(self) -> Self:
+        if self.fce_steps != FCE_STEPS and not self.fce:
+            raise ValueError("fce_steps says nothing without full context embeddings: add --set fce=true")
+        return self
+
+
+class NotEpisodic(Training):
+    """What methods share that train on the classes of `train` without episodes."""
+
+    splits: ClassVar[tuple[str, ...]] = ("train",)
+
+    def shaped_by(self) -> tuple[str, ...]:
+        """Return nothing: training knows no ways and shots."""
+        return ()
+
+
+class Cnn(NotEpisodic):
+    """A softmax classifier of the training classes, then nearest neighbour, or fitted again to each task."""
+
+    name: Literal["cnn"] = "cnn"
+    steps: int = Field(6500, ge=1, le=100_000_000)  # about five times through the training images of P-V
+    validate_every: int = Field(500, ge=0)
+    filters: int = Field(64, ge=1, le=1024)
+    batch_size: int = Field(64, ge=2)
+    lr: float = Field(1e-3, gt=0)
+    jitter: Jitter = Jitter()
+    # A new task: the nearest support image by its features; a linear classifier of the features fitted to the
+    # support; the same with all layers fitted.
+    test: Literal["nearest", "linear", "fine-tune"] = "nearest"
+    distance: Literal["l2", "cosine"] = "l2"  # of nearest
+    fit_steps: int = Field(15, ge=1, le=100_000)  # of linear and fine-tune
+    fit_lr: float = Field(0.01, gt=0)
+
+
+class Shrinking(NotEpisodic):
+    """Feature shrinking (Hariharan & Girshick 2017): the CNN's training with a penalty on long features."""
+
+    name: Literal["shrinking"] = "shrinking"
+    steps: int = Field(6500, ge=1, le=100_000_000)  # the last generator_steps of them train the generator
+    validate_every: int = Field(500, ge=0)
+    filters: int = Field(64, ge=1, le=1024)
+    batch_size: int = Field(64, ge=2)
+    lr: float = Field(1e-3, gt=0)
+    jitter: Jitter = Jitter()
+    penalty: Literal["sgm", "l2", "batch-sgm"] = "sgm"
+    penalty_weight: float = Field(1e-4, ge=0)  # lambda
+    classifier_decay: float = Field(1e-4, ge=0)  # on the classifier's weights alone
+    distance: Literal["l2", "cosine"] = "l2"
+    hallucinate: int = Field(0, ge=0, le=100)  # examples of each class to end up with; 0 for real ones alone
+    generator_steps: int = Field(0, ge=0)
+    generator_lr: float = Field(0.1, gt=0)
+    fit_steps: int = Field(100, ge=1, le=100_000)  # of the classifier fitted to real and made-up examples
+    fit_lr: float = Field(0.1, gt=0)
+
+    @model_validator(mode="after")
+    def _generator_fits(self) -> Self:
+        if self.generator_steps >= self.steps:
+            raise ValueError(
+                f"generator_steps {self.generator_steps} leaves none of the {self.steps} steps to the "
+                "features it learns from: raise steps"
+            )
+        if self.hallucinate and not self.generator_steps:
+            raise ValueError("hallucinate needs a trained generator: use --set generator_steps=2000 or more")
+        if self.generator_steps and not self.hallucinate:
+            raise ValueError("generator_steps trains what nothing uses: use --set hallucinate=5 with it")
+        return self
+
+
+class Siamese(NotEpisodic):
+    """Siamese network (Koch et al. 2015): whether two images show the same character."""
+
+    name: Literal["siamese"] = "siamese"
+    steps: int = Field(40_000, ge=1, le=100_000_000)
+    log_every: int = Field(20, ge=1)
+    validate_every: int = Field(1000, ge=0)
+    network: Literal["conv4", "koch"] = "conv4"
+    filters: int = Field(64, ge=1, le=1024)  # of conv4
+    batch_size: int = Field(128, ge=2)  # pairs, every other one of the same character
+    hard_negatives: float = Field(0.5, ge=0, le=1)  # share of unlike pairs from within one alphabet
+    lr: float = Field(1e-3, gt=0)
+    halve_lr_every: int = Field(5000, ge=1)  # steps
+    weight_decay: float = Field(0.0, ge=0)
+    jitter: Jitter = Jitter()

@@ -1,0 +1,163 @@
+"""Options of the methods whose network itself takes in a task: as a sequence, into a memory, as weights.
+
+Not here: methods that compare features or take gradient steps (the files beside this one).
+"""
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from experiments.config.methods import Jitter
+from experiments.config.training import Training
+
+
+class SameWays(Training):
+    """What methods share whose output layer has one unit per class: they train on as many as are tested."""
+
+    splits: ClassVar[tuple[str, ...]] = ("train",)
+
+    def classes_per_episode(self, n_way: int) -> dict[str, int]:
+        """Return the evaluation's number of classes."""
+        return {"n_way": n_way}
+
+
+class Snail(SameWays):
+    """Temporal convolutions over the task as a sequence (Mishra et al. 2018); tcml: without attention."""
+
+    name: Literal["snail"] = "snail"
+    steps: int = Field(1_000_000, ge=1, le=100_000_000)
+    log_every: int = Field(20, ge=1)
+    validate_every: int = Field(2000, ge=0)
+    variant: Literal["snail", "tcml"] = "snail"
+    dilations: Literal["complete", "printed"] = "complete"  # 1, 2, 4, ... or as in the paper 2, 4, 8, ...
+    filters: int = Field(64, ge=1, le=1024)  # of the encoder
+    embedding_size: int = Field(64, ge=1, le=4096)
+    dense_filters: int = Field(128, ge=1, le=4096)  # of each dense block
+    train_shots: Literal["1-5", "k_shot"] = "1-5"  # drawn for each step, or as many as are tested
+    train_queries: Literal["one", "each-class"] = "one"  # of an episode
+    episodes_per_step: int = Field(32, ge=1, le=4096)
+    lr: float = Field(1e-4, gt=0)
+    schedule: Literal["constant", "one-cycle"] = "constant"
+    jitter: Jitter = Jitter()
+
+    def most_shots(self, k_shot: int) -> int:
+        """Return the largest number of support images a class has in training."""
+        return k_shot if self.train_shots == "k_shot" else 5
+
+    def images_per_class(self, k_shot: int) -> dict[str, int]:
+        """Return the images of one class in a training episode."""
+        return {"k_shot": self.most_shots(k_shot), "1 query": 1}
+
+    def shaped_by(self) -> tuple[str, ...]:
+        """Return what a model of its own is trained for."""
+        return ("n_way", "k_shot") if self.train_shots == "k_shot" else ("n_way",)
+
+    def check_evaluation(self, n_way: int, k_shot: int) -> None:
+        """Refuse sequences longer than those trained on."""
+        if k_shot > self.most_shots(k_shot):
+            raise ValueError(f"train_shots 1-5 is fewer than k_shot {k_shot}: use train_shots=k_shot")
+
+
+class Mann(SameWays):
+    """A recurrent controller with an external memory (Santoro et al. 2016), its labels one element late."""
+
+    name: Literal["mann"] = "mann"
+    steps: int = Field(100_000, ge=1, le=100_000_000)
+    log_every: int = Field(20, ge=1)
+    validate_every: int = Field(1000, ge=0)
+    encoder: Literal["pixels", "conv4"] = "pixels"  # 20x20 pixels as they are, or learned features
+    filters: int = Field(64, ge=1, le=1024)  # of conv4
+    hidden_size: int = Field(200, ge=1, le=4096)  # of the controller
+    slots: int = Field(128, ge=2, le=65_536)
+    slot_size: int = Field(40, ge=1, le=4096)
+    heads: int = Field(4, ge=1, le=64)  # that read, and as many that write
+    usage_decay: float = Field(0.95, ge=0, le=1)
+    # sequences: all images in random order, each answered as it comes; episodes: as tested, the support, then
+    # each query alone.
+    training: Literal["sequences", "episodes"] = "sequences"
+    instances: int = Field(10, ge=2)  # images of each class in a sequence
+    train_n_query: int = Field(1, ge=1)  # of an episode
+    curriculum: int = Field(0, ge=0)  # steps in which the classes of a task grow from 5 to n_way
+    episodes_per_step: int = Field(16, ge=1, le=4096)
+    lr: float = Field(1e-3, gt=0)
+    clip: float = Field(10.0, gt=0)
+    jitter: Jitter = Jitter(degrees=11.25, shift=3)
+
+    def images_per_class(self, k_shot: int) -> dict[str, int]:
+        """Return the images of one class in a training sequence or episode."""
+        episode = {"k_shot": k_shot, "train_n_query": self.train_n_query}
+        return {"instances": self.instances} if self.training == "sequences" else episode
+
+    def shaped_by(self) -> tuple[str, ...]:
+        """Return what a model of its own is trained for."""
+        return ("n_way",) if self.training == "sequences" else ("n_way", "k_shot")
+
+    @model_validator(mode="after")
+    def _has_room(self) -> Self:
+        if self.heads > self.slots:
+            raise ValueError(f"heads {self.heads} is more than slots {self.slots}: use {self.slots} or fewer")
+        return self
+
+
+class RareEvents(Training):
+    """Learning to remember rare events (Kaiser et al. 2017): a memory of keys, written and not learned."""
+
+    splits: ClassVar[tuple[str, ...]] = ("train",)
+
+    name: Literal["rare-events"] = "rare-events"
+    steps: int = Field(100_000, ge=1, le=100_000_000)  # batches of episodes; each has many parameter steps
+    log_every: int = Field(1, ge=1)
+    validate_every: int = Field(500, ge=0)
+    encoder: Literal["kaiser", "conv4"] = "kaiser"
+    filters: int = Field(64, ge=1, le=1024)  # of conv4, or of kaiser's first two layers
+    key_size: int = Field(256, ge=1, le=4096)
+    slots: int = Field(8192, ge=2, le=1_000_000)
+    neighbours: int = Field(256, ge=1, le=65_536)  # k: slots that a query is compared with
+    margin: float = Field(0.1, ge=0, le=2)  # alpha
+    train_n_way: int = Field(20, ge=2)  # width of an episode
+    train_k_shot: int | None = Field(None, ge=1)  # rounds before the last; None: the evaluation's
+    episodes_per_step: int = Field(16, ge=1, le=4096)  # side by side, in one memory
+    keep: float = Field(0.3, gt=0, le=1)  # of the features in training, the others are dropped
+    lr: float = Field(1e-4, gt=0)
+    epsilon: float = Field(1e-4, gt=0)  # of Adam
+    clip: float = Field(5.0, gt=0)
+    jitter: Jitter = Jitter()
+
+    def images_per_class(self, k_shot: int) -> dict[str, int]:
+        """Return the images of one class in a training episode."""
+        return {"k_shot": self.train_k_shot or k_shot, "1 query": 1}
+
+    def shaped_by(self) -> tuple[str, ...]:
+        """Return what a model of its own is trained for."""
+        return () if self.train_k_shot else ("k_shot",)
+
+    @model_validator(mode="after")
+    def _has_room(self) -> Self:
+        labels = self.train_n_way * self.episodes_per_step
+        if labels > self.slots:
+            raise ValueError(
+                f"slots {self.slots} cannot hold the {labels} classes of a step: use {labels} or more"
+            )
+        if self.neighbours > self.slots:
+            raise ValueError(f"neighbours {self.neighbours} is more than slots {self.slots}: use fewer")
+        return self
+
+
+class MetaNet(SameWays):
+    """Meta networks (Munkhdalai and Yu 2017): weights made from gradients, beside those that are learned."""
+
+    name: Literal["metanet"] = "metanet"
+    steps: int = Field(100_000, ge=1, le=100_000_000)  # tasks
+    validate_every: int = Field(1000, ge=0)
+    filters: int = Field(64, ge=1, le=1024)
+    train_n_query: int = Field(10, ge=1)
+    task_weights: bool = True  # fast weights of the embedding too, one set for the whole task
+    chunks: int = Field(5, ge=1, le=1000)  # of the support, whose gradients the task's weights are made from
+    hidden_size: int = Field(20, ge=1, le=512)  # of the networks that make fast weights
+    lr: float = Field(1e-3, gt=0)
+    clip: float = Field(10.0, gt=0)
+    jitter: Jitter = Jitter()
+
+    def images_per_class(self, k_shot: int) -> dict[str, int]:
+        """Return the images of one class in a training task."""
+        return {"k_shot": k_shot, "train_n_query": self.train_n_query}

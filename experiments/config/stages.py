@@ -1,0 +1,78 @@
+"""Stages are runs that start from runs: who pre-trains, who trains, and who only measures.
+
+Not here: finding such runs in the queue, which goes by the hash of their configs (store.runs).
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from experiments.config.data import EpisodeEvaluation, GlyphsData, OmniglotData
+from experiments.config.run import ImageRun, RunConfig, config_hash, parse_config
+from experiments.config.training import Training
+from experiments.data.protocols import DRAWERS
+
+
+def prerequisites(config: RunConfig) -> tuple[RunConfig, ...]:
+    """Return the runs whose final checkpoints this one starts from; equal configs share one such run."""
+    if not isinstance(config, ImageRun):
+        return ()
+    trained = training_run(config)
+    if trained is not None:
+        return (trained,)
+    pretrain = getattr(config.method, "pretrain", None)
+    if pretrain is None:
+        return ()
+    evaluation = standard_evaluation(config.data, pretrain)
+    return (ImageRun(experiment=config.experiment, data=config.data, method=pretrain, evaluation=evaluation),)
+
+
+def training_run(config: RunConfig) -> ImageRun | None:
+    """Return the run that trains what this one measures, None where it trains it itself."""
+    if not isinstance(config, ImageRun) or config.trained_by is None:
+        return None
+    return config.model_copy(update={"evaluation": config.trained_by, "trained_by": None})
+
+
+def training_steps(config: RunConfig) -> int:
+    """Return how many steps a run trains: none where it measures what another has trained."""
+    return config.method.steps if training_run(config) is None else 0
+
+
+def standard_evaluation(
+    data: OmniglotData | GlyphsData, method: Training, asked: EpisodeEvaluation | None = None
+) -> EpisodeEvaluation:
+    """Return what a training that several evaluations share is measured on itself.
+
+    The default, but for the options that the training takes from what is asked, and for small data sets.
+    """
+    standard = EpisodeEvaluation()
+    kept = {name: getattr(asked or standard, name) for name in method.shaped_by()}
+    chosen = {"n_way": min(standard.n_way, data.class_count("test"))} | kept
+    n_query = min(standard.n_query, DRAWERS - chosen.get("k_shot", standard.k_shot))
+    return standard.model_copy(update=chosen | {"n_query": n_query})
+
+
+def share_trainings(configs: Iterable[RunConfig]) -> list[RunConfig]:
+    """Have runs that differ in nothing but their evaluation measure the model of one training run.
+
+    A run that is alone with its training keeps it. Raises ConfigError where no such training can be.
+    """
+    asked = list(configs)
+    trainings = [_standard_training(config) for config in asked]
+    sharing = Counter(training and config_hash(training) for training in trainings)
+    return [
+        config.model_copy(update={"trained_by": training.evaluation})
+        if isinstance(config, ImageRun) and training and sharing[config_hash(training)] > 1
+        else config
+        for config, training in zip(asked, trainings, strict=True)
+    ]
+
+
+def _standard_training(config: RunConfig) -> ImageRun | None:
+    """Return the run that would train for any evaluation that this training suits; None for no training."""
+    if not isinstance(config, ImageRun) or not config.method.steps:
+        return None
+    evaluation = standard_evaluation(config.data, config.method, config.evaluation)
+    checked = parse_config(config.model_dump() | {"evaluation": evaluation, "trained_by": None})
+    assert isinstance(checked, ImageRun)
+    return checked

@@ -1,0 +1,70 @@
+"""The metric-learning CNN: the nearest support image by the cosine of pre-trained features.
+
+Not here: the pre-training (pretrain.py), which fast/slow starts from too. Nothing is adapted.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from experiments.checkpoint import load_checkpoint
+from experiments.config import CnnNeighbour, ImageRun, config_hash, prerequisites
+from experiments.data.episodes import EpisodeSampler
+from experiments.data.images import ImageTable
+from experiments.data.sources import evaluation_sampler, open_table
+from experiments.evaluate import accuracy_per_episode, backbone_embedding, nearest_of_class
+from experiments.method import Resources
+from experiments.methods.objectives import COSINE_SCALE
+from experiments.models.conv4 import Conv4
+from experiments.rng import generator
+
+
+def build(config: ImageRun, resources: Resources) -> "FeatureNeighbour":
+    """Return the method of a config, with the features of its pre-training."""
+    assert isinstance(config.method, CnnNeighbour)
+    table = open_table(config.data, resources.data_dir)
+    backbone = Conv4(config.method.pretrain.filters, generator(config.seed, "weights"))
+    for parent in prerequisites(config):
+        _, state = load_checkpoint(resources.parents[config_hash(parent)])
+        backbone.load_state_dict(state["backbone"])
+    return FeatureNeighbour(
+        backbone.to(resources.device), table, evaluation_sampler(table, config.evaluation), resources.device
+    )
+
+
+class FeatureNeighbour:
+    """1-nearest-neighbour by cosine on frozen features: what the paper's Figure 5 compares with."""
+
+    def __init__(
+        self, backbone: Conv4, table: ImageTable, sampler: EpisodeSampler, device: torch.device
+    ) -> None:
+        self.backbone = backbone
+        self.table = table
+        self.sampler = sampler
+        self.device = device
+
+    def train(self, start: int, count: int) -> dict[str, Tensor]:
+        """Do nothing: the config allows no steps."""
+        return {}
+
+    def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
+        """Return accuracy per episode."""
+        return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return the features (batch, filters) of images (batch, 1, 28, 28), at length 1."""
+        return normalize(backbone_embedding(self.backbone, self.device)(images), dim=-1)
+
+    def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
+        """Return logits (episodes, queries, n_way): the cosine of the nearest image of each class, scaled."""
+        return COSINE_SCALE * nearest_of_class(query @ support.mT, labels)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the backbone, so that the checkpoint is a model."""
+        return {"backbone": self.backbone.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the backbone."""
+        self.backbone.load_state_dict(state["backbone"])

@@ -1,0 +1,59 @@
+"""The fast module, W_fc: where it starts for a task, what it sees of the features, and its gradient.
+
+Not here: how it is learned for a task (fastslow.py).
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize, one_hot
+
+from experiments.config import Features
+from experiments.evaluate import class_means
+
+
+class Start(nn.Module):
+    """theta_0 of a task: zeros (Lemma 1), or the class means of the support times one learned scale.
+
+    The scale is shared by all classes, so that no class is favoured.
+    """
+
+    def __init__(self, how: Literal["zeros", "means"], scale: float) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(scale)) if how == "means" else None
+
+    def set_scale(self, scale: Tensor) -> None:
+        """Let the scale start elsewhere, where there is one."""
+        if self.scale is not None:
+            self.scale.data.copy_(scale)
+
+    def forward(self, support: Tensor, labels: Tensor) -> Tensor:
+        """Return theta_0 (..., n_way, d + 1) for support (..., images, d + 1) of labels (images,)."""
+        means = class_means(support, labels)
+        return torch.zeros_like(means) if self.scale is None else self.scale * means
+
+
+def head_input(features: Tensor, support: Tensor, how: Features) -> Tensor:
+    """Return what classifies the features (..., batch, d) of a task with these support features.
+
+    raw: as they are; unit: at length 1; centred: at length 1 after the support's mean is taken away.
+    """
+    if how == "centred":
+        features = features - support.mean(-2, keepdim=True)
+    return features if how == "raw" else normalize(features, dim=-1)
+
+
+def head_gradient(features: Tensor, labels: Tensor, theta: Tensor) -> Tensor:
+    """Return dL/dtheta of the mean cross-entropy of softmax(features theta^T), in closed form.
+
+    features (..., batch, d + 1), labels (batch,), theta (..., n_way, d + 1) -> like theta.
+    """
+    probabilities = (features @ theta.mT).softmax(-1)
+    error = probabilities - one_hot(labels, theta.shape[-2])
+    return error.mT @ features / features.shape[-2]
+
+
+def class_of_each(images: Tensor, n_way: int) -> Tensor:
+    """Return labels (batch,) of images (..., batch, d) that lie class by class, as many of each."""
+    return torch.arange(n_way, device=images.device).repeat_interleave(images.shape[-2] // n_way)

@@ -1,0 +1,229 @@
+"""Memory-augmented network: a task is a sequence of images, each with the label of the one before.
+
+Not here: the network and its memory (models/lrua.py).
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate, one_hot
+
+from experiments.config import ImageRun, Mann
+from experiments.data.augment import jitter
+from experiments.data.episodes import EpisodeSampler
+from experiments.data.images import ImageTable
+from experiments.data.sequences import in_rounds, presentations, renamed_and_shuffled, with_late_labels
+from experiments.data.sources import evaluation_sampler, open_table
+from experiments.descent import descend
+from experiments.evaluate import SplitFeatures, accuracy_per_episode, backbone_embedding
+from experiments.method import Resources
+from experiments.models.conv4 import Conv4
+from experiments.models.lrua import MemoryNetwork
+from experiments.rng import Key, generator
+
+FIRST_WAYS = 5  # classes of the first sequences of a curriculum
+PIXELS = 20  # side of the images the source shows
+EPISODES_AT_ONCE = 20  # while testing: each query has a copy of the memory
+SEQUENCES_AT_ONCE = 200
+
+
+def build(config: ImageRun, resources: Resources) -> "MemoryAugmentedNetwork":
+    """Return the untrained method of a config."""
+    return MemoryAugmentedNetwork(config, open_table(config.data, resources.data_dir), resources.device)
+
+
+class SmallPixels(nn.Module):
+    """Images (batch, 1, 28, 28) as 400 pixels; nothing is learned."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the images (batch, 400), made smaller without aliasing."""
+        small = interpolate(images, size=(PIXELS, PIXELS), mode="bilinear", antialias=True)
+        return small.flatten(1)
+
+
+def centred_conv4(filters: int, source: torch.Generator) -> nn.Module:
+    """Return conv4 with its features at mean 0, variance 1 each: after ReLU all images look much alike."""
+    return nn.Sequential(Conv4(filters, source), nn.BatchNorm1d(filters, affine=False))
+
+
+def ways_at(method: Mann, n_way: int, step: int) -> int:
+    """Return the classes of a training sequence: 5, 10, 15, ... n_way, in equal parts of the curriculum."""
+    stages = -(-n_way // FIRST_WAYS)
+    stage = step * stages // method.curriculum if method.curriculum else stages
+    return min(n_way, FIRST_WAYS * (stage + 1))
+
+
+class MemoryAugmentedNetwork:
+    """Encoder and memory are trained end to end; the support of a new task is shown to a blank memory."""
+
+    def __init__(self, config: ImageRun, table: ImageTable, device: torch.device) -> None:
+        assert isinstance(config.method, Mann)
+        self.config = method = config.method
+        self.seed = config.seed
+        self.table = table
+        self.device = device
+        self.n_way = n_way = config.evaluation.n_way
+        shots, queries = 1, method.instances - 1
+        if method.training == "episodes":
+            shots, queries = config.evaluation.k_shot, method.train_n_query
+        self.train_sampler = EpisodeSampler(
+            table, n_way=n_way, k_shot=shots, n_query=queries, key=("train", config.seed)
+        )
+        self.sequence_key: tuple[Key, ...] = ("presentations", config.evaluation.seed)
+        self.sampler = evaluation_sampler(table, config.evaluation)
+        weights = generator(config.seed, "weights")
+        pixels = method.encoder == "pixels"
+        self.encoder = (SmallPixels() if pixels else centred_conv4(method.filters, weights)).to(device)
+        self.network = MemoryNetwork(
+            n_way + (PIXELS**2 if pixels else method.filters),
+            n_way,
+            hidden_size=method.hidden_size,
+            slots=method.slots,
+            slot_size=method.slot_size,
+            heads=method.heads,
+            decay=method.usage_decay,
+            generator=weights,
+        ).to(device)
+        self.parameters = [*self.encoder.parameters(), *self.network.parameters()]
+        self.optimizer = torch.optim.Adam(self.parameters, lr=method.lr)
+
+    # ------------------------------------------------------------ training
+
+    def train(self, start: int, count: int) -> dict[str, Tensor]:
+        """Take one optimiser step per batch of tasks; accuracy is that of queries or second presentations."""
+        step = self._sequence_step if self.config.training == "sequences" else self._episode_step
+        rows = [step(number) for number in range(start, start + count)]
+        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def _sequence_step(self, step: int) -> dict[str, Tensor]:
+        """Learn from the answers to all elements of shuffled sequences."""
+        support, query, source = self._drawn(step)
+        index = torch.cat((support, query), dim=-1)
+        index, labels = renamed_and_shuffled(index, self.n_way, [source] * len(index))
+        features = self._features(index, step)
+        labels = labels.to(self.device)
+        logits = self._answers(features, labels)
+        loss = self._descend(logits, labels, index.shape[1])
+        right, before = logits.detach().argmax(-1) == labels, presentations(labels)
+        return {
+            "train/loss": loss,
+            "train/accuracy": right[before == 1].double().mean(),
+            "train/first_presentation": right[before == 0].double().mean(),
+        }
+
+    def _episode_step(self, step: int) -> dict[str, Tensor]:
+        """Learn from the answers to queries alone, met as in the test."""
+        support, query, source = self._drawn(step)
+        count, ways, shots = support.shape
+        features = self._features(torch.cat((support.flatten(1), query.flatten(1)), dim=1), step)
+        names = torch.rand(count, self.n_way, generator=source).argsort(1)[:, :ways]  # of the classes
+        classes = torch.arange(ways).repeat_interleave(shots)
+        order = in_rounds(classes, count, source)
+        labels = names.gather(1, classes[order]).to(self.device)
+        examples, questions = features.split([ways * shots, query[0].numel()], dim=1)
+        shown = examples.gather(1, order.to(self.device)[..., None].expand_as(examples))
+        logits = self._asked(shown, labels, questions)
+        truth = names.repeat_interleave(query.shape[2], dim=1).to(self.device)
+        loss = self._descend(logits, truth, 1)
+        return {"train/loss": loss, "train/accuracy": (logits.argmax(-1) == truth).double().mean()}
+
+    def _drawn(self, step: int) -> tuple[Tensor, Tensor, torch.Generator]:
+        """Return image indices (episodes, ways, images) of support and query, and a random source."""
+        method = self.config
+        numbers = range(step * method.episodes_per_step, (step + 1) * method.episodes_per_step)
+        drawn = self.train_sampler.sample("train", numbers)
+        ways = ways_at(method, self.n_way, step)
+        return drawn.support[:, :ways], drawn.query[:, :ways], generator(self.seed, "task", step)
+
+    def _features(self, index: Tensor, step: int) -> Tensor:
+        """Return what the network sees of training images (episodes, images)."""
+        source = generator(self.seed, "jitter", step)
+        images = jitter(self.table.pixels("train", index.flatten()), source, self.config.jitter)
+        features: Tensor = self.encoder(images.to(self.device))
+        return features.view(*index.shape, -1)
+
+    def _descend(self, logits: Tensor, labels: Tensor, weight: int) -> Tensor:
+        """Take one step down `weight` times the mean cross-entropy, which is returned."""
+        loss = cross_entropy(logits.flatten(0, 1), labels.flatten())
+        clip = self.config.clip
+        descend(loss * weight, self.parameters, self.optimizer, lr=self.config.lr, clip=clip)
+        return loss.detach()
+
+    def _answers(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Return logits (batch, length, n_way) of the elements of whole sequences."""
+        inputs = with_late_labels(features, labels, self.n_way)
+        logits: Tensor = self.network(inputs, self.network.start(len(inputs)))[0]
+        return logits
+
+    # ------------------------------------------------------------ testing
+
+    def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
+        """Return accuracy per numbered episode; where trained on sequences, by presentation too.
+
+        accuracy: of each query alone, after the support. first_presentation and second_presentation: the
+        source's protocol, on sequences like those of training.
+        """
+        measured = {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
+        if self.config.training == "sequences":
+            first, second = self._by_presentation(split, episodes).unbind(1)
+            measured |= {"first_presentation": first, "second_presentation": second}
+        return measured
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return what the network sees of images (batch, 1, 28, 28)."""
+        return backbone_embedding(self.encoder, self.device)(images)
+
+    def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
+        """Return logits (episodes, queries, n_way): each query alone meets the memory the support left.
+
+        The support is shown in rounds, in an order fixed by its size.
+        """
+        order = in_rounds(labels.cpu(), 1, generator("order", len(labels)))[0].to(labels.device)
+        parts = zip(support[:, order].split(EPISODES_AT_ONCE), query.split(EPISODES_AT_ONCE), strict=True)
+        with torch.no_grad():
+            return torch.cat(
+                [self._asked(shown, labels[order].expand(len(shown), -1), asked) for shown, asked in parts]
+            )
+
+    def _asked(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
+        """Return logits (episodes, queries, n_way) after a support with these labels (episodes, images)."""
+        inputs = with_late_labels(support, labels, self.n_way)
+        _, state = self.network(inputs, self.network.start(len(inputs)))
+        last = one_hot(labels[:, -1:], self.n_way).to(query).expand(-1, query.shape[1], -1)
+        asked = torch.cat((query, last), dim=-1).flatten(0, 1)[:, None]  # sequences of one element
+        logits, _ = self.network(asked, state.repeated(query.shape[1]))
+        answers: Tensor = logits.view(*query.shape[:2], self.n_way)
+        return answers
+
+    def _by_presentation(self, split: str, episodes: range) -> Tensor:
+        """Return the accuracy (episodes, 2) of the first and of the second image of each class."""
+        sampler = replace(self.train_sampler, key=self.sequence_key)
+        features = SplitFeatures(self.table, split, self.embed)
+        rows = []
+        for start in range(0, len(episodes), SEQUENCES_AT_ONCE):
+            part = episodes[start : start + SEQUENCES_AT_ONCE]
+            drawn = sampler.sample(split, part)
+            sources = (generator(*self.sequence_key, "order", split, number) for number in part)
+            index = torch.cat((drawn.support, drawn.query), dim=-1)
+            index, labels = renamed_and_shuffled(index, self.n_way, sources)
+            with torch.no_grad():
+                logits = self._answers(features(index), labels.to(self.device))
+            right, before = logits.argmax(-1).cpu() == labels, presentations(labels)
+            rows.append(torch.stack([(right & (before == turn)).sum(1) for turn in (0, 1)], dim=1))
+        return torch.cat(rows).double() / self.n_way
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return encoder, network and optimiser."""
+        return {
+            "encoder": self.encoder.state_dict(),
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over encoder, network and optimiser."""
+        self.encoder.load_state_dict(state["encoder"])
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])

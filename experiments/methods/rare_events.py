@@ -1,0 +1,195 @@
+"""Learning to remember rare events: a query is what its nearest key in a memory says it is.
+
+Not here: the memory and its loss (models/key_memory.py).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from experiments.config import ImageRun, RareEvents
+from experiments.data.augment import jitter
+from experiments.data.episodes import Episodes, EpisodeSampler
+from experiments.data.images import ImageTable
+from experiments.data.sequences import in_rounds
+from experiments.data.sources import evaluation_sampler, open_table
+from experiments.descent import descend
+from experiments.evaluate import SplitFeatures, backbone_embedding, episode_accuracy
+from experiments.method import Resources
+from experiments.methods.head import class_of_each
+from experiments.models.conv4 import Conv4
+from experiments.models.kaiser import KaiserEncoder
+from experiments.models.key_memory import EMPTY, KeyMemory, margin_loss
+from experiments.models.weights import draw_weights
+from experiments.rng import generator
+
+IMAGES_AT_ONCE = 20_000  # while testing: bounds the memory of the features
+
+
+def build(config: ImageRun, resources: Resources) -> "RareEventsMemory":
+    """Return the untrained method of a config."""
+    return RareEventsMemory(config, open_table(config.data, resources.data_dir), resources.device)
+
+
+def encoder(method: RareEvents, source: torch.Generator) -> nn.Module:
+    """Return the network from images (batch, 1, 28, 28) to features (batch, key_size)."""
+    if method.encoder == "kaiser":
+        return KaiserEncoder(method.filters, method.key_size, source)
+    # Features after a ReLU all point much the same way, where cosines have no gradient: hence the centring.
+    centre = nn.BatchNorm1d(method.filters, affine=False)
+    network = nn.Sequential(Conv4(method.filters, source), centre, nn.Linear(method.filters, method.key_size))
+    draw_weights(network[2], source)
+    return network
+
+
+class RareEventsMemory:
+    """The encoder is trained so that keys of one class lie together; a new task is written, not learned."""
+
+    def __init__(self, config: ImageRun, table: ImageTable, device: torch.device) -> None:
+        assert isinstance(config.method, RareEvents)
+        self.config = method = config.method
+        self.seed = config.seed
+        self.table = table
+        self.device = device
+        self.train_sampler = EpisodeSampler(
+            table,
+            n_way=method.train_n_way,
+            k_shot=method.train_k_shot or config.evaluation.k_shot,
+            n_query=1,
+            key=("train", config.seed),
+        )
+        self.sampler = evaluation_sampler(table, config.evaluation)
+        weights = generator(config.seed, "weights")
+        self.encoder = encoder(method, weights).to(device)
+        self.key_map = nn.Linear(method.key_size, method.key_size, bias=False).to(device)
+        nn.init.normal_(self.key_map.weight, std=0.01, generator=weights)
+        self.parameters = [*self.encoder.parameters(), *self.key_map.parameters()]
+        self.optimizer = torch.optim.Adam(self.parameters, lr=method.lr, eps=method.epsilon)
+
+    # ------------------------------------------------------------ training
+
+    def train(self, start: int, count: int) -> dict[str, Tensor]:
+        """Meet one batch of episodes per step, with an optimiser step after each of their images.
+
+        accuracy is that of the last round.
+        """
+        rows = [self._step(step) for step in range(start, start + count)]
+        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def _step(self, step: int) -> dict[str, Tensor]:
+        method = self.config
+        source = generator(self.seed, "step", step)
+        images, labels = self._episodes(step, source)  # (images of an episode, episodes, ...)
+        memory = KeyMemory.empty(1, method.slots, method.key_size, self.device)
+        losses, right = [], []
+        for image, label in zip(images, labels, strict=True):
+            dropped = torch.rand(len(image), method.key_size, generator=source) >= method.keep
+            features = self.encoder(image).masked_fill(dropped.to(self.device), 0) / method.keep
+            query = normalize(self.key_map(features), dim=-1)[None]
+            found = memory.nearest(query, method.neighbours)
+            loss = margin_loss(memory, query, label[None], found, method.margin)
+            nearest = found[1][..., 0]
+            right.append(memory.labels.gather(1, nearest)[0] == label)
+            noise = torch.rand(1, method.slots, generator=source).to(self.device) * 2 - 1
+            descend(loss, self.parameters, self.optimizer, lr=method.lr, clip=method.clip)
+            memory.write(query, label[None], nearest, noise)
+            losses.append(loss.detach())
+        by_round = torch.stack(right).double().view(-1, method.train_n_way * len(labels[0])).mean(1)
+        return {
+            "train/loss": torch.stack(losses).mean(),
+            "train/accuracy": by_round[-1],
+            "train/first_presentation": by_round[0],
+        }
+
+    def _episodes(self, step: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return images (length, episodes, 1, 28, 28) and labels (length, episodes) of a step.
+
+        Episodes side by side have labels of their own.
+        """
+        count, ways = self.config.episodes_per_step, self.config.train_n_way
+        drawn = self.train_sampler.sample("train", range(step * count, (step + 1) * count))
+        index = torch.cat((drawn.support, drawn.query), dim=-1).flatten(1)  # (episodes, length)
+        classes = class_of_each(index[..., None], ways)
+        order = in_rounds(classes, count, source)
+        index, labels = index.gather(1, order).T, classes[order] + ways * torch.arange(count)[:, None]
+        images = jitter(self.table.pixels("train", index.flatten()), source, self.config.jitter)
+        return images.to(self.device).unflatten(0, index.shape), labels.T.to(self.device)
+
+    # ------------------------------------------------------------ testing
+
+    def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
+        """Return per episode the accuracy with the memory as the support left it, and online.
+
+        online: the first query of each class in turn, written to the memory with its label once answered,
+        as in the source.
+        """
+        features = SplitFeatures(self.table, split, self.embed)
+        size = max(1, IMAGES_AT_ONCE // (self.sampler.n_way * (self.sampler.k_shot + self.sampler.n_query)))
+        parts = [episodes[start : start + size] for start in range(0, len(episodes), size)]
+        rows = [self._measured(features, self.sampler.sample(split, part)) for part in parts]
+        return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+
+    def _measured(self, features: SplitFeatures, episodes: Episodes) -> dict[str, Tensor]:
+        support, query = features(episodes.support), features(episodes.query)
+        examples = support.flatten(1, 2)
+        logits = self.logits(examples, class_of_each(examples, support.shape[1]), query.flatten(1, 2))
+        return {
+            "accuracy": episode_accuracy(logits.unflatten(1, query.shape[1:3])),
+            "online": self._online(support, query[:, :, 0]),
+        }
+
+    def _online(self, support: Tensor, query: Tensor) -> Tensor:
+        """Return the share (episodes,) of query keys (episodes, n_way, d) answered right, one by one."""
+        n_way = support.shape[1]
+        examples = support.flatten(1, 2)
+        labels = class_of_each(examples, n_way)
+        memory = self._written(examples, labels, spare=n_way)
+        order = torch.randperm(n_way, generator=generator("online", n_way))
+        right = []
+        for label in order.tolist():
+            asked, truth = query[:, [label]], labels.new_full((len(query), 1), label)
+            nearest = memory.nearest(asked, 1)[1][..., 0]
+            right.append(memory.labels.gather(1, nearest) == truth)
+            memory.write(asked, truth, nearest, torch.zeros_like(memory.ages))
+        return torch.cat(right, dim=1).double().mean(1).cpu()
+
+    def _written(self, support: Tensor, labels: Tensor, spare: int = 0) -> KeyMemory:
+        """Return memories, one for each row of support (episodes, images, d), that it was written to."""
+        memory = KeyMemory.empty(len(support), len(labels) + spare, support.shape[-1], support.device)
+        order = in_rounds(labels.cpu(), 1, generator("order", len(labels)))[0]
+        for each in order.tolist():
+            shown, truth = support[:, [each]], labels[each].expand(len(support), 1)
+            nearest = memory.nearest(shown, 1)[1][..., 0]
+            memory.write(shown, truth, nearest, torch.zeros_like(memory.ages))
+        return memory
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return the keys (batch, key_size) of images (batch, 1, 28, 28)."""
+        features = backbone_embedding(self.encoder, self.device)(images)
+        with torch.no_grad():
+            return normalize(self.key_map(features), dim=-1)
+
+    def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
+        """Return logits (episodes, queries, n_way): the largest cosine with a key of each class."""
+        memory = self._written(support, labels)
+        cosines = (query @ memory.keys.mT).masked_fill((memory.labels == EMPTY)[:, None], -torch.inf)
+        least = cosines.new_full((*query.shape[:2], int(labels[-1]) + 1), -torch.inf)
+        return least.scatter_reduce(
+            -1, memory.labels.clamp_min(0)[:, None].expand_as(cosines), cosines, "amax"
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return encoder, map to keys and optimiser; no memory outlives a step."""
+        return {
+            "encoder": self.encoder.state_dict(),
+            "key_map": self.key_map.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over encoder, map to keys and optimiser."""
+        self.encoder.load_state_dict(state["encoder"])
+        self.key_map.load_state_dict(state["key_map"])
+        self.optimizer.load_state_dict(state["optimizer"])

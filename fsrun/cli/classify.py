@@ -1,0 +1,163 @@
+"""The command `classify`: a trained model meets a folder of labelled examples and labels other images.
+
+Not here: the model (fsrun.models), reading images (experiments.data.folder), and classifying (experiments).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fsrun.cli.options import open_database
+from fsrun.errors import FsrunError, UsageError
+
+if TYPE_CHECKING:
+    from experiments.data.folder import Examples, Picture
+    from fsrun.models import Model
+    from fsrun.report.render import Table
+
+SHOWN = 3  # classes named for each image in text
+
+
+class Format(StrEnum):
+    """How labels are written."""
+
+    TEXT = "text"
+    CSV = "csv"
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a model says of some images: a probability for every class of the support."""
+
+    model: str
+    method: str
+    examples: "Examples"
+    pictures: "tuple[Picture, ...]"
+    probabilities: tuple[tuple[float, ...], ...]  # (pictures, classes)
+
+
+def classify(
+    support: Annotated[Path, typer.Option(help="Folder with one sub-folder of example images per class.")],
+    images: Annotated[Path, typer.Option(help="Folder of images to label, or one image.")],
+    run: Annotated[int | None, typer.Option(help="The number of a finished run, from fsrun ls.")] = None,
+    model: Annotated[Path | None, typer.Option(help="A folder that fsrun export wrote.")] = None,
+    output: Annotated[Format, typer.Option("--format", help="How to write the labels.")] = Format.TEXT,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Show a trained model some labelled examples of new classes, and let it label other images."""
+    from experiments.data.folder import read_examples
+    from fsrun.worker.devices import check_device
+
+    check_device(device)
+    chosen = _model(run, model)
+    examples = read_examples(support)
+    pictures, refused = _pictures(images)
+    labels = _label(chosen, examples, pictures, device)
+    typer.echo(_rendered(labels, output))
+    if refused:
+        raise FsrunError(
+            f"{len(refused)} of {len(refused) + len(pictures)} images were left out: {refused[0]}"
+        )
+
+
+def _model(run: int | None, folder: Path | None) -> "Model":
+    from fsrun.models import model_in_folder, model_of_run
+
+    if run is not None and folder is None:
+        return model_of_run(open_database(), run)
+    if folder is not None and run is None:
+        return model_in_folder(folder)
+    raise UsageError("name one model: fsrun classify --run RUN, or --model DIR that fsrun export wrote")
+
+
+def _pictures(images: Path) -> "tuple[list[Picture], list[str]]":
+    """Return the images that can be read, and for each of the others one line that says why not."""
+    from experiments.data.folder import image_paths, read_picture
+    from experiments.errors import DataError
+
+    pictures, refused = [], []
+    for path in [images] if images.is_file() else image_paths(images):
+        try:
+            pictures.append(read_picture(path))
+        except DataError as error:
+            refused.append(str(error))
+    if not pictures:
+        raise DataError(refused[0])
+    return pictures, refused
+
+
+def _label(model: "Model", examples: "Examples", pictures: "Sequence[Picture]", device: str) -> Labels:
+    from experiments.classify import load_recogniser, probabilities
+    from experiments.data.folder import stacked
+    from fsrun.words import method_title
+    from fsrun.worker.devices import resolve_device
+
+    method = load_recogniser(model.config, model.weights, resolve_device(device))
+    found = probabilities(method, stacked(examples.pictures), examples.labels, stacked(pictures))
+    title = method_title(model.config.method.name)
+    rows = tuple(tuple(row) for row in found.tolist())
+    return Labels(model.name, title, examples, tuple(pictures), rows)
+
+
+def _rendered(labels: Labels, output: Format) -> str:
+    from fsrun.cli.tables import console
+    from fsrun.report import render
+
+    page = console()
+    return render.render(
+        _table(labels), render.Format(output.value), width=page.width, colour=page.is_terminal
+    )
+
+
+def _table(labels: Labels) -> "Table":
+    from fsrun.report.render import Column, Table
+    from fsrun.words import plain
+
+    ranked = [_ranked(labels, row) for row in labels.probabilities]
+    names = [plain(picture.path.name) for picture in labels.pictures]
+    return Table(
+        title=f"{labels.method}, {labels.model}: {len(labels.examples.classes)} classes",
+        columns=(Column("Image"), Column("Class"), Column("Probability", numeric=True), Column("Else")),
+        rows=tuple(_cells(name, best) for name, best in zip(names, ranked, strict=True)),
+        notes=tuple(_notes(labels)),
+        records=tuple(_record(picture, best) for picture, best in zip(labels.pictures, ranked, strict=True)),
+    )
+
+
+def _ranked(labels: Labels, row: Sequence[float]) -> list[tuple[str, float]]:
+    named = zip(labels.examples.classes, row, strict=True)
+    return sorted(named, key=lambda pair: -pair[1])
+
+
+def _cells(name: str, best: Sequence[tuple[str, float]]) -> tuple[str, ...]:
+    from fsrun.words import plain
+
+    others = ", ".join(f"{plain(each)} {share:.1%}" for each, share in best[1:SHOWN])
+    return name, plain(best[0][0]), f"{best[0][1]:.1%}", others
+
+
+def _notes(labels: Labels) -> list[str]:
+    from experiments.data.folder import conversions
+
+    return [
+        f"Examples: {len(labels.examples.pictures)} images; {conversions(labels.examples.pictures)}.",
+        f"Labelled: {len(labels.pictures)} images; {conversions(labels.pictures)}.",
+        "Probability: the softmax of the model's own scores among these classes, not calibrated.",
+    ]
+
+
+def _record(picture: "Picture", best: Sequence[tuple[str, float]]) -> Mapping[str, Any]:
+    return {
+        "image": str(picture.path),
+        "class": best[0][0],
+        "probability": best[0][1],
+        "runner_up": best[1][0],
+        "runner_up_probability": best[1][1],
+        "converted": "; ".join(picture.how),
+        "probabilities": dict(best),
+    }

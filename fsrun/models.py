@@ -1,0 +1,123 @@
+"""Trained models: the one a finished run left, or one in a folder that `fsrun export` wrote.
+
+Not here: using them (experiments.classify).
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from experiments.config import RunConfig, config_from_json
+from experiments.config.splits import split_names
+from fsrun.errors import FsrunError
+from store.checkpoints import CheckpointRow
+from store.jobs import JobStatus
+from store.runs import RunRecord, get_run
+
+WEIGHTS, CONFIG, SPLITS, PROVENANCE = "model.safetensors", "config.json", "splits.json", "provenance.json"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model: what it is, where its weights lie, and what to call it in a sentence."""
+
+    config: RunConfig
+    weights: Path
+    name: str
+
+
+def model_of_run(engine: Engine, run_id: int) -> Model:
+    """Return what a finished run left. Raises RunNotFound, and FsrunError where it left no intact weights."""
+    run = get_run(engine, run_id)
+    if run.status is not JobStatus.DONE:
+        raise FsrunError(f"run {run_id} is {run.status}: only a finished run leaves a model, see fsrun ls")
+    return Model(config_from_json(run.spec.config), _final_checkpoint(run).path, f"run {run_id}")
+
+
+def model_in_folder(folder: Path) -> Model:
+    """Return what `fsrun export` wrote; FsrunError where the folder holds nothing of that kind."""
+    try:
+        text = (folder / CONFIG).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FsrunError(
+            f"{folder} is not an exported model: name a folder that fsrun export wrote"
+        ) from error
+    try:
+        return Model(config_from_json(text), folder / WEIGHTS, str(folder))
+    except json.JSONDecodeError as error:
+        raise FsrunError(f"{folder / CONFIG} is damaged: export the run again") from error
+
+
+def export_model(engine: Engine, run_id: int, folder: Path) -> None:
+    """Write weights, config, class splits and provenance of a finished run into a new folder, or nothing.
+
+    Raises what model_of_run raises, and FsrunError where the folder is taken or cannot be written.
+    """
+    model = model_of_run(engine, run_id)
+    if folder.exists():
+        raise FsrunError(f"{folder} is there already: name a folder that is not")
+    texts: dict[str, Any] = {
+        CONFIG: model.config.model_dump(mode="json"),
+        SPLITS: split_names(model.config),
+        PROVENANCE: _provenance(get_run(engine, run_id)),
+    }
+    try:
+        _write(model.weights, texts, folder)
+    except OSError as error:
+        raise FsrunError(f"{folder} cannot be written ({error.strerror}): name another folder") from error
+
+
+def _write(weights: Path, texts: Mapping[str, Any], folder: Path) -> None:
+    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
+    try:
+        shutil.copyfile(weights, fresh / WEIGHTS)
+        for name, value in texts.items():
+            (fresh / name).write_text(
+                json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
+        fresh.chmod(0o755)  # what is exported is to be shared
+        fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _final_checkpoint(run: RunRecord) -> CheckpointRow:
+    if not run.checkpoints:
+        raise FsrunError(f"run {run.id} has left no checkpoint: queue it again")
+    row = run.checkpoints[0]
+    if not row.path.is_file():
+        raise FsrunError(f"the checkpoint {row.path} of run {run.id} is gone: queue the run again")
+    with row.path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != row.sha256:
+        raise FsrunError(f"the checkpoint {row.path} of run {run.id} is damaged: queue the run again")
+    return row
+
+
+def _provenance(run: RunRecord) -> dict[str, Any]:
+    results = [
+        {name: value for name, value in asdict(row).items() if name != "episode_values"}
+        for row in run.results
+    ]
+    return {
+        "run": run.id,
+        "method": run.spec.method,
+        "preset": run.spec.preset,
+        "seed": run.spec.seed,
+        "config_hash": run.spec.config_hash,
+        "starts_from": list(run.parents),
+        "step": run.step,
+        "finished": run.finished,
+        "results": results,
+        "sha256": run.checkpoints[0].sha256,
+        "asked_with": dict(run.provenance),
+        "made_with": dict(run.attempts[-1].provenance),
+    }

@@ -1,0 +1,204 @@
+"""Accuracy against the number of classes, the paper's Figure 5 on characters: what each method measured.
+
+Not here: drawing it (classes_drawing.py), and queueing the sweep (`fsrun queue ... --n-way 5,20,100`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from json import dumps, loads
+from typing import Any
+
+from sqlalchemy import Engine
+
+from experiments.registry import METHODS
+from fsrun.provenance import PEAK_BYTES, SECONDS_PER_EPISODE
+from fsrun.report.errors import NothingToReport
+from fsrun.report.measured import Measured, combine, newest_group, traced
+from fsrun.report.paired import Difference, held_out, paired_difference
+from fsrun.report.render import Column, Table
+from store.results import FinishedResult, finished_results
+
+IMAGE_EXPERIMENTS = ("omniglot", "glyphs")
+REFERENCE = "fastslow"  # what the others are compared with
+_EPISODE_OPTIONS = ("evaluation", "trained_by", "seed")  # of a config: not of the model
+
+
+@dataclass(frozen=True)
+class Point:
+    """What one method measured at one number of classes; percent, seconds, bytes.
+
+    `ahead` is how far Fast/Slow is ahead of it on the same episodes.
+    """
+
+    n_way: int
+    measured: Measured
+    ahead: Difference | None
+    seconds_per_episode: float | None
+    peak_bytes: int | None
+
+
+@dataclass(frozen=True)
+class MethodCurve:
+    """The points of one method, all of one model, fewest classes first."""
+
+    method: str
+    title: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The curves of all methods tested on the classes of the newest run, and what was left out."""
+
+    experiment: str
+    k_shot: int
+    curves: tuple[MethodCurve, ...]
+    left_out: tuple[int, ...]  # runs that were tested on other classes
+
+
+def classes(engine: Engine, experiment: str, *, k_shot: int = 1) -> Classes:
+    """Return each method's accuracy by number of classes, of the settings whose run finished last.
+
+    Raises NothingToReport.
+    """
+    found = finished_results(engine, experiment=experiment, name="test/accuracy")
+    results = [each for each in found if each.k_shot == k_shot and each.method != "pretrain"]
+    if not results:
+        shots = "" if k_shot == 1 else f" --k-shot {k_shot}"
+        command = f"fsrun queue {experiment} --method fastslow,protonet,cnn-nn --n-way 5,20,100{shots}"
+        raise NothingToReport(
+            f"no {k_shot}-shot run on {experiment} has finished: type `{command}`, `fsrun worker --drain`"
+        )
+    newest = held_out(max(results, key=_age))
+    comparable = [each for each in results if held_out(each) == newest]
+    groups = {method: _by_ways(comparable, method) for method in METHODS}
+    return Classes(
+        experiment=experiment,
+        k_shot=k_shot,
+        curves=tuple(_curve(method, ways, groups) for method, ways in groups.items() if ways),
+        left_out=tuple(sorted(each.run_id for each in results if each not in comparable)),
+    )
+
+
+def classes_table(found: Classes) -> Table:
+    """Return the curves as a table, one line per number of classes and method."""
+    lines = [(curve, point) for curve in found.curves for point in curve.points]
+    lines.sort(key=lambda line: line[1].n_way)
+    return Table(
+        title=f"{found.experiment.capitalize()}, {found.k_shot}-shot: accuracy by number of classes, %",
+        columns=(
+            Column("Classes", numeric=True),
+            Column("Method"),
+            Column("Accuracy", numeric=True),
+            Column("Fast/Slow ahead", numeric=True),
+            Column("s/episode", numeric=True),
+            Column("Memory", numeric=True),
+            Column("Runs"),
+        ),
+        rows=tuple(_cells(curve, point) for curve, point in lines),
+        notes=tuple(_notes(found)),
+        records=tuple(_record(found, curve, point) for curve, point in lines),
+    )
+
+
+def _age(result: FinishedResult) -> tuple[float, int]:
+    return result.finished, result.run_id
+
+
+def _model(result: FinishedResult) -> str:
+    """Return what tells models apart, but for the seed."""
+    config = loads(result.config)
+    return dumps(
+        {name: part for name, part in config.items() if name not in _EPISODE_OPTIONS}, sort_keys=True
+    )
+
+
+def _by_ways(results: Sequence[FinishedResult], method: str) -> dict[int, tuple[FinishedResult, ...]]:
+    """Return the newest runs of the method's newest model at each number of classes."""
+    own = [each for each in results if each.method == method and each.n_way is not None]
+    if not own:
+        return {}
+    model = _model(max(own, key=_age))
+    own = [each for each in own if _model(each) == model]
+    ways = sorted({each.n_way for each in own if each.n_way is not None})
+    return {n_way: newest_group([each for each in own if each.n_way == n_way]) for n_way in ways}
+
+
+def _curve(
+    method: str,
+    ways: dict[int, tuple[FinishedResult, ...]],
+    groups: dict[str, dict[int, tuple[FinishedResult, ...]]],
+) -> MethodCurve:
+    reference = groups[REFERENCE] if method != REFERENCE else {}
+    points = (_point(n_way, runs, reference.get(n_way, ())) for n_way, runs in ways.items())
+    return MethodCurve(method, METHODS[method].title, tuple(points))
+
+
+def _point(n_way: int, runs: Sequence[FinishedResult], reference: Sequence[FinishedResult]) -> Point:
+    seconds = [float(run.provenance[SECONDS_PER_EPISODE]) for run in runs if _knows(run, SECONDS_PER_EPISODE)]
+    peaks = [int(run.provenance[PEAK_BYTES]) for run in runs if _knows(run, PEAK_BYTES)]
+    return Point(
+        n_way=n_way,
+        measured=combine(runs, scale=100),
+        ahead=paired_difference(reference, runs, scale=100) if reference else None,
+        seconds_per_episode=sum(seconds) / len(seconds) if seconds else None,
+        peak_bytes=max(peaks, default=None),
+    )
+
+
+def _knows(run: FinishedResult, fact: str) -> bool:
+    return fact in run.provenance
+
+
+def _cells(curve: MethodCurve, point: Point) -> tuple[str, ...]:
+    ours, ahead = point.measured, point.ahead
+    return (
+        f"{point.n_way:,}",
+        curve.title,
+        f"{ours.mean:.2f}" if ours.interval is None else f"{ours.mean:.2f} ± {ours.interval:.2f}",
+        "" if ahead is None else f"{ahead.mean:+.2f} ± {ahead.interval:.2f}",
+        "" if point.seconds_per_episode is None else f"{point.seconds_per_episode:.3g}",
+        "" if point.peak_bytes is None else f"{point.peak_bytes / 2**20:.0f} MB",
+        ", ".join(map(str, ours.run_ids)),
+    )
+
+
+def _notes(found: Classes) -> Iterator[str]:
+    points = [point for curve in found.curves for point in curve.points]
+    episodes = sorted({point.measured.episodes or 0 for point in points})
+    count = " or ".join(f"{each:,}" for each in episodes)
+    yield f"Accuracy: mean over {count} episodes ± half of the 95 % interval; each method as it was run last."
+    if any(point.ahead for point in points):
+        yield "Fast/Slow ahead: paired, on the same numbered episodes, with the interval of the difference."
+    yield "s/episode, Memory: of the evaluation as it ran, embedding each image once included."
+    for curve in found.curves:
+        ours = curve.points[-1].measured
+        changed = [each for each in ours.differences if not each.startswith("evaluation.")]
+        if changed:
+            yield f"{curve.title}: {ours.preset} with {', '.join(changed)}."
+    if found.left_out:
+        yield f"Not shown, since tested on other classes: runs {', '.join(map(str, found.left_out))}."
+
+
+def _record(found: Classes, curve: MethodCurve, point: Point) -> dict[str, Any]:
+    ours, ahead = point.measured, point.ahead
+    return {
+        "experiment": found.experiment,
+        "method": curve.method,
+        "title": curve.title,
+        "n_way": point.n_way,
+        "k_shot": found.k_shot,
+        "mean_percent": ours.mean,
+        "interval_percent": ours.interval,
+        "interval_over": ours.interval_over,
+        "episodes": ours.episodes,
+        "fastslow_ahead_percent": ahead and ahead.mean,
+        "fastslow_ahead_interval_percent": ahead and ahead.interval,
+        "seconds_per_episode": point.seconds_per_episode,
+        "peak_bytes": point.peak_bytes,
+        "preset": ours.preset,
+        "differences": list(ours.differences),
+        "seeds": list(ours.seeds),
+        "run_ids": list(ours.run_ids),
+        "runs": {str(run.run_id): traced(run) for run in ours.runs},
+    }

@@ -1,0 +1,65 @@
+"""The difference between two methods on the same numbered episodes, with its 95 % interval.
+
+Not here: the intervals of a method alone (measured.py), and which methods are compared.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from json import loads
+
+import numpy as np
+
+from experiments.data.protocols import OMNIGLOT_PROTOCOLS, protocol_splits
+from fsrun.report.measured import over_runs
+from store.results import FinishedResult
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far one group of runs is ahead of another, in the unit of the results, over shared episodes."""
+
+    mean: float
+    interval: float
+    episodes: int
+
+
+def paired_difference(
+    ahead: Sequence[FinishedResult], behind: Sequence[FinishedResult], *, scale: float = 1.0
+) -> Difference | None:
+    """Return how far the first group of seeds is ahead, None where they met other episodes or kept none.
+
+    Episode by episode, so that how hard an episode is counts for neither: the interval is narrower than those
+    of the two means. With several seeds, what they vary by is added in quadrature.
+    """
+    if len({_episodes_of(run) for run in (*ahead, *behind)}) != 1:
+        return None
+    values = [[_values(run) for run in group] for group in (ahead, behind)]
+    shared = min(len(each) for group in values for each in group)
+    if shared < 2:
+        return None
+    one, other = (np.mean([each[:shared] for each in group], axis=0) for group in values)
+    apart = one - other
+    over_episodes = 1.96 * float(apart.std(ddof=1)) / math.sqrt(shared)
+    spreads = [over_runs([float(each[:shared].mean()) for each in group]) for group in values]
+    return Difference(scale * float(apart.mean()), scale * math.hypot(over_episodes, *spreads), shared)
+
+
+def held_out(run: FinishedResult) -> object:
+    """Return what tells test classes apart: equal for runs that are tested on the same ones."""
+    data = loads(run.config)["data"]
+    if data["kind"] != "omniglot":
+        return tuple(sorted(data.items()))
+    protocol = data["protocol"]
+    classes = protocol_splits(protocol)["test"] if protocol in OMNIGLOT_PROTOCOLS else protocol
+    return classes, data["rotations"]
+
+
+def _episodes_of(run: FinishedResult) -> object:
+    """Return what tells series of numbered episodes apart, but for how many there are."""
+    evaluation = loads(run.config)["evaluation"]
+    return held_out(run), *(evaluation.get(name) for name in ("n_way", "k_shot", "n_query", "seed"))
+
+
+def _values(run: FinishedResult) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    return np.frombuffer(run.result.episode_values or b"", dtype="<f4").astype(np.float64)

@@ -1,0 +1,145 @@
+"""Evaluation in many parts against evaluation the plain way, episode by episode."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from experiments import evaluate
+from experiments.cost import CostMeter
+from experiments.data.episodes import EpisodeSampler
+from experiments.data.glyphs import open_glyphs
+from experiments.data.images import ImageTable
+from experiments.evaluate import (
+    SplitFeatures,
+    accuracy_per_episode,
+    class_means,
+    embed_episodes,
+    episode_accuracy,
+    nearest_of_class,
+)
+from experiments.learners import coordinate_lstm
+from experiments.learners.coordinate_lstm import CoordinateLstm
+from experiments.methods.protonet import mean_logits
+from experiments.rng import generator
+from tests.conftest import GLYPH_ALPHABETS, GLYPH_CHARACTERS
+
+
+@dataclass
+class PixelMeans:
+    """Nearest class mean of the pixels; counts what it is asked to embed."""
+
+    embedded: int = 0
+
+    def embed(self, images: Tensor) -> Tensor:
+        self.embedded += len(images)
+        return images.flatten(1)
+
+    def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
+        return mean_logits(class_means(support, labels), query)
+
+
+@pytest.fixture(scope="module")
+def table(glyphs_data_dir: Path) -> ImageTable:
+    return open_glyphs(glyphs_data_dir, GLYPH_ALPHABETS, GLYPH_CHARACTERS, rotations=True)
+
+
+def sampler(table: ImageTable, n_way: int, k_shot: int = 2) -> EpisodeSampler:
+    return EpisodeSampler(table, n_way, k_shot, 3, ("evaluation", 0))
+
+
+def one_by_one(table: ImageTable, episodes: EpisodeSampler, count: int) -> Tensor:
+    """Embed support and query of each episode, and compare each query with each class mean."""
+    accuracies = []
+    for index in range(count):
+        episode = episodes.sample("test", range(index, index + 1))
+        support = table.pixels("test", episode.support[0]).flatten(2)  # (n_way, k_shot, 784)
+        query = table.pixels("test", episode.query[0]).flatten(2)
+        distance = torch.cdist(query.flatten(0, 1), support.mean(1))
+        accuracies.append(episode_accuracy(-distance.view(1, *query.shape[:2], -1)))
+    return torch.cat(accuracies)
+
+
+@pytest.mark.parametrize("n_way", [5, 96])  # 96 are all there are
+@pytest.mark.parametrize("room", [1, 2**20, 2**30])
+def test_accuracy_is_that_of_the_plain_way_however_little_memory_there_is(
+    table: ImageTable, monkeypatch: pytest.MonkeyPatch, n_way: int, room: int
+) -> None:
+    monkeypatch.setattr(evaluate, "EVALUATION_BYTES", room)
+    episodes = sampler(table, n_way)
+    measured = accuracy_per_episode(PixelMeans(), table, episodes, "test", range(12))
+    assert torch.equal(measured, one_by_one(table, episodes, 12))
+    assert 1 / n_way < float(measured.mean()) < 1
+
+
+def test_episodes_keep_their_numbers_where_the_range_does_not_start_at_nought(table: ImageTable) -> None:
+    episodes = sampler(table, 5)
+    whole = accuracy_per_episode(PixelMeans(), table, episodes, "test", range(20))
+    assert torch.equal(accuracy_per_episode(PixelMeans(), table, episodes, "test", range(7, 20)), whole[7:])
+
+
+def test_each_image_is_embedded_once_however_many_episodes_use_it(table: ImageTable) -> None:
+    method = PixelMeans()
+    accuracy_per_episode(method, table, sampler(table, 20), "test", range(100))
+    images = table.class_count("test") * table.drawers
+    used = sampler(table, 20).sample("test", range(100))
+    assert method.embedded == len(torch.cat([used.support.flatten(), used.query.flatten()]).unique())
+    assert method.embedded <= images < 100 * 20 * 5
+
+
+def test_features_of_a_split_lie_where_they_are_asked_for(table: ImageTable) -> None:
+    index = torch.tensor([[7, 1900], [7, 3]])
+    features = SplitFeatures(table, "test", lambda images: images.flatten(1))
+    features(torch.tensor([3, 50]))
+    assert torch.equal(features(index), table.pixels("test", index).flatten(2))
+
+
+def test_embedded_episodes_have_the_shape_of_their_index(table: ImageTable) -> None:
+    episode = sampler(table, 5).sample("test", range(4))
+    support, query = embed_episodes(table, "test", episode, lambda images: images.flatten(1))
+    assert torch.equal(support, table.pixels("test", episode.support).flatten(3))
+    assert query.shape == (4, 5, 3, 784)
+
+
+def test_class_means_take_as_many_examples_as_each_class_has() -> None:
+    support = torch.tensor([[[0.0], [10.0], [3.0]]])
+    assert class_means(support, torch.tensor([0, 0, 1])).tolist() == [[[5.0], [3.0]]]
+
+
+def test_the_nearest_example_of_a_class_speaks_for_it() -> None:
+    closeness = torch.tensor([[-5.0, -1.0, -2.0]])
+    assert nearest_of_class(closeness, torch.tensor([0, 0, 1])).tolist() == [[-1.0, -2.0]]
+
+
+def test_learned_optimiser_in_chunks_moves_every_coordinate_as_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    g = CoordinateLstm(8, 2, 0.1, 0.5, generator("g"))
+    torch.nn.init.normal_(g.output.weight, generator=generator("output"))
+    gradients = torch.randn(3, 7, 11, generator=generator("gradients"))
+
+    def trajectory() -> list[Tensor]:
+        state, updates = None, []
+        with torch.no_grad():
+            for gradient in gradients:
+                update, state = g(gradient, state)
+                updates.append(update)
+        return updates
+
+    whole = trajectory()
+    monkeypatch.setattr(coordinate_lstm, "CHUNK", 10)  # of 77 coordinates
+    for one, other in zip(trajectory(), whole, strict=True):
+        torch.testing.assert_close(one, other)
+    assert not torch.equal(whole[0], whole[1])
+
+
+def test_cost_counts_time_and_the_most_memory_at_a_time() -> None:
+    with CostMeter(torch.device("cpu")) as meter:
+        for _ in range(3):
+            torch.ones(64 * 2**20, dtype=torch.uint8)
+    cost = meter.cost(episodes=10)
+    assert 0 < cost.seconds_per_episode < 1
+    if cost.peak_bytes is not None:  # where the system tells
+        assert 60 * 2**20 < cost.peak_bytes < 150 * 2**20

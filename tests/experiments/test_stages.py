@@ -1,0 +1,112 @@
+"""Which runs share a training, and what such a training is measured on itself."""
+
+from typing import Any
+
+import pytest
+
+from experiments.config import (
+    ImageRun,
+    RunConfig,
+    config_from_json,
+    config_hash,
+    config_to_json,
+    prerequisites,
+    training_run,
+    training_steps,
+)
+from experiments.errors import ConfigError
+from experiments.sweeps import Sweep, plan
+
+WAYS = [5, 10, 20, 50, 100, 200, 500, 1000, 1692]
+
+
+def planned(experiment: str, method: str, **settings: list[Any]) -> list[RunConfig]:
+    return [each.config for each in plan(Sweep(experiment, (method,), settings=settings))]
+
+
+def trainings(configs: list[RunConfig]) -> set[str | None]:
+    runs = [training_run(config) for config in configs]
+    return {None if run is None else config_hash(run) for run in runs}
+
+
+@pytest.mark.parametrize("method", ["fastslow", "protonet", "pretrain"])
+def test_a_list_of_ways_up_to_all_test_classes_trains_one_model(method: str) -> None:
+    configs = planned("omniglot", method, n_way=WAYS)
+    (training,) = {training_run(config) for config in configs}
+    assert training is not None
+    assert training == planned("omniglot", method)[0]  # what the command without a list would train
+    assert [training_steps(config) for config in configs] == [0] * len(WAYS)
+    assert training_steps(training) > 0
+    assert all(prerequisites(config) == (training,) for config in configs)
+
+
+def test_a_single_evaluation_trains_its_own_model_as_ever() -> None:
+    (config,) = planned("omniglot", "fastslow", n_way=[5])
+    assert training_run(config) is None
+    assert training_steps(config) == config.method.steps
+
+
+def test_queries_and_episodes_never_cost_a_second_training() -> None:
+    configs = planned("omniglot", "protonet", n_query=[1, 5, 15], episodes=[100, 1000])
+    assert len(configs) == 6
+    assert len(trainings(configs)) == 1
+
+
+def test_a_method_that_trains_at_the_shots_it_is_tested_on_is_trained_for_each() -> None:
+    configs = planned("omniglot", "protonet", k_shot=[1, 5], n_way=[5, 20])
+    runs = {training_run(config) for config in configs}
+    assert {run.evaluation.k_shot for run in runs if run is not None} == {1, 5}
+    assert len(runs) == 2
+
+
+def test_with_shots_of_its_own_it_is_trained_once() -> None:
+    configs = planned("omniglot", "protonet", k_shot=[1, 5], n_way=[5, 20], train_k_shot=[1])
+    assert len(trainings(configs)) == 1
+
+
+def test_other_options_are_other_models() -> None:
+    configs = planned("omniglot", "fastslow", slow_lr=[0.01, 0.1], n_way=[5, 20])
+    assert len(trainings(configs)) == 2
+    assert trainings(planned("omniglot", "fastslow", slow_lr=[0.01, 0.1])) == {None}
+
+
+def test_what_is_not_trained_is_not_shared() -> None:
+    assert trainings(planned("omniglot", "pixel-knn", n_way=[5, 20])) == {None}
+    configs = planned("omniglot", "cnn-nn", n_way=[5, 20])
+    assert trainings(configs) == {None}
+    (fastslow,) = planned("omniglot", "fastslow")
+    assert {prerequisites(config) for config in configs} == {prerequisites(fastslow)}
+
+
+def test_a_training_fits_a_data_set_with_fewer_classes_than_the_default_episode() -> None:
+    small: dict[str, list[Any]] = {"alphabets": [10], "characters": [4], "rotations": [False]}
+    configs = planned("glyphs", "protonet", n_way=[2, 4], train_n_way=[4], **small)
+    (training,) = {training_run(config) for config in configs}
+    assert training is not None
+    assert training.evaluation.n_way == 8  # all there are
+
+
+def test_many_shots_leave_room_for_fewer_queries() -> None:
+    configs = planned("omniglot", "protonet", k_shot=[18], n_query=[1, 2], train_n_query=[2])
+    (training,) = {training_run(config) for config in configs}
+    assert training is not None
+    assert (training.evaluation.k_shot, training.evaluation.n_query) == (18, 2)
+
+
+def test_a_measuring_run_comes_back_from_json_and_has_a_hash_of_its_own() -> None:
+    config = planned("omniglot", "protonet", n_way=[20, 50])[0]
+    alone = planned("omniglot", "protonet")[0]
+    assert config_from_json(config_to_json(config)) == config
+    assert config_hash(config) != config_hash(alone)
+
+
+def test_a_config_stored_before_there_were_measuring_runs_still_means_the_same() -> None:
+    config = planned("omniglot", "protonet")[0]
+    old = config.model_dump(mode="json", exclude={"trained_by": True, "method": {"train_k_shot"}})
+    assert isinstance(config, ImageRun)
+    assert ImageRun.model_validate(old) == config
+
+
+def test_too_many_ways_are_refused_in_one_line() -> None:
+    with pytest.raises(ConfigError, match="n_way 1693 is more than the 1692 test classes"):
+        planned("omniglot", "fastslow", n_way=[5, 1693])

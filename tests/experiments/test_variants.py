@@ -1,0 +1,61 @@
+"""Each option that changes how a method learns or answers: it does, and a stop in between changes nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.checkpoint import load_checkpoint, save_checkpoint
+from tests.experiments.test_contract import Laboratory, flat, same
+
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "matching-fce": ("matching", {"method.fce": True, "evaluation.k_shot": 2}),
+    "matching-scale": ("matching", {"method.scale": 1.0}),
+    "cnn-linear": ("cnn", {"method.test": "linear"}),
+    "cnn-fine-tune": ("cnn", {"method.test": "fine-tune", "method.fit_steps": 2, "method.fit_lr": 0.5}),
+    "cnn-cosine": ("cnn", {"method.distance": "cosine"}),
+    "siamese-easy": ("siamese", {"method.hard_negatives": 0.0}),
+    "siamese-decay": ("siamese", {"method.weight_decay": 0.1}),
+    "shrinking-l2": ("shrinking", {"method.penalty": "l2"}),
+    "shrinking-batch": ("shrinking", {"method.penalty": "batch-sgm", "method.penalty_weight": 0.1}),
+    "shrinking-hallucinate": (
+        "shrinking",
+        {"method.hallucinate": 3, "method.steps": 6, "method.generator_steps": 3, "evaluation.k_shot": 2},
+    ),
+    "maml-first-order": ("maml", {"method.first_order": True}),
+    "maml-learned": ("maml", {"method.learned_rates": True, "method.multi_step": 100}),
+    "maml-support": ("maml", {"method.batch_norm": "support", "method.down": "pool"}),
+    "maml-more-steps": ("maml", {"method.test_steps": 9}),
+    "meta-lstm-queries": ("meta-lstm", {"method.batch_norm": "queries", "method.down": "stride"}),
+}
+
+
+@pytest.fixture(scope="module")
+def laboratory(glyphs_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
+    return Laboratory(glyphs_data_dir, tmp_path_factory.mktemp("variants"))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_differs_from_the_default_and_goes_on_exactly_where_it_stopped(
+    laboratory: Laboratory, variant: str, tmp_path: Path
+) -> None:
+    name, options = VARIANTS[variant]
+    through = laboratory.method(name, options=options)
+    through.train(0, 4)
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, 4, through.state_dict())
+    expected = through.train(4, 2)
+    before = flat(through.state_dict())
+    measured = through.evaluate("test", range(10))
+    assert same(before, flat(through.state_dict()))
+
+    resumed = laboratory.method(name, options=options)
+    resumed.load_state_dict(load_checkpoint(path)[1])
+    assert same(resumed.train(4, 2), expected)
+    assert same(resumed.evaluate("test", range(10)), measured)
+
+    sizes = {option: value for option, value in options.items() if not option.startswith("method.")}
+    default = laboratory.method(name, options=sizes)
+    default.train(0, 6)
+    learned_otherwise = not same(flat(default.state_dict()), before)
+    assert learned_otherwise or not same(default.evaluate("test", range(10)), measured)
