@@ -64,7 +64,7 @@ def measure(name: str, folder: Path, steps: int) -> Speed:
     else:
         assert isinstance(method, Pretraining)
         data_ms = median_milliseconds(
-            steps, lambda: method.base.images(*method.objective.draw(source), source)
+            steps, lambda: method.classes.images(*method.objective.draw(source), source)
         )
     with torch.profiler.profile() as profile:
         method.train(2, 1)

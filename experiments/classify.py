@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from experiments.checkpoint import load_checkpoint
 from experiments.config import ImageRun, RunConfig, config_hash, prerequisites
 from experiments.errors import ConfigError, DataError
 from experiments.evaluate import EMBED_BATCH, Recogniser
@@ -22,12 +21,12 @@ def load_recogniser(config: RunConfig, checkpoint: Path, device: torch.device) -
 
     Raises ConfigError for a method that classifies no images, CheckpointError for a damaged checkpoint.
     """
-    _, state = load_checkpoint(checkpoint)
-    # What a method takes from the checkpoint of a run it starts from is in its own under the same name.
-    parents = {config_hash(need): checkpoint for need in prerequisites(config)}
-    method = build(config, Resources(None, device, parents))
-    method.load_state_dict(state)
-    if not isinstance(config, ImageRun) or not isinstance(method, Recogniser):
+    method: object = None
+    if isinstance(config, ImageRun):
+        measuring = config.model_copy(update={"trained_by": config.trained_by or config.evaluation})
+        parents = {config_hash(need): checkpoint for need in prerequisites(measuring)}
+        method = build(measuring, Resources(None, device, parents))
+    if not isinstance(method, Recogniser):
         raise ConfigError(f"{config.method.name} does not classify images: name a run of another method")
     return method
 

@@ -95,7 +95,8 @@ class SplitFeatures:
     def __call__(self, index: Tensor) -> Tensor:
         """Return the features (*index.shape, d) of images of the split."""
         asked = index.flatten().unique()
-        for batch in asked[~self.known[asked]].split(EMBED_BATCH):
+        fresh = asked[~self.known[asked]]
+        for batch in fresh.split(EMBED_BATCH) if len(fresh) else ():
             self._put(batch, self.embed(self.table.pixels(self.split, batch)))
         assert self.features is not None, "an index of no image"
         return self.features[index.to(self.features.device)]

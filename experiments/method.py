@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from experiments.checkpoint import load_checkpoint
-from experiments.config import RunConfig, config_hash, training_run
+from experiments.config import RunConfig, config_hash, prerequisites, training_run
 from experiments.registry import METHODS
 
 
@@ -40,6 +40,18 @@ class Resources:
     data_dir: Path | None  # None where no image of a data set is needed
     device: torch.device
     parents: Mapping[str, Path] = field(default_factory=dict)  # config hash -> final checkpoint
+
+
+def pretrained_state(config: RunConfig, resources: Resources) -> dict[str, Any] | None:
+    """Return the final state of the pre-training that a training starts from, None where it needs none.
+
+    A method that another run has trained needs none either: `build` gives it all of that run's state.
+    """
+    if training_run(config) is not None:
+        return None
+    for parent in prerequisites(config):
+        return load_checkpoint(resources.parents[config_hash(parent)])[1]
+    return None
 
 
 def build(config: RunConfig, resources: Resources) -> Method:

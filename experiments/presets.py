@@ -36,14 +36,14 @@ PRESETS: dict[str, dict[str, Overrides]] = {
     },
     "cpu": {
         "coordinate-lstm": {
-            "method.steps": 2500,
+            "method.steps": 2000,
             "method.validate_every": 500,
             "method.filters": 32,
             "method.start": "learned",
             "method.skip_lr": 0.1,
         },
         "metanet": {
-            "method.steps": 6000,
+            "method.steps": 4500,
             "method.validate_every": 500,
             "method.filters": 32,
             "method.train_n_query": 2,

@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from experiments.checkpoint import load_checkpoint, load_counters, save_checkpoint
-from experiments.config import RunConfig, training_steps
+from experiments.config import ImageRun, RunConfig, training_steps
 from experiments.cost import CostMeter
 from experiments.errors import CheckpointError, Diverged, StorageUnavailable
 from experiments.evaluate import measure
@@ -51,7 +51,7 @@ def run(
             return Stopped(start)
         watch.look(_report(sink, start, count, method.train(start, count)), start + count)
         step = start + count
-        every = config.method.validate_every
+        every = _validation_interval(config)
         if every and step // every > start // every:
             _validate(method, step, config.method.validate_episodes, sink)
         if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
@@ -130,6 +130,12 @@ class _LossWatch:
                         f"{name} was {value} for {self.limit} points in a row, up to step {step}: lower the "
                         "learning rates, or let it go on with --set stop_on_nan_after=0"
                     )
+
+
+def _validation_interval(config: RunConfig) -> int:
+    """Return after how many steps to validate; 0 for never, also where no classes are held out for it."""
+    nothing_held_out = isinstance(config, ImageRun) and not config.data.class_count("val")
+    return 0 if nothing_held_out else config.method.validate_every
 
 
 def _validate(method: Method, step: int, episodes: int, sink: EventSink) -> None:

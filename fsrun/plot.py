@@ -79,9 +79,10 @@ def draw_chart(
 ) -> Text:
     """Draw the series as text of exactly `height` lines, at most `width` columns wide.
 
-    `x_ticks` are for an axis of another scale, whose steps the caller has placed already. Values that are infinite, or not positive on a log axis, are left out. With `colour` lines are braille;
-    without, everything is ASCII and each series has its own character. Call it from one thread only: plotext
-    has one figure for the whole process.
+    Values that are infinite, or not positive on a log axis, are left out. With `colour` lines are braille;
+    without, everything is ASCII and each series has its own character. `x_ticks` are for an axis of another
+    scale, on which the caller has placed the steps already. Call it from one thread only: plotext has one
+    figure for the whole process.
     """
     shown = [_scaled(one, log_y) for one in series]
     levels = [level for level in lines if _place(level.value, log_y) is not None]

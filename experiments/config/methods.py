@@ -71,6 +71,7 @@ class Pretrain(Training):
     log_every: int = Field(10, ge=1)
     validate_every: int = Field(1000, ge=0)
     filters: int = Field(64, ge=1, le=1024)
+    classes: Literal["base", "base+meta"] = "base"  # C_base, as the paper has it, or C_meta too
     # softmax: every class of C_base has a weight vector. episodes: each image is classified by the other
     # images of a few classes.
     objective: Literal["softmax", "episodes"] = "episodes"

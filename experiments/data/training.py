@@ -1,4 +1,4 @@
-"""Images to learn from: a split's classes, their mirror images as further classes, each image changed.
+"""Images to learn from: the classes of some splits, their mirror images as further classes, all changed.
 
 Not here: which classes and drawers a step draws (methods/), and how an image is changed (augment.py).
 """
@@ -15,23 +15,38 @@ from experiments.data.images import ImageTable
 
 @dataclass(frozen=True)
 class TrainingClasses:
-    """The classes of a split; with `mirrored` those from half of the count on are mirror images."""
+    """The classes of some splits, in order; with `mirrored` as many mirror images come behind them."""
 
     table: ImageTable
-    split: str
+    splits: tuple[str, ...]
     mirrored: bool
     amounts: Jitter
 
     @property
+    def unmirrored(self) -> int:
+        """How many classes there are without the mirror images."""
+        return sum(self.table.class_count(split) for split in self.splits)
+
+    @property
     def count(self) -> int:
         """How many classes there are."""
-        return self.table.class_count(self.split) * (2 if self.mirrored else 1)
+        return self.unmirrored * (2 if self.mirrored else 1)
 
     def images(self, classes: Tensor, drawers: Tensor, source: torch.Generator) -> Tensor:
         """Return images (n, 1, 28, 28) of classes (n,) by drawers (n,), changed at random."""
-        unmirrored = self.table.class_count(self.split)
-        images = self.table.pixels(self.split, classes % unmirrored * self.table.drawers + drawers)
-        turned_over = (classes >= unmirrored)[:, None, None, None]
+        images = self._upright(classes % self.unmirrored, drawers)
         if self.mirrored:
+            turned_over = (classes >= self.unmirrored)[:, None, None, None]
             images = torch.where(turned_over, images.flip(-1), images)
         return jitter(images, source, self.amounts)
+
+    def _upright(self, classes: Tensor, drawers: Tensor) -> Tensor:
+        size = (len(classes), 1, *self.table.images.shape[2:])
+        images = torch.empty(size, device=self.table.images.device)
+        first = 0
+        for split in self.splits:
+            chosen = (classes >= first) & (classes < first + self.table.class_count(split))
+            index = (classes[chosen] - first) * self.table.drawers + drawers[chosen]
+            images[chosen] = self.table.pixels(split, index)
+            first += self.table.class_count(split)
+        return images

@@ -26,6 +26,11 @@ def preprocess(gradient: Tensor, p: float = 10.0) -> Tensor:
     return torch.stack((first, second), dim=-1)
 
 
+def detached(state: State | None) -> State | None:
+    """Return a state that is no function of phi or of earlier gradients."""
+    return None if state is None else [(hidden.detach(), memory.detach()) for hidden, memory in state]
+
+
 class CoordinateLstm(nn.Module):
     """One small LSTM shared by all coordinates, each with a state of its own (paper section 4.2).
 

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from experiments.checkpoint import load_checkpoint
-from experiments.config import CnnNeighbour, ImageRun, config_hash, prerequisites
+from experiments.config import CnnNeighbour, ImageRun
 from experiments.data.episodes import EpisodeSampler
 from experiments.data.images import ImageTable
 from experiments.data.sources import evaluation_sampler, open_table
 from experiments.evaluate import accuracy_per_episode, backbone_embedding, nearest_of_class
-from experiments.method import Resources
+from experiments.method import Resources, pretrained_state
 from experiments.methods.objectives import COSINE_SCALE
 from experiments.models.conv4 import Conv4
 from experiments.rng import generator
@@ -26,9 +25,9 @@ def build(config: ImageRun, resources: Resources) -> "FeatureNeighbour":
     assert isinstance(config.method, CnnNeighbour)
     table = open_table(config.data, resources.data_dir)
     backbone = Conv4(config.method.pretrain.filters, generator(config.seed, "weights"))
-    for parent in prerequisites(config):
-        _, state = load_checkpoint(resources.parents[config_hash(parent)])
-        backbone.load_state_dict(state["backbone"])
+    pretrained = pretrained_state(config, resources)
+    if pretrained is not None:
+        backbone.load_state_dict(pretrained["backbone"])
     return FeatureNeighbour(
         backbone.to(resources.device), table, evaluation_sampler(table, config.evaluation), resources.device
     )

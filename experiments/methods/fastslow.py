@@ -12,15 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
-from experiments.checkpoint import load_checkpoint
-from experiments.config import FastSlow, ImageRun, config_hash, prerequisites
+from experiments.config import FastSlow, ImageRun
 from experiments.data.augment import views
 from experiments.data.images import ImageTable
 from experiments.data.sources import evaluation_sampler, open_table
 from experiments.evaluate import accuracy_per_episode, backbone_embedding
-from experiments.learners.coordinate_lstm import CoordinateLstm
+from experiments.learners.coordinate_lstm import CoordinateLstm, detached
 from experiments.learners.sgd import SgdLearner
-from experiments.method import Resources
+from experiments.method import Resources, pretrained_state
 from experiments.methods.head import Start, class_of_each, head_gradient, head_input
 from experiments.methods.slow import build_slow_learner
 from experiments.methods.tasks import TaskSource
@@ -35,9 +34,9 @@ COORDINATES_AT_ONCE = 65_000  # of theta while testing, as many episodes as that
 def build(config: ImageRun, resources: Resources) -> "FastSlowLearning":
     """Return the method of a config, its backbone pre-trained where the config says so."""
     method = FastSlowLearning(config, open_table(config.data, resources.data_dir), resources.device)
-    for parent in prerequisites(config):
-        _, state = load_checkpoint(resources.parents[config_hash(parent)])
-        method.start_from(state)
+    pretrained = pretrained_state(config, resources)
+    if pretrained is not None:
+        method.start_from(pretrained)
     return method
 
 
@@ -101,7 +100,7 @@ class FastSlowLearning:
             if self.config.slow_gradient == "first":
                 self.slow.step(self._loss(judged, theta.detach()))  # at (theta_{j+1}, theta'_j)
             else:  # theta_{j+1} as a function of theta'_j
-                through, _ = self.g(self._gradient(seen, past), state)
+                through, _ = self.g(self._gradient(seen, past), detached(state))
                 self.slow.step(self._loss(judged, past + through))
             state = following
         assert theta is not None
@@ -167,9 +166,11 @@ class FastSlowLearning:
         support, query = (part.unflatten(-1, (self.config.views, -1)) for part in (support, query))
         mean = support.mean(-2)  # (episodes, images, filters)
         theta, state = self.start(self._head_input(mean, mean), labels), None
+        # A class's part of the mean gradient is 1 / n_way: g is to see it as large as when it was trained.
+        share = theta.shape[-2] / self.config.train_n_way
         for seen, classes in self._support_views(support, labels):
             examples = self._head_input(seen, seen)
-            update, state = self.g(head_gradient(examples, classes, theta), state)
+            update, state = self.g(share * head_gradient(examples, classes, theta), state)
             theta = theta + update
         logits: Tensor = self._head_input(query.mean(-2), mean) @ theta.mT
         return logits

@@ -53,8 +53,9 @@ class Pretraining:
         weights = generator(self.config.seed, "weights")
         self.network = Conv4(self.config.filters, weights).to(device)
         self.backbone = deepcopy(self.network) if self.config.averaging else self.network
-        self.base = TrainingClasses(table, "base", self.config.mirrored, self.config.jitter)
-        self.objective = build_objective(self.config, self.base.count, table.drawers, weights).to(device)
+        splits = tuple(self.config.classes.split("+"))
+        self.classes = TrainingClasses(table, splits, self.config.mirrored, self.config.jitter)
+        self.objective = build_objective(self.config, self.classes.count, table.drawers, weights).to(device)
         self.optimizer = torch.optim.AdamW(
             [*self.network.parameters(), *self.objective.parameters()], weight_decay=self.config.weight_decay
         )
@@ -69,7 +70,7 @@ class Pretraining:
             group["lr"] = one_cycle(step, self.config.steps, self.config.lr)
         source = generator(self.config.seed, "batch", step)
         classes, drawers = self.objective.draw(source)
-        images = self.base.images(classes, drawers, source)
+        images = self.classes.images(classes, drawers, source)
         logits, truth = self.objective(self.network(images.to(self.device)), classes.to(self.device))
         loss = cross_entropy(logits, truth)
         self.optimizer.zero_grad(set_to_none=True)

@@ -23,7 +23,7 @@ class TaskSource:
         self.seed = seed
         self.drawers = table.drawers
         self.meta, self.base = (
-            TrainingClasses(table, split, config.mirrored, config.jitter) for split in ("meta", "base")
+            TrainingClasses(table, (split,), config.mirrored, config.jitter) for split in ("meta", "base")
         )
 
     def batches(self, task: int) -> list[Batch]:

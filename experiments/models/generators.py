@@ -13,6 +13,7 @@ from experiments.models.augmented import CONVOLUTIONS
 from experiments.models.weights import draw_weights
 
 P = 7.0
+CHUNK = 8192  # coordinates, or one image's, are worked on at once: what lies between stays in the cache
 FIRST_SCALE = 0.01  # standard deviation of the last layer's first weights: fast weights start small
 
 
@@ -36,8 +37,11 @@ class FromOne(nn.Module):
         _draw(self, self.output, generator)
 
     def forward(self, gradients: Tensor) -> Tensor:
-        """Return a weight for each gradient, of the same shape."""
-        signal = self.second(self.first(shown(gradients)).relu()).relu()
+        """Return a weight for each gradient (images, coordinates), of the same shape."""
+        return torch.stack([self._made(gradient) for gradient in gradients])
+
+    def _made(self, gradient: Tensor) -> Tensor:
+        signal = self.second(self.first(shown(gradient)).relu()).relu()
         weights: Tensor = self.output(signal)
         return weights.squeeze(-1)
 
@@ -56,6 +60,9 @@ class FromSequence(nn.Module):
 
     def forward(self, gradients: Tensor) -> Tensor:
         """Return weights (coordinates,) from gradients (length, coordinates)."""
+        return torch.cat([self._made(chunk) for chunk in gradients.split(CHUNK, dim=1)])
+
+    def _made(self, gradients: Tensor) -> Tensor:
         state = None
         for element in shown(gradients):
             state = self.cell(element, state)

@@ -22,6 +22,8 @@ RUNNER_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(10**9), "MALLOC_TRIM_THRESHO
 
 _MEANINGS: dict[int, str] = {signal.SIGSEGV: " (segmentation fault)", signal.SIGABRT: " (aborted)"}
 
+EXIT_SECONDS = 10.0  # a runner that ends by itself may take
+
 MAX_TRACE = 8000
 """Characters of what a dying runner said that are kept with its job."""
 
@@ -73,9 +75,15 @@ class RunnerProcess:
             self.process.wait()
 
     def answered(self, timeout: float) -> bool:
-        """Wait for at most `timeout` seconds; return whether the job is over."""
+        """Wait for at most `timeout` seconds; return whether the job is over.
+
+        A runner that says it ends with this job is waited for.
+        """
         ready, _, _ = select.select([self._pipes[1]], [], [], timeout)
-        return bool(ready) and bool(self._pipes[1].readline())
+        line = self._pipes[1].readline() if ready else ""
+        if line and json.loads(line)["ends"]:
+            self._wait_or_kill(EXIT_SECONDS)
+        return bool(line)
 
     def alive(self) -> bool:
         """Say whether the process still runs."""
@@ -119,8 +127,11 @@ class RunnerProcess:
         """Let the process end by itself, or end it after the grace period."""
         with suppress(BrokenPipeError):  # what was said to a dead runner is still in the buffer
             self._pipes[0].close()
+        self._wait_or_kill(grace_seconds)
+        self._pipes[1].close()
+
+    def _wait_or_kill(self, seconds: float) -> None:
         try:
-            self.process.wait(grace_seconds)
+            self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
-        self._pipes[1].close()

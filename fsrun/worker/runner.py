@@ -90,9 +90,10 @@ def execute(
     device: str,
     should_stop: Callable[[], bool],
     gives_up: Callable[[], bool] = lambda: False,
-) -> None:
+) -> bool:
     """Run one claimed job to its end and bring the job to the status that belongs to it.
 
+    Returns whether this process may run another: not once its memory ran out, which leaves it in pieces.
     `gives_up` says that nobody is left for whom to wait while the database cannot be used; only then
     DatabaseUnavailable is raised.
     """
@@ -102,13 +103,17 @@ def execute(
         record = outage.persist(lambda: get_run(engine, run_id), gives_up)
         logger.info("run %d, attempt %d, on %s", run_id, attempt, device)
         try:
-            _end(job, record, device)
+            return _end(job, record, device)
         except LeaseLost as error:
             logger.warning("%s", error)
+            return True
 
 
-def _end(job: _Job, record: RunRecord, device: str) -> None:
-    """Train, then store the results, the error, or where to go on from. Raises LeaseLost."""
+def _end(job: _Job, record: RunRecord, device: str) -> bool:
+    """Train, then store the results, the error, or where to go on from; return whether memory sufficed.
+
+    Raises LeaseLost.
+    """
     try:
         outcome = _train(job, record, device)
     except (LeaseLost, DatabaseUnavailable):
@@ -121,6 +126,7 @@ def _end(job: _Job, record: RunRecord, device: str) -> None:
         logger.exception("run %d failed", record.id)
         short = out_of_memory(error)
         job.persist(jobs.fail, f"{short}\n{traceback.format_exc()}" if short else traceback.format_exc())
+        return short is None
     else:
         if isinstance(outcome, Finished):
             rows = [_row(measurement) for measurement in outcome.results]
@@ -131,6 +137,7 @@ def _end(job: _Job, record: RunRecord, device: str) -> None:
         else:
             logger.info("stopped at step %d", outcome.step)
             job.persist(jobs.release)
+    return True
 
 
 def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
@@ -273,8 +280,10 @@ def main(device: str) -> None:
     print(json.dumps({"device": device}), file=replies)
     while (order := orders.jobs.get()) is not None:
         stops = partial(orders.stops, order)
-        execute(engine, home, **order, device=device, should_stop=stops, gives_up=lambda: orders.alone)
-        print(json.dumps({"over": order["run_id"]}), file=replies)
+        sound = execute(engine, home, **order, device=device, should_stop=stops, gives_up=lambda: orders.alone)
+        print(json.dumps({"over": order["run_id"], "ends": not sound}), file=replies)
+        if not sound:
+            return
 
 
 if __name__ == "__main__":

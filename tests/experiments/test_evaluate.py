@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from experiments import evaluate
 from experiments.cost import CostMeter
@@ -13,6 +14,7 @@ from experiments.data.episodes import EpisodeSampler
 from experiments.data.glyphs import open_glyphs
 from experiments.data.images import ImageTable
 from experiments.evaluate import (
+    Recogniser,
     SplitFeatures,
     accuracy_per_episode,
     class_means,
@@ -22,8 +24,10 @@ from experiments.evaluate import (
 )
 from experiments.learners import coordinate_lstm
 from experiments.learners.coordinate_lstm import CoordinateLstm
+from experiments.method import Resources, build
 from experiments.methods.protonet import mean_logits
 from experiments.rng import generator
+from experiments.sweeps import Sweep, plan
 from tests.conftest import GLYPH_ALPHABETS, GLYPH_CHARACTERS
 
 
@@ -34,6 +38,7 @@ class PixelMeans:
     embedded: int = 0
 
     def embed(self, images: Tensor) -> Tensor:
+        assert len(images)  # not everything can be done to no image
         self.embedded += len(images)
         return images.flatten(1)
 
@@ -133,6 +138,25 @@ def test_learned_optimiser_in_chunks_moves_every_coordinate_as_at_once(
     for one, other in zip(trajectory(), whole, strict=True):
         torch.testing.assert_close(one, other)
     assert not torch.equal(whole[0], whole[1])
+
+
+@pytest.mark.parametrize("n_way", [4, 20, 30])
+def test_a_step_of_the_fast_learner_is_as_large_whatever_the_number_of_classes(
+    glyphs_data_dir: Path, n_way: int
+) -> None:
+    """One step of rate eta from zero: theta_i = eta / train_n_way (x_i - mean), of any number of classes."""
+    plain = {"fast_learner": "sgd", "fast_lr": 0.5, "inner_steps": 1, "views": 1, "features": "raw"}
+    plain |= {"initial": "zeros", "method.pretrain": None, "alphabets": 10, "characters": 12}
+    settings = {name: [value] for name, value in plain.items()}
+    method = build(
+        plan(Sweep("glyphs", ("fastslow",), settings=settings))[0].config,
+        Resources(glyphs_data_dir, torch.device("cpu")),
+    )
+    assert isinstance(method, Recogniser)
+    support, query = (torch.randn(1, n, 64, generator=generator("x", n)) for n in (n_way, 7))
+    examples, questions = (pad(each, (0, 1), value=1.0) for each in (support, query))
+    expected = 0.5 / 20 * questions @ (examples - examples.mean(1, keepdim=True)).mT
+    torch.testing.assert_close(method.logits(support, torch.arange(n_way), query), expected)
 
 
 def test_cost_counts_time_and_the_most_memory_at_a_time() -> None:

@@ -89,6 +89,18 @@ def test_slow_step_goes_down_the_loss_at_the_next_theta(order: str) -> None:
     torch.testing.assert_close(weights(method), expected)
 
 
+def test_second_order_slow_steps_leave_phi_its_own_gradient() -> None:
+    """With theta' at rest the two orders differ in nothing that phi sees."""
+    steps = {"fast_learner": "lstm", "inner_steps": 3, "slow_lr": 0.0}
+    first, second = (learning(**steps, slow_gradient=order) for order in ("first", "second"))
+    for method in (first, second):
+        before = [parameter.detach().clone() for parameter in method.phi]
+        method.train(0, 2)
+        assert not all(torch.equal(*pair) for pair in zip(before, method.phi, strict=True))
+    for one, other in zip(first.phi, second.phi, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_a_task_starts_as_the_nearest_class_mean_of_pre_training_classifies() -> None:
     log_scale = torch.tensor(1.5)
     for scale, expected in ((None, log_scale.exp()), (0.25, torch.tensor(16.0))):

@@ -66,13 +66,24 @@ def test_softmax_compares_an_image_with_every_class(classifier: str, expected: f
 
 def test_mirror_images_are_further_classes_behind_the_others() -> None:
     table = numbered_table()
-    plain, doubled = (TrainingClasses(table, "base", mirrored, Jitter()) for mirrored in (False, True))
+    plain, doubled = (TrainingClasses(table, ("base",), mirrored, Jitter()) for mirrored in (False, True))
     assert (plain.count, doubled.count) == (6, 12)
     classes, drawers = torch.tensor([2, 8]), torch.tensor([5, 7])
     images = doubled.images(classes, drawers, generator("source")) * 255
     assert images[0, 0, 0, :2].tolist() == [3, 6]  # character 2, drawer 5
     assert images[1, 0, 0, -2:].tolist() == [8, 3]  # the mirror image of character 2, drawer 7
     torch.testing.assert_close(plain.images(classes[:1], drawers[:1], generator("s")) * 255, images[:1])
+
+
+def test_classes_of_two_splits_come_one_after_the_other_and_then_their_mirror_images() -> None:
+    table = replace(
+        numbered_table(), splits={"base": torch.tensor([[0, 0], [1, 0]]), "meta": torch.tensor([[4, 0]])}
+    )
+    both = TrainingClasses(table, ("base", "meta"), True, Jitter())
+    images = both.images(torch.arange(6), torch.arange(6), generator("source")) * 255
+    assert both.count == 6
+    assert images[:3, 0, 0, :2].tolist() == [[1, 1], [2, 2], [5, 3]]  # character and drawer, from 1
+    assert images[3:, 0, 0, -2:].tolist() == [[4, 1], [5, 2], [6, 5]]
 
 
 def first(module: Conv4) -> torch.Tensor:

@@ -142,3 +142,17 @@ def test_on_a_full_disk_training_goes_on_and_waits_at_its_end(
 def test_a_stop_does_not_wait_for_a_full_disk(tmp_path: Path, full_disk: list[int]) -> None:
     full_disk[0] = 1_000_000
     assert carry_out(config(), tmp_path, Memory(), should_stop=lambda: True) == Stopped(0)
+
+
+@pytest.mark.parametrize(("holdout", "validated"), [(True, [2, 4]), (False, [])])
+def test_a_run_is_validated_only_where_classes_are_held_out_for_it(
+    omniglot_data_dir: Path, tmp_path: Path, holdout: bool, validated: list[int]
+) -> None:
+    small = {"filters": 4, "train_n_way": 5, "steps": 4, "log_every": 2, "validate_every": 2, "episodes": 2}
+    settings = {
+        name: [value] for name, value in (small | {"holdout": holdout, "validate_episodes": 2}).items()
+    }
+    (planned,) = plan(Sweep("omniglot", ("pretrain",), settings=settings))
+    sink, resources = Memory(), Resources(omniglot_data_dir, torch.device("cpu"), {})
+    run.run(planned.config, resources, sink, lambda step: tmp_path / f"{step}.safetensors")
+    assert [step for step, _ in sink.points.get("val/accuracy", [])] == validated

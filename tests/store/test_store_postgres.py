@@ -241,11 +241,8 @@ def test_command_trains_and_reports_with_the_database_of_the_url(place: str, tmp
     assert not list(tmp_path.rglob("*.db"))
     engine = open_store(place)
     run = get_run(engine, 1)
-    assert (run.status, run.step, [row.name for row in run.results]) == (
-        JobStatus.DONE,
-        400,
-        ["test/loss_ratio"],
-    )
+    assert (run.status, run.step) == (JobStatus.DONE, 400)
+    assert "test/loss_ratio" in [row.name for row in run.results]
     picture = snapshot(engine, now=0.0, selected=1)
     assert picture.workers == ()
     assert picture.selected is not None

@@ -58,6 +58,20 @@ def test_one_model_is_trained_and_measured_for_each_number_of_classes(
     assert measuring[0].results[0].value > measuring[1].results[0].value  # of 96 classes it is harder
 
 
+def test_a_model_that_started_from_a_pre_training_is_measured_without_it(
+    home: Case, glyphs_data_dir: Path
+) -> None:
+    home.data.symlink_to(glyphs_data_dir)
+    few: dict[str, list[Any]] = {"pretrain.steps": [2], "fastslow.steps": [2], "inner_steps": [2]}
+    small = {name: values for name, values in SMALL.items() if name not in ("steps", "train_n_way")}
+    ask(home, "glyphs", "fastslow", small | few | {"n_way": [5, 20]})
+    pretraining, training, *measuring = carry_out_everything(home)
+    assert [run.error for run in measuring] == [None, None]
+    assert [run.parents for run in measuring] == [(training.id,)] * 2
+    assert training.parents == (pretraining.id,)
+    assert all(run.results[0].value > 1 / (run.spec.n_way or 1) for run in measuring)
+
+
 def test_a_measuring_run_waits_for_the_training(home: Case, glyphs_data_dir: Path) -> None:
     home.data.symlink_to(glyphs_data_dir)
     ask(home, "glyphs", "protonet", SMALL | {"n_way": [5, 10]})

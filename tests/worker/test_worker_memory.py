@@ -28,7 +28,7 @@ def address_space(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
 
 
-def test_a_job_too_large_for_its_runner_says_so_and_the_runner_does_the_next_one(
+def test_a_job_too_large_for_its_runner_says_so_and_a_fresh_runner_does_the_next_one(
     home: Case, glyphs_data_dir: Path
 ) -> None:
     home.data.symlink_to(glyphs_data_dir)
@@ -41,7 +41,7 @@ def test_a_job_too_large_for_its_runner_says_so_and_the_runner_does_the_next_one
         for filters in (1024, 16):
             ask(home, "glyphs", "protonet", SMALL | {"filters": [filters]})
         wait_until(lambda: home.statuses()[2] in (JobStatus.DONE, JobStatus.FAILED))
-        assert runners(home) == {runner}
+        assert runner not in runners(home)  # whose memory is in pieces
         worker.terminate()
         said, refused = worker.communicate(timeout=60)
     assert (worker.returncode, refused) == (0, "")

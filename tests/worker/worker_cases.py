@@ -21,8 +21,10 @@ from store.runs import enqueue
 from tests.cli.cli_cases import Case, environment
 
 STEPS = 6000
-LONG = ("--preset", "quick", "--set", f"steps={STEPS}", "--set", "log_every=20", "--set", "episodes=50")
-LONG += ("--set", "sampler=direct")
+LONG = (
+    *("--preset", "quick", "--set", f"steps={STEPS}", "--set", "log_every=20", "--set", "episodes=50"),
+    *("--set", "sampler=direct"),
+)
 """Options of a synthetic run of a few seconds that looks up several times a second."""
 
 PATIENCE = 60.0  # seconds
