@@ -280,7 +280,9 @@ def main(device: str) -> None:
     print(json.dumps({"device": device}), file=replies)
     while (order := orders.jobs.get()) is not None:
         stops = partial(orders.stops, order)
-        sound = execute(engine, home, **order, device=device, should_stop=stops, gives_up=lambda: orders.alone)
+        sound = execute(
+            engine, home, **order, device=device, should_stop=stops, gives_up=lambda: orders.alone
+        )
         print(json.dumps({"over": order["run_id"], "ends": not sound}), file=replies)
         if not sound:
             return

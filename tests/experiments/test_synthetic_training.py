@@ -113,7 +113,8 @@ def mixture(slow_modules: str, steps: int) -> dict[str, float]:
 def test_a_slow_module_for_each_component_beats_a_single_one() -> None:
     single, known = mixture("single", 150_000), mixture("known", 150_000)
     assert known["loss_ratio"] < 0.85 * single["loss_ratio"]
-    assert known["fixed_point_error"] < 0.05 < 0.3 < single["fixed_point_error"]
+    assert known["fixed_point_error"] < 0.05
+    assert single["fixed_point_error"] > 0.3
 
 
 def test_inferring_the_component_from_the_support_costs_little() -> None:
