@@ -14,6 +14,9 @@ METHOD_DATA: dict[str, Overrides] = {
     "cnn-nn": {"data.protocol": "R1"},
 }
 
+# Pre-training is a stage, in no table: what is chosen by it is chosen on validation classes.
+_STAGE: Overrides = {"evaluation.split": "val"}
+
 PRESETS: dict[str, dict[str, Overrides]] = {
     "paper": {
         "coordinate-lstm": {},
@@ -31,7 +34,7 @@ PRESETS: dict[str, dict[str, Overrides]] = {
         "pixel-knn": {},
         "cnn-nn": {},
         "protonet": {},
-        "pretrain": {},
+        "pretrain": _STAGE,
         "fastslow": {},
     },
     "cpu": {
@@ -99,7 +102,7 @@ PRESETS: dict[str, dict[str, Overrides]] = {
         "pixel-knn": {},
         "cnn-nn": {},
         "protonet": {"method.steps": 5000, "method.halve_lr_every": 1000},
-        "pretrain": {},
+        "pretrain": _STAGE,
         "fastslow": {},
     },
     "quick": {
@@ -173,7 +176,7 @@ PRESETS: dict[str, dict[str, Overrides]] = {
             "method.train_n_query": 2,
             "method.validate_every": 100,
         },
-        "pretrain": {"method.steps": 800, "method.validate_every": 100},
+        "pretrain": _STAGE | {"method.steps": 800, "method.validate_every": 100},
         "fastslow": {
             "method.steps": 100,
             "method.validate_every": 25,

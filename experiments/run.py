@@ -61,11 +61,11 @@ def run(
         time.sleep(DISK_RETRY_SECONDS)
     if should_stop():
         return Stopped(step)
-    logger.info("measuring %d test episodes", config.evaluation.episodes)
-    episodes = config.evaluation.episodes
+    episodes, split = config.evaluation.episodes, config.evaluation.split
+    logger.info("measuring %d %s episodes", episodes, split)
     with CostMeter(resources.device) as meter:
-        values = method.evaluate("test", range(episodes))
-    results = tuple(measure(f"test/{name}", value) for name, value in values.items())
+        values = method.evaluate(split, range(episodes))
+    results = tuple(measure(f"{split}/{name}", value) for name, value in values.items())
     return Finished(results, meter.cost(episodes))
 
 

@@ -41,8 +41,12 @@ class GlyphsData(Frozen):
 
 
 class EpisodeEvaluation(Frozen):
-    """How a row of Table 2 is measured: numbered test episodes, the same for every method."""
+    """How a row of Table 2 is measured: numbered episodes of a split, the same for every method.
 
+    Choices are made with split "val"; what is measured there enters no table.
+    """
+
+    split: Literal["test", "val"] = "test"
     n_way: int = Field(20, ge=2)
     k_shot: int = Field(1, ge=1)
     n_query: int = Field(5, ge=1)  # per class

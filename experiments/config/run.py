@@ -33,7 +33,11 @@ class ImageRun(Frozen):
         if self.data.kind != self.experiment:
             raise ValueError(f"experiment {self.experiment} cannot use the data of {self.data.kind}")
         self._check_images_per_class()
-        self._check_ways("test", self.evaluation.n_way, "n_way")
+        measured_on = self.evaluation.split
+        if not self.data.class_count(measured_on):
+            other = "test" if measured_on == "val" else "val"
+            raise ValueError(f"split {measured_on} has no classes here: use --set split={other}")
+        self._check_ways(measured_on, self.evaluation.n_way, "n_way")
         self.method.check_evaluation(self.evaluation.n_way, self.evaluation.k_shot)
         for split in self.method.splits:
             if not self.data.class_count(split):

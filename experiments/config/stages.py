@@ -22,8 +22,15 @@ def prerequisites(config: RunConfig) -> tuple[RunConfig, ...]:
     pretrain = getattr(config.method, "pretrain", None)
     if pretrain is None:
         return ()
-    evaluation = standard_evaluation(config.data, pretrain)
+    evaluation = _blind_to_test(config.data, standard_evaluation(config.data, pretrain))
     return (ImageRun(experiment=config.experiment, data=config.data, method=pretrain, evaluation=evaluation),)
+
+
+def _blind_to_test(data: OmniglotData | GlyphsData, evaluation: EpisodeEvaluation) -> EpisodeEvaluation:
+    """Return the evaluation on validation classes where there are enough: a stage is in no table."""
+    return evaluation.model_copy(
+        update={"split": "val"} if data.class_count("val") >= evaluation.n_way else {}
+    )
 
 
 def training_run(config: RunConfig) -> ImageRun | None:
@@ -45,9 +52,9 @@ def standard_evaluation(
 
     The default, but for the options that the training takes from what is asked, and for small data sets.
     """
-    standard = EpisodeEvaluation()
+    standard = EpisodeEvaluation(split=asked.split if asked else "test")
     kept = {name: getattr(asked or standard, name) for name in method.shaped_by()}
-    chosen = {"n_way": min(standard.n_way, data.class_count("test"))} | kept
+    chosen = {"n_way": min(standard.n_way, data.class_count(standard.split))} | kept
     n_query = min(standard.n_query, DRAWERS - chosen.get("k_shot", standard.k_shot))
     return standard.model_copy(update=chosen | {"n_query": n_query})
 

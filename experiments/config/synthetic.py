@@ -4,7 +4,7 @@ Not here: the covariances themselves and the starting weights (experiments/synth
 """
 
 import math
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -116,6 +116,7 @@ class TaskEvaluation(Frozen):
     plane of its first and last eigenvector, or has eigenvalues of that condition number.
     """
 
+    split: ClassVar[Literal["test"]] = "test"
     episodes: int = Field(1000, ge=2, le=1_000_000)
     seed: int = Field(0, ge=0)
     angles: tuple[float, ...] = Field((), max_length=100)

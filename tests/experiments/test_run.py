@@ -150,9 +150,30 @@ def test_a_run_is_validated_only_where_classes_are_held_out_for_it(
 ) -> None:
     small = {"filters": 4, "train_n_way": 5, "steps": 4, "log_every": 2, "validate_every": 2, "episodes": 2}
     settings = {
-        name: [value] for name, value in (small | {"holdout": holdout, "validate_episodes": 2}).items()
+        name: [value] for name, value in (small | {"split": "test", "holdout": holdout, "validate_episodes": 2}).items()
     }
     (planned,) = plan(Sweep("omniglot", ("pretrain",), settings=settings))
     sink, resources = Memory(), Resources(omniglot_data_dir, torch.device("cpu"), {})
     run.run(planned.config, resources, sink, lambda step: tmp_path / f"{step}.safetensors")
     assert [step for step, _ in sink.points.get("val/accuracy", [])] == validated
+
+
+def test_a_run_measured_on_validation_classes_says_nothing_about_test_classes(
+    tmp_path: Path, glyphs_data_dir: Path
+) -> None:
+    small: dict[str, list[Any]] = {
+        "alphabets": [10],
+        "characters": [12],
+        "n_way": [5],
+        "episodes": [20],
+        "split": ["val", "test"],
+    }
+    on_val, on_test = (each.config for each in plan(Sweep("glyphs", ("pixel-knn",), settings=small)))
+    resources = Resources(glyphs_data_dir, torch.device("cpu"), {})
+    measured: dict[str, tuple[float, ...]] = {}
+    for chosen in (on_val, on_test):
+        ended = run.run(chosen, resources, Memory(), lambda step: tmp_path / f"{step}.safetensors")
+        assert isinstance(ended, Finished)
+        measured |= {result.name: result.episodes for result in ended.results}
+    assert set(measured) == {"val/accuracy", "test/accuracy"}
+    assert measured["val/accuracy"] != measured["test/accuracy"]

@@ -29,7 +29,7 @@ def trainings(configs: list[RunConfig]) -> set[str | None]:
     return {None if run is None else config_hash(run) for run in runs}
 
 
-@pytest.mark.parametrize("method", ["fastslow", "protonet", "pretrain"])
+@pytest.mark.parametrize("method", ["fastslow", "protonet"])
 def test_a_list_of_ways_up_to_all_test_classes_trains_one_model(method: str) -> None:
     configs = planned("omniglot", method, n_way=WAYS)
     (training,) = {training_run(config) for config in configs}
@@ -110,3 +110,25 @@ def test_a_config_stored_before_there_were_measuring_runs_still_means_the_same()
 def test_too_many_ways_are_refused_in_one_line() -> None:
     with pytest.raises(ConfigError, match="n_way 1693 is more than the 1692 test classes"):
         planned("omniglot", "fastslow", n_way=[5, 1693])
+
+
+def test_a_stage_is_measured_on_validation_classes_and_is_what_its_own_command_trains() -> None:
+    (config,) = planned("omniglot", "fastslow", n_way=[20])
+    (stage,) = prerequisites(config)
+    assert isinstance(stage, ImageRun)
+    assert stage.evaluation.split == "val"
+    assert planned("omniglot", "pretrain") == [stage]
+
+
+def test_choosing_on_validation_classes_never_meets_a_test_class() -> None:
+    configs = planned("omniglot", "fastslow", split=["val"], n_way=[5, 20])
+    stages = [each for config in configs for each in prerequisites(config)]
+    stages += [each for stage in stages for each in prerequisites(stage)]
+    runs = [run for run in (*configs, *stages) if isinstance(run, ImageRun)]
+    assert len(runs) == 2 + 2 + 2
+    assert {run.evaluation.split for run in runs} == {"val"}
+
+
+def test_classes_that_a_protocol_does_not_keep_are_refused_in_one_line() -> None:
+    with pytest.raises(ConfigError, match="split val has no classes here: use --set split=test"):
+        planned("omniglot", "protonet", split=["val"], holdout=[False])
