@@ -67,7 +67,7 @@ class Pretrain(Training):
     splits: ClassVar[tuple[str, ...]] = ("base",)
 
     name: Literal["pretrain"] = "pretrain"
-    steps: int = Field(24_000, ge=1, le=100_000_000)
+    steps: int = Field(12_000, ge=1, le=100_000_000)
     log_every: int = Field(10, ge=1)
     validate_every: int = Field(1000, ge=0)
     filters: int = Field(64, ge=1, le=1024)
@@ -108,7 +108,7 @@ class FastSlow(Training):
     splits: ClassVar[tuple[str, ...]] = ("meta",)
 
     name: Literal["fastslow"] = "fastslow"
-    steps: int = Field(1000, ge=1, le=100_000_000)  # tasks
+    steps: int = Field(300, ge=1, le=100_000_000)  # tasks
     train_n_way: int = Field(20, ge=2)  # classes of a task
     train_k_shot: int | None = Field(None, ge=1)  # None: the evaluation's
     log_every: int = Field(5, ge=1)
@@ -127,7 +127,7 @@ class FastSlow(Training):
     initial_scale: float | None = None  # where that scale starts; None: as pre-training by episodes left it
     meta_lr: float = Field(1e-3, gt=0)  # Adam on phi
     slow_learner: Literal["sgd", "adam", "shared"] = "sgd"  # shared: g itself, as for theta
-    slow_lr: float = Field(0.01, ge=0)  # delta
+    slow_lr: float = Field(0.002, ge=0)  # delta
     slow_momentum: float = Field(0.0, ge=0, lt=1)
     slow_schedule: Literal["constant", "cosine"] = "cosine"  # of delta over the tasks; cosine falls to 0
     slow_gradient: Literal["first", "second"] = "first"  # second: through g's last update of theta too

@@ -150,7 +150,8 @@ def test_a_run_is_validated_only_where_classes_are_held_out_for_it(
 ) -> None:
     small = {"filters": 4, "train_n_way": 5, "steps": 4, "log_every": 2, "validate_every": 2, "episodes": 2}
     settings = {
-        name: [value] for name, value in (small | {"split": "test", "holdout": holdout, "validate_episodes": 2}).items()
+        name: [value]
+        for name, value in (small | {"split": "test", "holdout": holdout, "validate_episodes": 2}).items()
     }
     (planned,) = plan(Sweep("omniglot", ("pretrain",), settings=settings))
     sink, resources = Memory(), Resources(omniglot_data_dir, torch.device("cpu"), {})
