@@ -1,4 +1,4 @@
-"""The arithmetic of an axis: its ends, round numbers along it, and fewer points that look the same.
+"""The arithmetic of an axis: its ends, round numbers along it, fewer points; and numbers as text.
 
 Not here: drawing (fsrun.plot).
 """
@@ -15,6 +15,14 @@ def format_number(value: float) -> str:
         if size <= abs(value) < 1e12:
             return f"{value / (1e3 if unit == 'k' else size):.4g}{unit}"
     return f"{value:.4g}"
+
+
+def with_interval(mean: float, interval: float | None) -> str:
+    """Return "mean ± interval" with the interval in two significant digits and the mean in as many places."""
+    if interval is None or not 0 < interval < inf:
+        return f"{mean:.4g}"
+    places = max(0, 1 - floor(log10(interval)))
+    return f"{mean:.{places}f} ± {interval:.{places}f}"
 
 
 def thinned(stretch: Points, most: int) -> Points:

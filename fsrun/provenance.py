@@ -14,6 +14,9 @@ from pathlib import Path
 SECONDS_PER_EPISODE, PEAK_BYTES = "seconds per test episode", "bytes of the evaluation"
 """What a finished attempt adds: facts of the machine and the hour, which no result may depend on."""
 
+THREADS = "torch threads"
+"""What an attempt adds when it begins; later attempts of the run use as many."""
+
 PACKAGES = ("fsrun", "torch", "torchvision", "numpy")
 
 

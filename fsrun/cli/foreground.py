@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from fsrun.cli.tables import results_table
 from fsrun.paths import find_home
-from fsrun.words import duration, method_title, newest_value, number, plain, short_task
+from fsrun.words import duration, method_title, newest_value, plain, short_task
 from fsrun.worker.supervisor import Supervisor
 from store.jobs import JobStatus
 from store.pictures import Pictures
@@ -125,8 +125,7 @@ class Watch:
     def _end(self, row: RunRow) -> str:
         if row.status is JobStatus.DONE:
             took = duration((row.finished or 0) - (row.started or 0))
-            values = (f"{name} {number(name.split('/')[-1], value)}" for name, value in row.results.items())
-            return f"done in {took}: {', '.join(values)}"
+            return f"done in {took}: {newest_value(row)}"
         if row.status is JobStatus.FAILED:
             return f"failed: {row.error}"
         if row.status is JobStatus.QUEUED:

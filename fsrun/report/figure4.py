@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from fsrun.report.measured import Measured, traced, with_interval
+from fsrun.axes import with_interval
+from fsrun.report.measured import Measured, traced
 from fsrun.report.paper import FIGURE4_FROBENIUS, FIGURE4_LOSS_RATIO
 from fsrun.report.prediction import ExpectedCurve, Prediction
 from fsrun.report.render import Column, Table

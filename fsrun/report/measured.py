@@ -86,14 +86,6 @@ def student_t(degrees: int) -> float:
     return math.sqrt(degrees) * math.tan(low)
 
 
-def with_interval(mean: float, interval: float | None) -> str:
-    """Return "mean ± interval" with the interval in two significant digits and the mean in as many places."""
-    if interval is None or not 0 < interval < math.inf:
-        return f"{mean:.4g}"
-    places = max(0, 1 - math.floor(math.log10(interval)))
-    return f"{mean:.{places}f} ± {interval:.{places}f}"
-
-
 def traced(run: FinishedResult) -> dict[str, Any]:
     """Return where a number comes from, ready for JSON: the run, its config and what made it."""
     return {

@@ -12,10 +12,11 @@ from rich.text import Text
 from sqlalchemy import Engine
 
 from experiments.config import SyntheticRun, config_from_json
+from fsrun.axes import with_interval
 from fsrun.plot import Level, Series, draw_chart
 from fsrun.report.errors import NothingToReport
 from fsrun.report.figure4_drawing import CHART_HEIGHT, series_of
-from fsrun.report.measured import traced, with_interval
+from fsrun.report.measured import traced
 from fsrun.report.prediction import Prediction
 from fsrun.report.render import Column, Format, Table, printed, render, to_json, to_text
 from fsrun.report.study import Study, read_study

@@ -11,9 +11,10 @@ from rich.text import Text
 from sqlalchemy import Engine
 
 from experiments.synthetic.covariance import Matrix, reconditioned, turned
+from fsrun.axes import with_interval
 from fsrun.plot import Level, Series, draw_chart
 from fsrun.report.errors import NothingToReport
-from fsrun.report.measured import Measured, traced, with_interval
+from fsrun.report.measured import Measured, traced
 from fsrun.report.prediction import LARGEST, Prediction
 from fsrun.report.render import Column, Format, Table, printed, render, to_json, to_text
 from fsrun.report.study import Study, find_study

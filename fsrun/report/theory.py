@@ -10,7 +10,8 @@ from json import loads
 import numpy as np
 from sqlalchemy import Engine
 
-from fsrun.report.measured import Measured, traced, with_interval
+from fsrun.axes import with_interval
+from fsrun.report.measured import Measured, traced
 from fsrun.report.prediction import Prediction
 from fsrun.report.render import Column, Format, Table, render, to_json
 from fsrun.report.study import Study, find_study

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from fsrun.axes import format_number
-from fsrun.report.measured import Measured, with_interval
+from fsrun.axes import format_number, with_interval
+from fsrun.report.measured import Measured
 from fsrun.report.prediction import ExpectedCurve, Prediction
 from fsrun.report.study import Study
 

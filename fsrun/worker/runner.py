@@ -29,7 +29,7 @@ from experiments.events import Cost, Finished, Measurement, Stopped
 from experiments.method import Resources
 from experiments.run import run
 from fsrun.paths import PRIVATE, Home, find_home
-from fsrun.provenance import PEAK_BYTES, SECONDS_PER_EPISODE
+from fsrun.provenance import PEAK_BYTES, SECONDS_PER_EPISODE, THREADS
 from fsrun.worker.devices import resolve_device, thread_count
 from fsrun.worker.memory import out_of_memory
 from fsrun.worker.outage import RETRY_SECONDS, Outage
@@ -143,7 +143,7 @@ def _end(job: _Job, record: RunRecord, device: str) -> bool:
 def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
     """Train, and have everything that was reported stored, also where training raises an error."""
     config = config_from_json(record.spec.config)
-    torch.set_num_threads(thread_count(config.experiment))
+    _set_threads(job, record)
     parents = job.outage.persist(
         lambda: [get_run(job.engine, parent) for parent in record.parents], job.gives_up
     )
@@ -170,6 +170,14 @@ def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
         raise
     finally:
         sink.close()
+
+
+def _set_threads(job: _Job, record: RunRecord) -> None:
+    """Compute with as many threads as the run did before: sums come out bit for bit the same only then."""
+    before = [attempt.provenance[THREADS] for attempt in record.attempts if THREADS in attempt.provenance]
+    threads = int(before[0]) if before else thread_count(record.spec.experiment)
+    torch.set_num_threads(threads)
+    job.note({THREADS: str(threads)})
 
 
 def _final_checkpoint(parent: RunRecord) -> Path:

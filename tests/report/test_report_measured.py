@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from fsrun.report.measured import student_t, with_interval
+from fsrun.axes import with_interval
+from fsrun.report.measured import student_t
 
 
 @pytest.mark.parametrize(

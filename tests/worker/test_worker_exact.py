@@ -63,6 +63,25 @@ def test_a_run_stopped_twice_ends_with_the_points_results_and_weights_of_one_tha
         assert equal(value, last[other][place]), place
 
 
+def test_a_run_goes_on_with_as_many_threads_as_it_began_with(
+    home: Case, glyphs_data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.data.symlink_to(glyphs_data_dir)
+    (run_id,) = ask(home, *RUNS["protonet"])
+    used: list[int] = []
+
+    def stops_at_once() -> bool:
+        used.append(torch.get_num_threads())
+        return len(used) < 3
+
+    for cores in ("3", "1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", cores)
+        execute(home.engine(), home, run_id, take(home).attempt, "cpu", stops_at_once)
+    assert set(used) == {3}
+    assert home.run(run_id).status is JobStatus.DONE
+    assert [attempt.provenance["torch threads"] for attempt in home.run(run_id).attempts] == ["3"] * 3
+
+
 def test_a_job_that_diverges_fails_with_that_reason_and_keeps_its_points(home: Case) -> None:
     wild: dict[str, list[Any]] = {
         "slow_lr": [1e6],

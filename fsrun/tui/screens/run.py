@@ -16,7 +16,7 @@ from textual.widgets import Footer, Static
 from fsrun.tui.curves import charts_of
 from fsrun.tui.messages import Picture
 from fsrun.tui.widgets.charts import Charts
-from fsrun.tui.widgets.facts import Facts, result_words
+from fsrun.tui.widgets.facts import Facts, result_words, tellingly
 from fsrun.tui.widgets.status_line import StatusLine
 from fsrun.words import STATUS_STYLES, duration, living, plain
 from store.runs import AttemptRecord
@@ -82,7 +82,7 @@ class RunScreen(Screen[None]):
 def describe(detail: RunDetail, now: float) -> Text:
     """Return all that is known about a run beside its curves, section by section."""
     sections = [
-        ("Results", [Text(result_words(result)) for result in detail.results]),
+        ("Results", [Text(result_words(result)) for result in tellingly(detail.results)]),
         ("Error", [Text(line, STATUS_STYLES["failed"]) for line in plain(detail.error or "").splitlines()]),
         ("Attempts", [_attempt(attempt, now) for attempt in detail.attempts]),
         ("Starts from", [Text(f"run {parent}") for parent in detail.parents]),

@@ -3,10 +3,13 @@
 Not here: its curves (charts.py) and everything else about it (fsrun.tui.screens.run).
 """
 
+from collections.abc import Sequence
+
 from rich.text import Text
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from fsrun.axes import with_interval
 from fsrun.words import STATUS_STYLES, duration, method_title, number, plain, status_word, task_text
 from store.jobs import JobStatus
 from store.results import ResultRow
@@ -44,7 +47,7 @@ def standing(detail: RunDetail, *, has_workers: bool) -> Text:
     """Return how the run stands: the one thing a user wants to know at its status."""
     row, word = detail.row, status_word(detail.row)
     if row.status is JobStatus.DONE:
-        return Text(" · ".join(map(result_words, detail.results)) or "done", STATUS_STYLES["done"])
+        return Text(" · ".join(map(result_words, tellingly(detail.results))) or "done", STATUS_STYLES["done"])
     if row.status is JobStatus.FAILED:
         return Text(_one_line(row.error or "failed"), STATUS_STYLES["failed"])
     if row.status is JobStatus.CANCELLED:
@@ -58,13 +61,20 @@ def standing(detail: RunDetail, *, has_workers: bool) -> Text:
 
 
 def result_words(result: ResultRow) -> str:
-    """Return a result with its interval, accuracies in per cent: test/accuracy 96.80 ± 0.12 %."""
-    is_share = result.name.endswith("/accuracy")
-    scale, digits, unit = (100, 2, " %") if is_share else (1, 4, "")
-    value = f"{scale * result.value:.{digits}f}"
-    interval = "" if result.interval is None else f" ± {scale * result.interval:.{digits}f}"
-    over = "" if result.episodes is None else f" over {result.episodes} episodes"
-    return f"{plain(result.name)} {value}{interval}{unit}{over}"
+    """Return a result with its interval: test/accuracy 96.80 ± 0.12 % over 1000 episodes."""
+    name, count = plain(result.name), result.episodes
+    if name.endswith("/accuracy"):
+        interval = None if result.interval is None else 100 * result.interval
+        over = "" if count is None else f" over {count} episodes"
+        return f"{name} {with_interval(100 * result.value, interval)} %{over}"
+    return (
+        f"{name} {with_interval(result.value, result.interval)}{'' if count is None else f' (n = {count})'}"
+    )
+
+
+def tellingly(results: Sequence[ResultRow]) -> list[ResultRow]:
+    """Return results in the order in which they are told: what the run was made for first."""
+    return sorted(results, key=lambda result: not result.name.endswith(("/accuracy", "/loss_ratio")))
 
 
 def _waiting(row: RunRow, *, has_workers: bool) -> str:
