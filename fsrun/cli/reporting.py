@@ -7,6 +7,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -64,6 +65,12 @@ def report(
         str | None,
         typer.Option(metavar="EXPERIMENT", help="Accuracy by number of classes: omniglot or glyphs."),
     ] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD", help="Where a row's number in Table 2 is from, and what is done here."
+        ),
+    ] = None,
     output: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TEXT,
     run: Annotated[
         int | None,
@@ -79,8 +86,10 @@ def report(
 ) -> None:
     """Print the paper's tables and figures from what was measured here."""
     asked = {"table2": table2, "figure4": figure4, "theory": theory, "mixture": mixture, "shift": shift}
-    name = _only(asked | {"classes": classes is not None})
-    if classes is not None:
+    name = _only(asked | {"classes": classes is not None, "explain": explain is not None})
+    if explain is not None:
+        typer.echo(_explained(explain))
+    elif classes is not None:
         if run is not None:
             raise UsageError("--run picks a synthetic run: --classes takes the newest of each method")
         typer.echo(_classes(classes, output, k_shot, out))
@@ -94,6 +103,16 @@ def report(
         _draw(name, run, out)
     else:
         typer.echo(_rendered(name, output, run))
+
+
+def _explained(method: str) -> str:
+    from fsrun.cli.tables import console
+    from fsrun.report.stories import story
+    from fsrun.words import method_title
+
+    width = min(console().width, 100)
+    paragraphs = (fill(paragraph, width) for paragraph in story(method))
+    return "\n\n".join((f"{method_title(method)} in Table 2", *paragraphs))
 
 
 def _classes(experiment: str, output: Format, k_shot: int, out: Path | None) -> str:

@@ -33,3 +33,11 @@ def test_what_does_not_go_together_is_refused_in_one_line(typed: Typed, name: st
 )
 def test_reports_of_an_empty_home_say_what_to_type_first(typed: Typed, report: str, remedy: str) -> None:
     assert_refused(typed("report", report), remedy)
+
+
+def test_a_row_of_table_2_is_explained_without_any_run(typed: Typed) -> None:
+    answer = typed("report", "--explain", "mann")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith("MANN in Table 2\n\nThe cell is not a 20-way number")
+    assert_refused(typed("report", "--explain", "man"), "man", "did you mean 'mann'?")
+    assert_refused(typed("report", "--explain", "mann", "--table2"), "name one report")
