@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from experiments.config import EpisodeEvaluation, GlyphsData, OmniglotData
+from experiments.config import EpisodeEvaluation, GlyphsData, ImageRun, OmniglotData
 from experiments.data.episodes import EpisodeSampler
 from experiments.data.glyphs import SIZE, open_glyphs
 from experiments.data.images import ImageTable, split_classes
@@ -47,3 +47,11 @@ def evaluation_sampler(table: ImageTable, evaluation: EpisodeEvaluation) -> Epis
         n_query=evaluation.n_query,
         key=("evaluation", evaluation.seed),
     )
+
+
+def training_sampler(
+    table: ImageTable, config: ImageRun, *, n_way: int, k_shot: int | None, n_query: int
+) -> EpisodeSampler:
+    """Return the sampler of a run's own training episodes; k_shot None for that of its evaluation."""
+    shots = k_shot or config.evaluation.k_shot
+    return EpisodeSampler(table, n_way=n_way, k_shot=shots, n_query=n_query, key=("train", config.seed))

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from experiments.config import ImageRun, Maml
 from experiments.data.batches import episode_images
-from experiments.data.episodes import EpisodeSampler
 from experiments.data.images import ImageTable
-from experiments.data.sources import evaluation_sampler, open_table
+from experiments.data.sources import evaluation_sampler, open_table, training_sampler
 from experiments.descent import descend
 from experiments.evaluate import accuracy_per_episode
 from experiments.method import Resources
@@ -56,12 +55,8 @@ class ModelAgnostic:
         self.table = table
         self.device = device
         self.n_way = config.evaluation.n_way
-        self.train_sampler = EpisodeSampler(
-            table,
-            n_way=self.n_way,
-            k_shot=method.train_k_shot or config.evaluation.k_shot,
-            n_query=method.train_n_query,
-            key=("train", config.seed),
+        self.train_sampler = training_sampler(
+            table, config, n_way=self.n_way, k_shot=method.train_k_shot, n_query=method.train_n_query
         )
         self.sampler = evaluation_sampler(table, config.evaluation)
         start = initial_weights(method.filters, self.n_way, 1.0, generator(config.seed, "weights"))

@@ -12,10 +12,9 @@ from torch.nn.functional import cross_entropy, interpolate, one_hot
 
 from experiments.config import ImageRun, Mann
 from experiments.data.augment import jitter
-from experiments.data.episodes import EpisodeSampler
 from experiments.data.images import ImageTable
 from experiments.data.sequences import in_rounds, presentations, renamed_and_shuffled, with_late_labels
-from experiments.data.sources import evaluation_sampler, open_table
+from experiments.data.sources import evaluation_sampler, open_table, training_sampler
 from experiments.descent import descend
 from experiments.evaluate import SplitFeatures, accuracy_per_episode, backbone_embedding
 from experiments.method import Resources
@@ -68,9 +67,7 @@ class MemoryAugmentedNetwork:
         shots, queries = 1, method.instances - 1
         if method.training == "episodes":
             shots, queries = config.evaluation.k_shot, method.train_n_query
-        self.train_sampler = EpisodeSampler(
-            table, n_way=n_way, k_shot=shots, n_query=queries, key=("train", config.seed)
-        )
+        self.train_sampler = training_sampler(table, config, n_way=n_way, k_shot=shots, n_query=queries)
         self.sequence_key: tuple[Key, ...] = ("presentations", config.evaluation.seed)
         self.sampler = evaluation_sampler(table, config.evaluation)
         weights = generator(config.seed, "weights")

@@ -11,9 +11,8 @@ from torch.nn.functional import nll_loss, normalize
 
 from experiments.config import ImageRun, MatchingNet
 from experiments.data.batches import episode_images
-from experiments.data.episodes import EpisodeSampler
 from experiments.data.images import ImageTable
-from experiments.data.sources import evaluation_sampler, open_table
+from experiments.data.sources import evaluation_sampler, open_table, training_sampler
 from experiments.descent import descend
 from experiments.evaluate import accuracy_per_episode, backbone_embedding
 from experiments.method import Resources
@@ -49,12 +48,8 @@ class Matching:
         self.seed = config.seed
         self.table = table
         self.device = device
-        self.train_sampler = EpisodeSampler(
-            table,
-            n_way=method.train_n_way,
-            k_shot=method.train_k_shot or config.evaluation.k_shot,
-            n_query=method.train_n_query,
-            key=("train", config.seed),
+        self.train_sampler = training_sampler(
+            table, config, n_way=method.train_n_way, k_shot=method.train_k_shot, n_query=method.train_n_query
         )
         self.sampler = evaluation_sampler(table, config.evaluation)
         weights = generator(config.seed, "weights")

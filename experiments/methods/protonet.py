@@ -11,9 +11,8 @@ from torch.nn.functional import cross_entropy
 
 from experiments.config import ImageRun, ProtoNet
 from experiments.data.augment import jitter
-from experiments.data.episodes import EpisodeSampler
 from experiments.data.images import ImageTable
-from experiments.data.sources import evaluation_sampler, open_table
+from experiments.data.sources import evaluation_sampler, open_table, training_sampler
 from experiments.evaluate import accuracy_per_episode, backbone_embedding, class_means, episode_accuracy
 from experiments.method import Resources
 from experiments.models.conv4 import Conv4
@@ -51,12 +50,12 @@ class PrototypicalNet:
         self.seed = config.seed
         self.device = device
         self.table = table
-        self.train_sampler = EpisodeSampler(
+        self.train_sampler = training_sampler(
             table,
+            config,
             n_way=self.config.train_n_way,
-            k_shot=self.config.train_k_shot or config.evaluation.k_shot,
+            k_shot=self.config.train_k_shot,
             n_query=self.config.train_n_query,
-            key=("train", config.seed),
         )
         self.sampler = evaluation_sampler(table, config.evaluation)
         self.backbone = Conv4(self.config.filters, generator(config.seed, "weights")).to(device)

@@ -11,10 +11,10 @@ from torch.nn.functional import normalize
 
 from experiments.config import ImageRun, RareEvents
 from experiments.data.augment import jitter
-from experiments.data.episodes import Episodes, EpisodeSampler
+from experiments.data.episodes import Episodes
 from experiments.data.images import ImageTable
 from experiments.data.sequences import in_rounds
-from experiments.data.sources import evaluation_sampler, open_table
+from experiments.data.sources import evaluation_sampler, open_table, training_sampler
 from experiments.descent import descend
 from experiments.evaluate import SplitFeatures, backbone_embedding, episode_accuracy
 from experiments.method import Resources
@@ -53,12 +53,8 @@ class RareEventsMemory:
         self.seed = config.seed
         self.table = table
         self.device = device
-        self.train_sampler = EpisodeSampler(
-            table,
-            n_way=method.train_n_way,
-            k_shot=method.train_k_shot or config.evaluation.k_shot,
-            n_query=1,
-            key=("train", config.seed),
+        self.train_sampler = training_sampler(
+            table, config, n_way=method.train_n_way, k_shot=method.train_k_shot, n_query=1
         )
         self.sampler = evaluation_sampler(table, config.evaluation)
         weights = generator(config.seed, "weights")

@@ -11,9 +11,8 @@ from torch.nn.functional import cross_entropy, one_hot, pad
 
 from experiments.config import ImageRun, Snail
 from experiments.data.augment import jitter
-from experiments.data.episodes import EpisodeSampler
 from experiments.data.images import ImageTable
-from experiments.data.sources import evaluation_sampler, open_table
+from experiments.data.sources import evaluation_sampler, open_table, training_sampler
 from experiments.descent import descend, scheduled
 from experiments.evaluate import accuracy_per_episode, backbone_embedding
 from experiments.method import Resources
@@ -60,8 +59,8 @@ class TemporalConvolution:
         self.device = device
         self.n_way = config.evaluation.n_way
         self.most_shots = method.most_shots(config.evaluation.k_shot)
-        self.train_sampler = EpisodeSampler(
-            table, n_way=self.n_way, k_shot=self.most_shots, n_query=1, key=("train", config.seed)
+        self.train_sampler = training_sampler(
+            table, config, n_way=self.n_way, k_shot=self.most_shots, n_query=1
         )
         self.sampler = evaluation_sampler(table, config.evaluation)
         weights = generator(config.seed, "weights")
