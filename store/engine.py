@@ -4,6 +4,7 @@ Not here: any statement about runs or metrics, and what is particular to Postgre
 """
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -13,25 +14,26 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from store import migrations, postgres
+from store import migrations, postgres, remedies
 from store.errors import DatabaseTooNew, DatabaseUnavailable
 
 BUSY_SECONDS = 30.0
 """How long a statement waits for another process's write before it gives up."""
 
+
+class _Readings(threading.local):
+    """The readings under way in each thread, by engine."""
+
+    def __init__(self) -> None:
+        self.under_way: dict[Engine, Connection] = {}
+
+
+_readings = _Readings()
 _WRITE = "store_write"
 _ALONE, _BESIDE_OTHERS = "alone", "beside others"
-_REMEDIES = {
-    "unable to open": "check that its folder can be written, or choose another place",
-    "not a database": "it is damaged or something else: restore a backup (fsrun db restore), or move it away",
-    "malformed": "it is damaged: stop all workers and restore a backup (fsrun db restore), or move it away",
-    "locked": f"another process has held it for over {BUSY_SECONDS:.0f} s: end that one or try again",
-    "readonly": "make the file and its folder writable, or choose another place",
-    "full": "free some space on its disk and try again",
-}
 
 
 def open_store(url_or_path: str | Path, *, create: bool = True, read_only: bool = False) -> Engine:
@@ -90,9 +92,20 @@ def writing(engine: Engine, *, beside_others: bool = False) -> Iterator[Connecti
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Give a connection in a transaction that sees one state of the database and blocks nobody."""
+    """Give a connection in a transaction that sees one state of the database and blocks nobody.
+
+    Inside another reading of the same engine by the same thread it is that one: all read there agrees.
+    """
+    outer = _readings.under_way.get(engine)
+    if outer is not None:
+        yield outer
+        return
     with _explained(engine), engine.connect() as connection, connection.begin():
-        yield connection
+        _readings.under_way[engine] = connection
+        try:
+            yield connection
+        finally:
+            del _readings.under_way[engine]
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -266,7 +279,9 @@ def copy_file(path: Path, target: Path) -> None:
 
 
 def _place(engine: Engine) -> str:
-    return f"database {postgres.shown(engine.url).removeprefix('sqlite:///')}"
+    if engine.dialect.name == "sqlite":
+        return f"database {str(engine.url.database).removeprefix('file:')}"
+    return f"database {postgres.shown(engine.url)}"
 
 
 @contextmanager
@@ -278,21 +293,8 @@ def _explained(engine: Engine) -> Iterator[None]:
         if engine.dialect.name == "postgresql" and isinstance(error, DBAPIError):
             remedy = postgres.remedy(error, BUSY_SECONDS)
         else:
-            remedy = _remedy(error)
+            remedy = remedies.remedy(error, BUSY_SECONDS)
         if remedy is None:
             raise  # a constraint or a statement: a mistake in this package, not in the user's set-up
-        reason = _reason(error).splitlines()[0]
+        reason = remedies.reason(error).splitlines()[0]
         raise DatabaseUnavailable(f"{_place(engine)}: {reason}; {remedy}") from error
-
-
-def _reason(error: DBAPIError | sqlite3.DatabaseError) -> str:
-    return str(error.orig if isinstance(error, DBAPIError) else error).strip() or type(error).__name__
-
-
-def _remedy(error: DBAPIError | sqlite3.DatabaseError) -> str | None:
-    """Return what to do about SQLite's error, None if it is about a statement."""
-    about_whole = OperationalError | InterfaceError | sqlite3.DatabaseError
-    if type(error) is not DatabaseError and not isinstance(error, about_whole):
-        return None
-    reason = _reason(error)
-    return next((cure for sign, cure in _REMEDIES.items() if sign in reason), "check it and try again")

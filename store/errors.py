@@ -26,5 +26,9 @@ class LeaseLost(StoreError):
     """The attempt no longer owns its job: stop working on it, another attempt or the user has it."""
 
 
+class InvalidRemark(StoreError):
+    """The note or the tag cannot be kept as it is: write another."""
+
+
 class InvalidTransition(StoreError):
     """The job's status does not allow this: wait, or ask for what is possible."""

@@ -3,7 +3,7 @@
 Not here: the orders of workers and users, which put these together (store.queue).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, exists, or_, select
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from store.errors import LeaseLost, RunNotFound
-from store.tables import Attempt, Dependency, Job, Setting, table_of
+from store.errors import InvalidTransition, LeaseLost, RunNotFound
+from store.tables import Attempt, Dependency, Job, Remark, Run, Setting, table_of
 
 MAX_CRASHES = 3
 """Crashes in a row without progress after which a job is not tried again."""
@@ -79,6 +79,39 @@ def job_row(connection: Connection, run_id: int) -> Row[Any]:
     if row is None:
         raise RunNotFound(f"there is no run {run_id}: `fsrun ls` lists the runs there are")
     return row
+
+
+def kept(run_id: int | None) -> ColumnElement[bool]:
+    """Return the condition on a column of run numbers, such as Run.id, that the run is not in the trash."""
+    trash = select(col(Remark.run_id)).where(col(Remark.trashed).is_not(None))
+    return col(run_id).not_in(trash)
+
+
+def refuse_trashed(connection: Connection, run_ids: Collection[int]) -> None:
+    """Raise InvalidTransition where one of the runs is in the trash."""
+    known = select(col(Run.id)).where(col(Run.id).in_(run_ids), ~kept(Run.id)).order_by(col(Run.id))
+    lying = [run_id for run_id in connection.execute(known).scalars() if run_id is not None]
+    if lying:
+        order = f"fsrun rm --undo {' '.join(map(str, lying))}"
+        raise InvalidTransition(f"{numbered(lying)} {are(lying)} in the trash: `{order}` takes it out")
+
+
+def numbered(run_ids: Sequence[int]) -> str:
+    """Return the runs as a sentence names them: "run 3", "runs 3, 5"."""
+    return f"run{'s' if len(run_ids) > 1 else ''} {', '.join(map(str, run_ids))}"
+
+
+def are(run_ids: Sequence[int]) -> str:
+    """Return the verb that goes with the runs."""
+    return "are" if len(run_ids) > 1 else "is"
+
+
+def telling_line(error: str | None) -> str | None:
+    """Return the last line of a traceback, which names the error, and the first line of anything else."""
+    lines = [line for line in (error or "").splitlines() if line.strip()]
+    if not lines:
+        return None
+    return lines[-1 if lines[0].startswith("Traceback") else 0].strip()
 
 
 def expired(now: float) -> ColumnElement[bool]:

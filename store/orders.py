@@ -1,13 +1,16 @@
-"""What the user orders for the whole queue, and what a worker looks up often without writing.
+"""What the user orders for the queue and the order of jobs in it, and what a worker looks up often.
 
-Not here: orders about one job (store.queue).
+Not here: orders that change what becomes of a job (store.queue).
 """
+
+from collections.abc import Collection
 
 from sqlalchemy import Connection, Engine, delete, select
 from sqlmodel import col
 
 from store.engine import reading, upsert, writing
-from store.jobs import PAUSED
+from store.errors import InvalidTransition
+from store.jobs import PAUSED, JobStatus, ancestry, job_row, set_job
 from store.tables import Job, Setting, table_of
 
 
@@ -24,6 +27,27 @@ def resume(engine: Engine) -> bool:
     """Let workers claim jobs again; return whether the queue was paused."""
     with writing(engine) as connection:
         return connection.execute(delete(Setting).where(col(Setting.name) == PAUSED)).rowcount > 0
+
+
+def change_priority(engine: Engine, run_ids: Collection[int], by: int) -> tuple[int, ...]:
+    """Raise or lower the priority of queued runs, all or none; return what each has then.
+
+    What they wait for gets no lower one: a run cannot overtake what it starts from. Raises RunNotFound or
+    InvalidTransition.
+    """
+    reached = []
+    with writing(engine) as connection:
+        for run_id in run_ids:
+            job = job_row(connection, run_id)
+            if job.status != JobStatus.QUEUED:
+                raise InvalidTransition(f"run {run_id} is {job.status}: only queued runs have a priority")
+            priority = job.priority + by
+            set_job(connection, run_id, priority=priority)
+            for parent in ancestry(connection, [run_id]):
+                if job_row(connection, parent).priority < priority:
+                    set_job(connection, parent, priority=priority)
+            reached.append(priority)
+    return tuple(reached)
 
 
 def is_paused(connection: Connection) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from store.details import Look, SettledDetails, read_compared
 from store.engine import reading
 from store.snapshot import RunRow, SettledRows, Snapshot, WorkerRow, read_snapshot
 
@@ -21,26 +22,29 @@ class Pictures:
         self._asked: tuple[object, ...] = ()
         self._last: Snapshot | None = None
         self._settled: SettledRows = {}
+        self._settled_details: SettledDetails = {}
 
     def take(
-        self, *, now: float, selected: int | None = None, max_points: int = 200, limit: int = 1000
+        self, *, now: float, selected: int | None = None, look: Look | None = None, limit: int = 1000
     ) -> Snapshot:
-        """Do what store.snapshot.snapshot does; where nothing was committed since, only ages change."""
+        """Do what store.snapshot.snapshot does, and read the runs to compare.
+
+        Where nothing was committed since, only ages change. Runs to compare that are not listed are left out.
+        """
+        look = look or Look()
         with reading(self.engine) as connection:
             driver = connection.connection.dbapi_connection
             if driver is not self._connection:  # perhaps to another file: one that was put in its place
-                self._connection, self._last, self._settled = driver, None, {}
-            asked = (_state(connection, driver), selected, max_points, limit)
+                self._connection, self._last, self._settled, self._settled_details = driver, None, {}, {}
+            asked = (_state(connection, driver), selected, look, limit)
             if self._last is None or asked != self._asked:
                 self._last = None  # of no use where reading fails
-                self._last = read_snapshot(
-                    connection,
-                    self._settled,
-                    now=now,
-                    selected=selected,
-                    max_points=max_points,
-                    limit=limit,
+                taken = read_snapshot(
+                    connection, self._settled, now=now, selected=selected, look=look, limit=limit
                 )
+                rows = {row.id: row for row in taken.runs}
+                compared = read_compared(connection, rows, self._settled_details, look)
+                self._last = replace(taken, compared=compared)
                 self._asked = asked
         return _at(self._last, now)
 
@@ -61,7 +65,12 @@ def _at(taken: Snapshot, now: float) -> Snapshot:
         return taken
 
     def older(row: RunRow) -> RunRow:
-        return row if row.heartbeat_age is None else replace(row, heartbeat_age=row.heartbeat_age + later)
+        if row.heartbeat_age is None and row.lease_left is None:
+            return row
+        age = None if row.heartbeat_age is None else row.heartbeat_age + later
+        return replace(
+            row, heartbeat_age=age, lease_left=None if row.lease_left is None else row.lease_left - later
+        )
 
     def older_worker(row: WorkerRow) -> WorkerRow:
         return replace(row, heartbeat_age=row.heartbeat_age + later)

@@ -25,6 +25,7 @@ from store.jobs import (
     expired,
     fence,
     job_row,
+    refuse_trashed,
     set_job,
     settle_crash,
 )
@@ -211,10 +212,11 @@ def request_cancel(engine: Engine, run_id: int, now: float) -> JobStatus:
 def retry(engine: Engine, run_id: int, now: float) -> tuple[int, ...]:
     """Queue a failed or cancelled run again, and failed or cancelled runs it starts from; return them all.
 
-    They go on from their newest checkpoints. Raises RunNotFound or InvalidTransition.
+    They go on from their newest checkpoints. Raises RunNotFound, and InvalidTransition also in the trash.
     """
     with writing(engine) as connection:
         status = _locked_job(connection, run_id).status
+        refuse_trashed(connection, [run_id])
         over = col(Job.status).in_([JobStatus.FAILED.value, JobStatus.CANCELLED.value])
         query = select(col(Job.run_id)).where(col(Job.run_id).in_(ancestry(connection, [run_id])), over)
         again = tuple(connection.execute(query.order_by(col(Job.run_id)).with_for_update()).scalars())

@@ -12,7 +12,8 @@ from sqlalchemy import Engine, Row, and_, func, select
 from sqlmodel import col
 
 from store.engine import reading
-from store.tables import Attempt, Job, Result, Run, table_of
+from store.jobs import JobStatus, kept
+from store.tables import Attempt, Dependency, Job, Result, Run, table_of
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,21 @@ def result_row(row: Row[Any]) -> ResultRow:
     return ResultRow(row.name, value, row.interval, row.episodes, row.episode_values)
 
 
+def measured_runs(engine: Engine, experiment: str) -> tuple[int, ...]:
+    """Return the finished runs of an experiment, newest first: while these stay, so do its results."""
+    query = select(col(Run.id)).join(Job, col(Job.run_id) == col(Run.id)).where(kept(Run.id))
+    query = query.where(col(Run.experiment) == experiment, col(Job.status) == JobStatus.DONE.value)
+    with reading(engine) as connection:
+        return tuple(row.id for row in connection.execute(query.order_by(col(Run.id).desc())))
+
+
 def finished_results(
     engine: Engine, *, experiment: str | None = None, name: str | None = None
 ) -> tuple[FinishedResult, ...]:
-    """Return the results of finished runs, newest run first, of one experiment or result name if given."""
+    """Return the results of finished runs, newest run first, of one experiment or result name if given.
+
+    Those of runs in the trash are left out.
+    """
     spent = select(col(Attempt.run_id), func.sum(col(Attempt.ended) - col(Attempt.started)).label("seconds"))
     time_of = spent.group_by(col(Attempt.run_id)).subquery()
     columns: list[Any] = [
@@ -96,6 +108,7 @@ def finished_results(
         .join(Job, col(Job.run_id) == col(Run.id))
         .join(Attempt, and_(col(Attempt.run_id) == col(Job.run_id), col(Attempt.number) == col(Job.attempt)))
         .join(time_of, time_of.c.run_id == col(Run.id))
+        .where(kept(Run.id))
         .order_by(col(Run.id).desc(), col(Result.name))
     )
     if experiment is not None:
@@ -104,6 +117,39 @@ def finished_results(
         query = query.where(col(Result.name) == name)
     with reading(engine) as connection:
         return tuple(_finished(row) for row in connection.execute(query))
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What every run starts from, and the time in seconds all ended attempts of every run worked."""
+
+    parents: Mapping[int, tuple[int, ...]]
+    seconds: Mapping[int, float]
+
+    def ancestors(self, run_id: int) -> tuple[int, ...]:
+        """Return all runs that a run builds on, each once, those it starts from first."""
+        found: dict[int, None] = {}
+        waiting = list(self.parents.get(run_id, ()))
+        while waiting:
+            parent = waiting.pop(0)
+            found[parent] = None
+            waiting += [each for each in self.parents.get(parent, ()) if each not in found]
+        return tuple(found)
+
+
+def lineage(engine: Engine) -> Lineage:
+    """Return who starts from whom, and how long each run worked."""
+    edges = select(col(Dependency.run_id), col(Dependency.parent_id)).order_by(col(Dependency.parent_id))
+    worked = func.sum(col(Attempt.ended) - col(Attempt.started))
+    times = select(col(Attempt.run_id), worked).where(col(Attempt.ended).is_not(None))
+    parents: dict[int, tuple[int, ...]] = {}
+    with reading(engine) as connection:
+        for run_id, parent in connection.execute(edges):
+            parents[run_id] = (*parents.get(run_id, ()), parent)
+        seconds = {
+            run_id: spent or 0.0 for run_id, spent in connection.execute(times.group_by(col(Attempt.run_id)))
+        }
+    return Lineage(parents, seconds)
 
 
 def _finished(row: Row[Any]) -> FinishedResult:

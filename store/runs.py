@@ -12,9 +12,10 @@ from sqlmodel import col
 
 from store.checkpoints import CheckpointRow, checkpoints_of
 from store.engine import reading, writing
-from store.jobs import JobStatus, Outcome, ancestry, job_row, set_job
+from store.jobs import JobStatus, Outcome, ancestry, job_row, kept, set_job
+from store.remarks import tags_of
 from store.results import ResultRow, result_row
-from store.tables import Attempt, Dependency, Job, Result, Run, table_of
+from store.tables import Attempt, Dependency, Job, Remark, Result, Run, table_of
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ class RunRecord:
     created: float
     provenance: Mapping[str, str]
     note: str
+    tags: tuple[str, ...]
+    trashed: float | None
     status: JobStatus
     priority: int
     step: int
@@ -100,7 +103,8 @@ def enqueue(
     """Queue the runs and what they need, all or nothing.
 
     Each request becomes a new run. A needed run is shared: a queued, running or done run of the same config
-    is taken where there is one, at no lower priority than what needs it; otherwise one is made.
+    that is not in the trash is taken where there is one, at no lower priority than what needs it; otherwise
+    one is made.
     """
     with writing(engine) as connection:
         placing = _Placing(connection, now, priority, dumps(dict(provenance)))
@@ -128,13 +132,17 @@ def get_run(engine: Engine, run_id: int) -> RunRecord:
     """Return everything stored about a run, its curves aside. Raises RunNotFound."""
     with reading(engine) as connection:
         job = job_row(connection, run_id)
-        run = connection.execute(select(table_of(Run)).where(col(Run.id) == run_id)).one()
+        query = select(table_of(Run), col(Remark.note), col(Remark.tags), col(Remark.trashed))
+        query = query.outerjoin(Remark, col(Remark.run_id) == col(Run.id)).where(col(Run.id) == run_id)
+        run = connection.execute(query).one()
         return RunRecord(
             id=run_id,
             spec=RunSpec(**{name: getattr(run, name) for name in RunSpec.__dataclass_fields__}),
             created=run.created,
             provenance=loads(run.provenance),
-            note=run.note,
+            note=run.note or "",
+            tags=tags_of(run.tags),
+            trashed=run.trashed,
             status=JobStatus(job.status),
             priority=job.priority,
             step=job.step,
@@ -174,6 +182,19 @@ def parents_of(connection: Connection, run_id: int) -> tuple[int, ...]:
     """Return the runs this one starts from, the oldest first."""
     query = select(col(Dependency.parent_id)).where(col(Dependency.run_id) == run_id)
     return tuple(connection.execute(query.order_by(col(Dependency.parent_id))).scalars())
+
+
+def unfinished_parents(connection: Connection) -> dict[int, list[int]]:
+    """Return run -> the runs it starts from that are not done, for all runs there are."""
+    query = (
+        select(col(Dependency.run_id), col(Dependency.parent_id))
+        .join(Job, col(Job.run_id) == col(Dependency.parent_id))
+        .where(col(Job.status) != JobStatus.DONE.value)
+    )
+    parents: dict[int, list[int]] = {}
+    for run_id, parent_id in connection.execute(query.order_by(col(Dependency.parent_id))):
+        parents.setdefault(run_id, []).append(parent_id)
+    return parents
 
 
 def results_of(connection: Connection, run_id: int) -> tuple[ResultRow, ...]:
@@ -220,7 +241,7 @@ class _Placing:
         query = (
             select(col(Job.run_id))
             .join(Run, col(Job.run_id) == col(Run.id))
-            .where(col(Run.config_hash) == request.spec.config_hash, col(Job.status).in_(live))
+            .where(col(Run.config_hash) == request.spec.config_hash, col(Job.status).in_(live), kept(Run.id))
             .order_by(rank, col(Run.id))
         )
         found = self.connection.execute(query.limit(1)).scalar_one_or_none()
@@ -234,7 +255,7 @@ class _Placing:
         return found
 
     def insert_run(self, spec: RunSpec) -> int:
-        values = asdict(spec) | {"created": self.now, "provenance": self.provenance, "note": ""}
+        values = asdict(spec) | {"created": self.now, "provenance": self.provenance}
         made = insert(Run).values(values).returning(table_of(Run).c.id)
         run_id: int = self.connection.execute(made).scalar_one()
         job = {

@@ -5,28 +5,31 @@ Not here: how it is drawn, how often it is taken, and how to take many in a row 
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, or_, select
 from sqlmodel import col
 
+from store.details import Look, RunDetail, read_detail
 from store.engine import reading
 from store.errors import RunNotFound
-from store.jobs import JobStatus
-from store.metrics import Curve, metric_names, read_curve
+from store.jobs import JobStatus, kept, telling_line
 from store.orders import is_paused
-from store.results import ResultRow
-from store.runs import AttemptRecord, attempts_of, parents_of, results_of
-from store.tables import Dependency, Job, Metric, Result, Run, Worker, table_of
+from store.remarks import tags_of
+from store.runs import unfinished_parents
+from store.tables import Job, Metric, Remark, Result, Run, Worker, table_of
 
 
 @dataclass(frozen=True)
 class RunRow:
     """One run as a line of a list; ages and the remaining time in seconds, `rate` in steps per second.
 
-    `latest` maps each metric to its newest value, `results` each result to its value. `waits_for` are the
-    runs it starts from that are not done. `error` is the one line of the error that says most.
+    `latest` maps each metric to its newest value, `results` each result to its value, `intervals` to half of
+    its 95 % interval, NaN where unknown. `waits_for` are the runs it starts from that are not done. `error`
+    is the one line of the error that says most. Runs of one `group_hash` differ by their seeds only. When
+    the lease of a running run, with `lease_left` seconds, has run out, another worker resumes it.
+    `worker_died` is False as stored: whoever can look for the process may know better.
     """
 
     id: int
@@ -53,11 +56,17 @@ class RunRow:
     heartbeat_age: float | None
     waits_for: tuple[int, ...]
     error: str | None
+    group_hash: str = ""
+    note: str = ""
+    tags: tuple[str, ...] = ()
+    intervals: Mapping[str, float] = field(default_factory=dict)
+    lease_left: float | None = None
+    worker_died: bool = False
 
 
 @dataclass(frozen=True)
 class WorkerRow:
-    """One worker that has not signed off; silent for long means that it died."""
+    """One worker that has not signed off; silent for long means that it died, as `died` may say for sure."""
 
     id: str
     host: str
@@ -66,19 +75,7 @@ class WorkerRow:
     started: float
     heartbeat_age: float
     run_id: int | None
-
-
-@dataclass(frozen=True)
-class RunDetail:
-    """One run in full: `config` is its JSON text, `error` the whole traceback."""
-
-    row: RunRow
-    config: str
-    curves: tuple[Curve, ...]
-    results: tuple[ResultRow, ...]
-    attempts: tuple[AttemptRecord, ...]
-    parents: tuple[int, ...]
-    error: str | None
+    died: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +88,7 @@ class Snapshot:
     counts: Mapping[JobStatus, int]
     selected: RunDetail | None
     paused: bool = False
+    compared: tuple[RunDetail, ...] = ()
 
 
 def snapshot(
@@ -102,7 +100,7 @@ def snapshot(
     selected run is not there.
     """
     with reading(engine) as connection:
-        return read_snapshot(connection, {}, now=now, selected=selected, max_points=max_points, limit=limit)
+        return read_snapshot(connection, {}, now=now, selected=selected, look=Look(max_points), limit=limit)
 
 
 SettledRows = dict[int, tuple[tuple[Any, ...], RunRow]]
@@ -115,23 +113,25 @@ def read_snapshot(
     *,
     now: float,
     selected: int | None,
-    max_points: int,
+    look: Look,
     limit: int,
 ) -> Snapshot:
-    """Do what snapshot does, inside a transaction.
+    """Do what snapshot does, inside a transaction, but for the runs compared (store.details).
 
     Lines in `settled`, from this database, are not read again where they still hold; it is brought up to
     date.
     """
     workers = _workers(connection, now)
-    runs = _runs(connection, settled, workers, selected, limit)
+    runs = _runs(connection, settled, now, workers, selected, limit)
+    if selected is not None and selected not in runs:
+        raise RunNotFound(f"there is no run {selected}: `fsrun ls` lists the runs there are")
     return Snapshot(
         taken=now,
         runs=tuple(runs.values()),
         workers=workers,
         counts=_counts(connection),
         paused=is_paused(connection),
-        selected=None if selected is None else _detail(connection, runs, selected, max_points),
+        selected=None if selected is None else read_detail(connection, runs[selected], look),
     )
 
 
@@ -144,7 +144,9 @@ def _workers(connection: Connection, now: float) -> tuple[WorkerRow, ...]:
 
 
 def _counts(connection: Connection) -> Mapping[JobStatus, int]:
-    counted = connection.execute(select(col(Job.status), func.count()).group_by(col(Job.status)))
+    counted = connection.execute(
+        select(col(Job.status), func.count()).where(kept(Job.run_id)).group_by(col(Job.status))
+    )
     return Counter({JobStatus(status): count for status, count in counted})
 
 
@@ -155,6 +157,8 @@ _STANDING = (
     col(Job.priority),
     col(Job.finished),
     col(Job.cancel_requested),
+    col(Remark.note),
+    col(Remark.tags),
 )
 """What tells whether the line of a run that is not running has changed: all else changes only with these."""
 
@@ -162,29 +166,30 @@ _STANDING = (
 def _runs(
     connection: Connection,
     settled: SettledRows,
+    now: float,
     workers: Collection[WorkerRow],
     selected: int | None,
     limit: int,
 ) -> dict[int, RunRow]:
-    newest = select(col(Run.id)).order_by(col(Run.id).desc()).limit(limit).subquery()
-    query = select(*_STANDING).where(
-        or_(
-            col(Job.run_id).in_(select(newest.c.id)),
-            col(Job.status) == JobStatus.RUNNING.value,
-            col(Job.run_id) == (-1 if selected is None else selected),
-        )
+    newest = select(col(Run.id)).where(kept(Run.id)).order_by(col(Run.id).desc()).limit(limit).subquery()
+    listed = or_(
+        col(Job.run_id).in_(select(newest.c.id)),
+        col(Job.status) == JobStatus.RUNNING.value,
+        col(Job.run_id) == (-1 if selected is None else selected),
     )
-    rows = connection.execute(query.order_by(col(Job.run_id).desc())).all()
+    query = select(*_STANDING).outerjoin(Remark, col(Remark.run_id) == col(Job.run_id))
+    query = query.where(listed, kept(Job.run_id)).order_by(col(Job.run_id).desc())
+    rows = connection.execute(query).all()
     standing = {row.run_id: tuple(row) for row in rows}
     for run_id in settled.keys() - standing.keys():
         del settled[run_id]
     known = {run_id: row for run_id, (then, row) in settled.items() if then == standing[run_id]}
-    fresh = _read_rows(connection, standing.keys() - known.keys(), workers)
+    fresh = _read_rows(connection, standing.keys() - known.keys(), now, workers)
     for run_id, row in fresh.items():
         if row.status is not JobStatus.RUNNING:
             settled[run_id] = (standing[run_id], row)
     known |= fresh
-    waits_for = _unfinished_parents(connection)
+    waits_for = unfinished_parents(connection)
     return {run_id: _waiting(known[run_id], tuple(waits_for.get(run_id, ()))) for run_id in standing}
 
 
@@ -193,24 +198,33 @@ def _waiting(row: RunRow, parents: tuple[int, ...]) -> RunRow:
 
 
 def _read_rows(
-    connection: Connection, run_ids: Collection[int], workers: Collection[WorkerRow]
+    connection: Connection, run_ids: Collection[int], now: float, workers: Collection[WorkerRow]
 ) -> dict[int, RunRow]:
     """Return the lines of some runs, but for what they wait for."""
     query = (
-        select(table_of(Job), *(column for column in table_of(Run).c if column.name != "config"))
+        select(
+            table_of(Job),
+            *(column for column in table_of(Run).c if column.name != "config"),
+            col(Remark.note),
+            col(Remark.tags),
+        )
         .join(Run, col(Run.id) == col(Job.run_id))
+        .outerjoin(Remark, col(Remark.run_id) == col(Job.run_id))
         .where(col(Job.run_id).in_(run_ids))
     )
     rows = connection.execute(query).all() if run_ids else []
     latest = _values(connection, run_ids, Metric, "last_value")
     results = _values(connection, run_ids, Result, "value")
+    intervals = _values(connection, run_ids, Result, "interval")
     ages = {worker.id: worker.heartbeat_age for worker in workers}
     return {
         row.run_id: _run_row(
             row,
             latest=latest.get(row.run_id, {}),
             results=results.get(row.run_id, {}),
+            intervals=intervals.get(row.run_id, {}),
             heartbeat_age=ages.get(row.worker_id) if row.status == JobStatus.RUNNING else None,
+            lease_left=None if row.lease_until is None else row.lease_until - now,
             waits_for=(),
         )
         for row in rows
@@ -218,7 +232,7 @@ def _read_rows(
 
 
 def _run_row(row: Row[Any], **joined: Any) -> RunRow:
-    """Return the line of a row that has the columns of job and run."""
+    """Return the line of a row that has the columns of job, run and remark."""
     remaining = row.total_steps - row.step
     running = row.status == JobStatus.RUNNING
     return RunRow(
@@ -241,17 +255,12 @@ def _run_row(row: Row[Any], **joined: Any) -> RunRow:
         started=row.started,
         finished=row.finished,
         cancel_requested=row.cancel_requested,
-        error=_telling_line(row.error),
+        error=telling_line(row.error),
+        group_hash=row.group_hash,
+        note=row.note or "",
+        tags=tags_of(row.tags),
         **joined,
     )
-
-
-def _telling_line(error: str | None) -> str | None:
-    """Return the last line of a traceback, which names the error, and the first line of anything else."""
-    lines = [line for line in (error or "").splitlines() if line.strip()]
-    if not lines:
-        return None
-    return lines[-1 if lines[0].startswith("Traceback") else 0].strip()
 
 
 def _values(
@@ -266,32 +275,3 @@ def _values(
     for run_id, name, value in connection.execute(query.order_by(table.run_id, table.name)).all():
         values.setdefault(run_id, {})[name] = float("nan") if value is None else value
     return values
-
-
-def _unfinished_parents(connection: Connection) -> dict[int, list[int]]:
-    query = (
-        select(col(Dependency.run_id), col(Dependency.parent_id))
-        .join(Job, col(Job.run_id) == col(Dependency.parent_id))
-        .where(col(Job.status) != JobStatus.DONE.value)
-    )
-    parents: dict[int, list[int]] = {}
-    for run_id, parent_id in connection.execute(query.order_by(col(Dependency.parent_id))):
-        parents.setdefault(run_id, []).append(parent_id)
-    return parents
-
-
-def _detail(connection: Connection, runs: Mapping[int, RunRow], run_id: int, max_points: int) -> RunDetail:
-    if run_id not in runs:
-        raise RunNotFound(f"there is no run {run_id}: `fsrun ls` lists the runs there are")
-    query = select(col(Run.config), col(Job.error)).join(Job, col(Job.run_id) == col(Run.id))
-    config, error = connection.execute(query.where(col(Run.id) == run_id)).one()
-    names = metric_names(connection, run_id)
-    return RunDetail(
-        row=runs[run_id],
-        config=config,
-        curves=tuple(read_curve(connection, run_id, name, max_points=max_points) for name in names),
-        results=results_of(connection, run_id),
-        attempts=attempts_of(connection, run_id),
-        parents=parents_of(connection, run_id),
-        error=error,
-    )

@@ -29,7 +29,15 @@ class Run(SQLModel, table=True):
     total_steps: int
     created: float
     provenance: str  # JSON object of strings
+
+
+class Remark(SQLModel, table=True):
+    """What the user says of one run, and may change at any time; a run that nobody spoke of has none."""
+
+    run_id: int = Field(primary_key=True, foreign_key="run.id")
     note: str = ""
+    tags: str = "[]"  # JSON list of strings, in alphabetical order
+    trashed: float | None = None  # since when it lies in the trash
 
 
 class Job(SQLModel, table=True):

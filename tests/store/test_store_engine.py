@@ -234,3 +234,17 @@ def _add_migration(folder: Path, monkeypatch: pytest.MonkeyPatch, then: str = "p
     (folder / "tomorrow.py").write_text(_MIGRATION.format(today=_TODAY, then=then))
     monkeypatch.setattr(migrations, "VERSIONS", folder)
     monkeypatch.setattr(migrations, "REVISIONS", (*migrations.REVISIONS, "tomorrow"))
+
+
+def test_a_reading_within_a_reading_sees_the_same_state(place: str) -> None:
+    engine, other = open_store(place), open_store(place)
+    with reading(engine) as outer:
+        before = outer.execute(text("SELECT count(*) FROM run")).scalar_one()
+        ask(other, request())
+        with reading(engine) as inner:
+            assert inner.execute(text("SELECT count(*) FROM run")).scalar_one() == before == 0
+        assert not outer.closed
+    with reading(engine) as afterwards:
+        assert afterwards.execute(text("SELECT count(*) FROM run")).scalar_one() == 1
+    engine.dispose()
+    other.dispose()

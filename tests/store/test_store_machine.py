@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import Engine
 
-from store import orders, queue
+from store import orders, queue, trash
 from store.engine import open_store
 from store.errors import InvalidTransition, LeaseLost
 from store.jobs import MAX_LEASE_SECONDS, JobStatus
@@ -135,7 +135,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(data=st.data(), order=st.sampled_from(["cancel", "retry"]))
     def user_orders(self, data: st.DataObject, order: str) -> None:
         run_id = data.draw(st.sampled_from(self.runs))
-        status = self.record(run_id).status
+        run = self.record(run_id)
         try:
             if order == "cancel":
                 queue.request_cancel(self.engine, run_id, self.now)
@@ -143,7 +143,31 @@ class QueueMachine(RuleBasedStateMachine):
                 queue.retry(self.engine, run_id, self.now)
         except InvalidTransition:
             possible = (JobStatus.FAILED, JobStatus.CANCELLED) if order == "retry" else ()
-            assert status not in possible
+            assert run.status not in possible or run.trashed is not None
+
+    @rule(data=st.data(), order=st.sampled_from(["delete", "undo", "sooner"]))
+    def user_speaks_of_runs(self, data: st.DataObject, order: str) -> None:
+        run = self.record(data.draw(st.sampled_from(self.runs)))
+        needed = any(run.id in self.record(each).parents for each in self.runs if self.kept(each))
+        allowed = {
+            "delete": run.status in OVER and self.kept(run.id) and not needed,
+            "undo": not self.kept(run.id),
+            "sooner": run.status is JobStatus.QUEUED,
+        }
+        try:
+            if order == "delete":
+                trash.trash(self.engine, [run.id], self.now)
+            elif order == "undo":
+                trash.undo(self.engine, [run.id])
+            else:
+                orders.change_priority(self.engine, [run.id], 1)
+        except InvalidTransition:
+            assert not allowed[order]
+        else:
+            assert allowed[order]
+
+    def kept(self, run_id: int) -> bool:
+        return self.record(run_id).trashed is None
 
     @rule(paused=st.booleans())
     def pause_or_resume(self, paused: bool) -> None:
@@ -169,8 +193,17 @@ class QueueMachine(RuleBasedStateMachine):
         owners = [claim.run_id for claim in self.held.values() if self.owns(claim)]
         assert len(owners) == len(set(owners))
 
+    @invariant()
+    def nothing_in_the_trash_is_under_way_or_needed(self) -> None:
+        runs = [self.record(run_id) for run_id in self.runs]
+        lying = {run.id for run in runs if run.trashed is not None}
+        assert {run.status for run in runs if run.id in lying} <= {*OVER}
+        assert all(run.id in lying for run in runs if lying & {*run.parents})
+
     def everything_can_still_be_done(self) -> None:
-        """From any state, a user who resumes and retries and one worker bring every run to its end."""
+        """From any state, a user who undoes, resumes and retries and one worker end every run."""
+        while not all(map(self.kept, self.runs)):
+            trash.undo(self.engine)
         orders.resume(self.engine)
         for _ in range(2):  # the second time for what a cancel asked earlier has ended
             self.now += 10_000.0
