@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from experiments.config import ImageRun, RunConfig, config_hash, prerequisites
+from experiments.config import ImageRun, ImageShape, RunConfig, config_hash, prerequisites
 from experiments.errors import ConfigError, DataError
 from experiments.evaluate import EMBED_BATCH, Recogniser
 from experiments.method import Resources, build
@@ -27,14 +27,25 @@ def load_recogniser(config: RunConfig, checkpoint: Path, device: torch.device) -
         parents = {config_hash(need): checkpoint for need in prerequisites(measuring)}
         method = build(measuring, Resources(None, device, parents))
     if not isinstance(method, Recogniser):
-        raise ConfigError(f"{config.method.name} does not classify images: name a run of another method")
+        raise _no_images(config)
     return method
 
 
-def probabilities(method: Recogniser, support: Tensor, labels: Tensor, images: Tensor) -> Tensor:
-    """Return the probability (images, n_way) of each class for images (images, 1, 28, 28).
+def _no_images(config: RunConfig) -> ConfigError:
+    return ConfigError(f"{config.method.name} does not classify images: name a run of another method")
 
-    support (examples, 1, 28, 28), labels int64 (examples,), sorted, every class at least once. Raises
+
+def image_shape(config: RunConfig) -> ImageShape:
+    """Return the shape of the images a model was trained on. Raises ConfigError for one of no images."""
+    if not isinstance(config, ImageRun):
+        raise _no_images(config)
+    return config.data.image_shape
+
+
+def probabilities(method: Recogniser, support: Tensor, labels: Tensor, images: Tensor) -> Tensor:
+    """Return the probability (images, n_way) of each class for images (images, *image).
+
+    support (examples, *image), labels int64 (examples,), sorted, every class at least once. Raises
     DataError where so many classes and images do not fit into memory.
     """
     examples, questions = (_embedded(method, each) for each in (support, images))

@@ -1,4 +1,4 @@
-"""What an evaluation costs, in time and memory, on the machine it runs on.
+"""What a method costs: the numbers it learns, and the time and memory its evaluation takes on this machine.
 
 Not here: what it measures. A cost differs from time to time, so it is never part of a result.
 """
@@ -6,14 +6,31 @@ Not here: what it measures. A cost differs from time to time, so it is never par
 import ctypes
 import os
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from experiments.events import Cost
 
 _PROCESS = Path("/proc/self")
+_OWN = ("experiments.methods.", "experiments.models.")
+
+
+def learned_parameters(method: object) -> int:
+    """Return how many numbers training changes by a gradient; averages of them are not counted again."""
+    learned = {id(each): each for each in _parameters(method) if each.requires_grad}
+    return sum(each.numel() for each in learned.values())
+
+
+def _parameters(holder: object) -> Iterator[nn.Parameter]:
+    for value in vars(holder).values():
+        if isinstance(value, nn.Module):
+            yield from value.parameters()
+        elif type(value).__module__.startswith(_OWN):
+            yield from _parameters(value)
 
 
 class CostMeter:
@@ -31,9 +48,9 @@ class CostMeter:
         self._seconds = time.perf_counter() - self._started
         self._peak = None if self._before is None else max(self._highest() - self._before, 0)
 
-    def cost(self, episodes: int) -> Cost:
+    def cost(self, episodes: int, parameters: int | None = None) -> Cost:
         """Return the seconds of each of so many episodes, and the most memory all of it took at a time."""
-        return Cost(self._seconds / episodes, self._peak)
+        return Cost(self._seconds / episodes, self._peak, parameters)
 
     def _reset(self) -> int | None:
         """Forget the peak so far; return the bytes in use, None where the system does not tell."""

@@ -10,11 +10,12 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from experiments.data.episodes import Episodes, EpisodeSampler
+from experiments.data.episodes import Episodes, Sampler
 from experiments.data.images import ImageTable
 from experiments.events import Measurement
 
 EMBED_BATCH = 64  # images: what lies between the layers stays in the cache of a CPU
+KEPT_BYTES = 768 * 2**20  # the features of a split, of each image once
 EVALUATION_BYTES = 64 * 2**20  # about what the episodes classified at once may take, the method's own aside
 
 
@@ -23,7 +24,7 @@ class Recogniser(Protocol):
     """A trained method whose features do not depend on the task: what classifies any images at all."""
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the features (batch, d) of images (batch, 1, 28, 28), on its device, without gradient."""
+        """Return the features (batch, d) of images (batch, *image), on its device, without gradient."""
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Return logits (episodes, queries, n_way) after the method has met each task's support.
@@ -41,7 +42,7 @@ def measure(name: str, values: Tensor) -> Measurement:
 
 
 def accuracy_per_episode(
-    method: Recogniser, table: ImageTable, sampler: EpisodeSampler, split: str, episodes: range
+    method: Recogniser, table: ImageTable, sampler: Sampler, split: str, episodes: range
 ) -> Tensor:
     """Return the accuracy (episodes,) of a method on numbered episodes.
 
@@ -58,6 +59,29 @@ def accuracy_per_episode(
     )
 
 
+def accuracy_one_by_one(
+    method: Recogniser,
+    embed: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    table: ImageTable,
+    sampler: Sampler,
+    split: str,
+    episodes: range,
+) -> Tensor:
+    """Return the accuracy (episodes,) where features depend on the episode: embed(support, query) gives them.
+
+    Both are batches of images, the support class by class.
+    """
+    labels = torch.arange(sampler.n_way).repeat_interleave(sampler.k_shot)
+    accuracies = [torch.empty(0, dtype=torch.float64)]
+    for number in episodes:
+        drawn = sampler.sample(split, range(number, number + 1))
+        images = (table.pixels(split, index.flatten()) for index in (drawn.support, drawn.query))
+        support, query = embed(*images)
+        logits = method.logits(support[None], labels.to(support.device), query[None])
+        accuracies.append(episode_accuracy(logits.unflatten(1, drawn.query.shape[1:])))
+    return torch.cat(accuracies)
+
+
 def _accuracy(method: Recogniser, features: "SplitFeatures", episodes: Episodes, labels: Tensor) -> Tensor:
     support = features(episodes.support.flatten(1))
     query = features(episodes.query.flatten(1))
@@ -70,11 +94,11 @@ def _parts(episodes: range, size: int) -> Iterator[range]:
         yield episodes[start : start + max(size, 1)]
 
 
-def _bytes_per_episode(table: ImageTable, sampler: EpisodeSampler, split: str) -> int:
+def _bytes_per_episode(table: ImageTable, sampler: Sampler, split: str) -> int:
     """Return about what an episode takes: random numbers with their order, features, logits with a copy."""
     queries = sampler.n_way * sampler.n_query
     images = queries + sampler.n_way * sampler.k_shot
-    numbers = table.class_count(split) + sampler.n_way * table.drawers
+    numbers = table.class_count(split) + sampler.n_way * table.per_class(split)
     longest_feature = math.prod(table.images.shape[2:])  # the pixels themselves
     return 16 * numbers + 4 * images * longest_feature + 8 * queries * sampler.n_way
 
@@ -82,14 +106,15 @@ def _bytes_per_episode(table: ImageTable, sampler: EpisodeSampler, split: str) -
 class SplitFeatures:
     """The features of a split's images, each image embedded once, when it is first asked for.
 
-    Only right where features do not depend on the episode.
+    Only right where features do not depend on the episode. Where all of them would take too much memory, as
+    the pixels of large images do, none is kept.
     """
 
     def __init__(self, table: ImageTable, split: str, embed: Callable[[Tensor], Tensor]) -> None:
         self.table = table
         self.split = split
         self.embed = embed
-        self.known = torch.zeros(table.class_count(split) * table.drawers, dtype=torch.bool)
+        self.known = torch.zeros(table.count(split), dtype=torch.bool)
         self.features: Tensor | None = None  # (images, d), zero where not known
 
     def __call__(self, index: Tensor) -> Tensor:
@@ -97,9 +122,20 @@ class SplitFeatures:
         asked = index.flatten().unique()
         fresh = asked[~self.known[asked]]
         for batch in fresh.split(EMBED_BATCH) if len(fresh) else ():
-            self._put(batch, self.embed(self.table.pixels(self.split, batch)))
+            embedded = self._embedded(batch)
+            if len(self.known) * embedded[0].nbytes > KEPT_BYTES:
+                return self._anew(index)
+            self._put(batch, embedded)
         assert self.features is not None, "an index of no image"
         return self.features[index.to(self.features.device)]
+
+    def _embedded(self, index: Tensor) -> Tensor:
+        return self.embed(self.table.pixels(self.split, index))
+
+    def _anew(self, index: Tensor) -> Tensor:
+        asked, place = index.flatten().unique(return_inverse=True)
+        features = torch.cat([self._embedded(batch) for batch in asked.split(EMBED_BATCH)])
+        return features[place.view_as(index).to(features.device)]
 
     def _put(self, index: Tensor, embedded: Tensor) -> None:
         if self.features is None:
@@ -121,7 +157,7 @@ def embed_episodes(
 
 
 def backbone_embedding(backbone: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Return images (batch, 1, 28, 28) -> features with running statistics and no gradient."""
+    """Return images (batch, *image) -> features with running statistics and no gradient."""
 
     def embed(images: Tensor) -> Tensor:
         with evaluating(backbone), torch.no_grad():

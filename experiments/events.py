@@ -34,10 +34,14 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a test episode took, and the most memory that the evaluation took at a time, where it is known."""
+    """What a test episode took, the most memory that the evaluation took at a time, what the method learned.
+
+    None where it is not known.
+    """
 
     seconds_per_episode: float
     peak_bytes: int | None
+    parameters: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,18 @@
 """Named sets of options: what `--preset` changes from the defaults of the config classes.
 
-Not here: the defaults themselves, which are the preset "paper" (experiments/config).
+Not here: the defaults themselves, which are the preset "paper" (experiments/config), and the presets of
+mini-ImageNet (presets_miniimagenet.py).
 """
 
 from typing import Any
 
+from experiments import presets_miniimagenet
+
 Overrides = dict[str, Any]  # dotted option -> value
 
-# What a method needs whatever the preset.
+# What a method needs on Omniglot whatever the preset.
 METHOD_DATA: dict[str, Overrides] = {
-    "fastslow": {"data.protocol": "R1"},
+    "fastslow": {"data.protocol": "R1", "method.views": 3, "method.quarter_turns": 4},
     "pretrain": {"data.protocol": "R1"},
     "cnn-nn": {"data.protocol": "R1"},
 }
@@ -180,9 +183,17 @@ PRESETS: dict[str, dict[str, Overrides]] = {
         "fastslow": {
             "method.steps": 100,
             "method.validate_every": 25,
-            "method.views": 4,
+            "method.views": 1,
             "method.pretrain.steps": 800,
             "method.pretrain.validate_every": 100,
         },
     },
 }
+
+
+def preset_options(experiment: str, method: str, preset: str) -> Overrides:
+    """Return what a preset of an experiment changes from the defaults of a method and its data."""
+    if experiment == "miniimagenet":
+        return presets_miniimagenet.RECIPES.get(method, {}) | presets_miniimagenet.PRESETS[preset][method]
+    needed = METHOD_DATA.get(method, {}) if experiment == "omniglot" else {}
+    return needed | PRESETS[preset][method]

@@ -19,6 +19,7 @@ from experiments.config import (
     MatchingNet,
     MetaLstm,
     MetaNet,
+    MiniImageNetData,
     OmniglotData,
     PixelKnn,
     Pretrain,
@@ -57,20 +58,21 @@ class ExperimentEntry:
     seeds_in_one_run: bool = False  # a run carries any number of seeds together
 
 
-_IMAGES = ("omniglot", "glyphs")
+_CHARACTERS = ("omniglot", "glyphs")
+_IMAGES = (*_CHARACTERS, "miniimagenet")
 
 METHODS: dict[str, MethodEntry] = {
     entry.name: entry
     for entry in (
         MethodEntry("pixel-knn", "Pixel-KNN", PixelKnn, "experiments.methods.pixel_knn", _IMAGES),
-        MethodEntry("mann", "MANN", Mann, "experiments.methods.mann", _IMAGES),
+        MethodEntry("mann", "MANN", Mann, "experiments.methods.mann", _CHARACTERS),
         MethodEntry("cnn-nn", "CNN 1-NN", CnnNeighbour, "experiments.methods.cnn_nn", _IMAGES, False),
         MethodEntry("cnn", "CNN", Cnn, "experiments.methods.cnn", _IMAGES),
         MethodEntry("siamese", "Siamese", Siamese, "experiments.methods.siamese", _IMAGES),
         MethodEntry("shrinking", "Feature Shrinking", Shrinking, "experiments.methods.shrinking", _IMAGES),
         MethodEntry("matching", "Matching Network", MatchingNet, "experiments.methods.matching", _IMAGES),
         MethodEntry(
-            "rare-events", "Learning to Remember", RareEvents, "experiments.methods.rare_events", _IMAGES
+            "rare-events", "Learning to Remember", RareEvents, "experiments.methods.rare_events", _CHARACTERS
         ),
         MethodEntry("maml", "MAML", Maml, "experiments.methods.maml", _IMAGES),
         MethodEntry("protonet", "Prototypical Net", ProtoNet, "experiments.methods.protonet", _IMAGES),
@@ -123,6 +125,14 @@ EXPERIMENTS: dict[str, ExperimentEntry] = {
             GlyphsData,
             EpisodeEvaluation,
             "fastslow",
+        ),
+        ExperimentEntry(
+            "miniimagenet",
+            "one-shot recognition of things in photographs, Table 2",
+            MiniImageNetData,
+            EpisodeEvaluation,
+            "fastslow",
+            needs_import=True,
         ),
     )
 }

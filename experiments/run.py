@@ -13,7 +13,7 @@ from torch import Tensor
 
 from experiments.checkpoint import load_checkpoint, load_counters, save_checkpoint
 from experiments.config import ImageRun, RunConfig, training_steps
-from experiments.cost import CostMeter
+from experiments.cost import CostMeter, learned_parameters
 from experiments.errors import CheckpointError, Diverged, StorageUnavailable
 from experiments.evaluate import measure
 from experiments.events import EventSink, Finished, Stopped
@@ -66,7 +66,8 @@ def run(
     with CostMeter(resources.device) as meter:
         values = method.evaluate(split, range(episodes))
     results = tuple(measure(f"{split}/{name}", value) for name, value in values.items())
-    return Finished(results, meter.cost(episodes))
+    parameters = learned_parameters(method) if isinstance(config, ImageRun) else None
+    return Finished(results, meter.cost(episodes, parameters))
 
 
 def _resume(method: Method, watch: "_LossWatch", candidates: Sequence[Path]) -> int:
@@ -133,9 +134,9 @@ class _LossWatch:
 
 
 def _validation_interval(config: RunConfig) -> int:
-    """Return after how many steps to validate; 0 for never, also where no classes are held out for it."""
-    nothing_held_out = isinstance(config, ImageRun) and not config.data.class_count("val")
-    return 0 if nothing_held_out else config.method.validate_every
+    """Return after how many steps to validate; 0 for never, also where too few classes are held out for it."""
+    too_few = isinstance(config, ImageRun) and config.most_ways("val") < config.evaluation.n_way
+    return 0 if too_few else config.method.validate_every
 
 
 def _validate(method: Method, step: int, episodes: int, sink: EventSink) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from experiments.config import RunConfig, parse_config, share_trainings
 from experiments.errors import ConfigError, unknown_name
-from experiments.presets import METHOD_DATA, PRESETS
+from experiments.presets import PRESETS, preset_options
 from experiments.registry import EXPERIMENTS, METHODS, methods_of
 from experiments.values import values_of
 
@@ -32,10 +32,11 @@ class Sweep:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a sweep, checked and ready to be stored."""
+    """One run of a sweep, checked and ready to be stored; `purpose` says what it is for, where that helps."""
 
     config: RunConfig
     preset: str
+    purpose: str = ""
 
 
 def parse_settings(words: Iterable[str]) -> dict[str, list[Any]]:
@@ -83,6 +84,11 @@ def plan(sweep: Sweep) -> list[PlannedRun]:
     return [replace(run, config=config) for run, config in zip(runs, configs, strict=True)]
 
 
+def changed(config: RunConfig, sets: Mapping[str, Any]) -> RunConfig:
+    """Return a config with options, by their dotted names, set otherwise; ConfigError if that cannot be."""
+    return parse_config(_with(config.model_dump(mode="json"), sets))
+
+
 def _check_names(sweep: Sweep) -> None:
     if sweep.experiment not in EXPERIMENTS:
         raise unknown_name("experiment", sweep.experiment, EXPERIMENTS)
@@ -100,8 +106,9 @@ def _defaults(experiment: str, method: str, preset: str) -> dict[str, Any]:
         "data": EXPERIMENTS[experiment].data().model_dump(),
         "method": METHODS[method].config().model_dump(),
     }
-    overrides = (METHOD_DATA.get(method, {}) if experiment == "omniglot" else {}) | PRESETS[preset][method]
-    return _with(raw, overrides)
+    if (standard := getattr(EXPERIMENTS[experiment].data, "standard", None)) is not None:
+        raw["evaluation"] = standard.model_dump()
+    return _with(raw, preset_options(experiment, method, preset))
 
 
 def option_names(experiment: str, method: str) -> dict[str, None]:

@@ -1,7 +1,14 @@
 """What a run is asked to do, as frozen values; needs no torch."""
 
 from experiments.config.adapting import LearnedOptimiser, Maml, MetaLstm
-from experiments.config.data import EpisodeEvaluation, GlyphsData, OmniglotData
+from experiments.config.data import (
+    EpisodeEvaluation,
+    GlyphsData,
+    ImageData,
+    ImageShape,
+    MiniImageNetData,
+    OmniglotData,
+)
 from experiments.config.methods import (
     Affine,
     CnnNeighbour,
@@ -30,8 +37,10 @@ from experiments.config.stages import (
     training_steps,
 )
 from experiments.config.synthetic import GaussianData, LinearFastSlow, SyntheticRun, TaskEvaluation
+from experiments.config.training import Accelerated
 
 __all__ = [
+    "Accelerated",
     "Affine",
     "Cnn",
     "CnnNeighbour",
@@ -40,7 +49,9 @@ __all__ = [
     "Features",
     "GaussianData",
     "GlyphsData",
+    "ImageData",
     "ImageRun",
+    "ImageShape",
     "Jitter",
     "LearnedOptimiser",
     "LinearFastSlow",
@@ -49,6 +60,7 @@ __all__ = [
     "MatchingNet",
     "MetaLstm",
     "MetaNet",
+    "MiniImageNetData",
     "OmniglotData",
     "PixelKnn",
     "Pretrain",

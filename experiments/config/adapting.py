@@ -54,6 +54,8 @@ class Maml(Adapting):
                 f"learned_rates knows no rate for step {self.test_steps} of the test: lower test_steps to "
                 f"{self.inner_steps}"
             )
+        if self.multi_step and self.inner_steps == 1:
+            raise ValueError("multi_step judges every inner step and there is one: raise inner_steps")
         return self
 
 
@@ -96,6 +98,10 @@ class LearnedOptimiser(Adapting):
 
     @model_validator(mode="after")
     def _every_piece_is_judged(self) -> Self:
+        if self.unroll is not None and self.unroll > self.inner_steps:
+            raise ValueError(
+                f"unroll {self.unroll} is more than inner_steps {self.inner_steps}: lower it or leave it out"
+            )
         if self.unroll is not None and self.unroll < self.inner_steps and self.judged == "last-step":
             raise ValueError(
                 "judged=last-step tells nothing before the last unroll: use every-step with unroll"

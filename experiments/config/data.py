@@ -3,41 +3,17 @@
 Not here: images (experiments/data), and the linear case study (synthetic.py).
 """
 
-from typing import Literal
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from experiments.config.base import Frozen
-from experiments.data.protocols import TURNS, glyph_splits, protocol_splits
+from experiments.data.miniimagenet_splits import CHANNELS, IMAGES_PER_CLASS, SIZE, miniimagenet_splits
+from experiments.data.protocols import DRAWERS, TURNS, glyph_splits, protocol_splits
 
-
-class OmniglotData(Frozen):
-    """The real Omniglot under a named protocol: P-V, P-B, R1 or R2 (data/protocols.py)."""
-
-    kind: Literal["omniglot"] = "omniglot"
-    protocol: str = "P-V"
-    holdout: bool = True  # keep five background alphabets for validation, out of training
-    rotations: bool = True  # a character turned by 90, 180, 270 degrees is a class of its own
-
-    def class_count(self, split: str) -> int:
-        """Return the number of classes of a split, 0 where the protocol has no such split."""
-        characters = protocol_splits(self.protocol, holdout=self.holdout).get(split, ())
-        return len(characters) * (TURNS if self.rotations else 1)
-
-
-class GlyphsData(Frozen):
-    """Characters drawn by the program itself; never to be reported as Omniglot."""
-
-    kind: Literal["glyphs"] = "glyphs"
-    alphabets: int = Field(20, ge=10, le=200)
-    characters: int = Field(25, ge=2, le=100)  # in each alphabet
-    seed: int = Field(0, ge=0)
-    rotations: bool = True
-
-    def class_count(self, split: str) -> int:
-        """Return the number of classes of a split, 0 where there is no such split."""
-        characters = glyph_splits(self.alphabets, self.characters).get(split, range(0))
-        return len(characters) * (TURNS if self.rotations else 1)
+ImageShape = tuple[int, int, int]  # channels, height, width
 
 
 class EpisodeEvaluation(Frozen):
@@ -52,3 +28,84 @@ class EpisodeEvaluation(Frozen):
     n_query: int = Field(5, ge=1)  # per class
     episodes: int = Field(1000, ge=2, le=1_000_000)
     seed: int = Field(0, ge=0)
+    # mixed: classes of the whole split, each by drawers of its own. within-alphabet: upright characters of
+    # one alphabet, by some drawers as the support, by others as the queries (Lake et al. 2015); much harder.
+    sampling: Literal["mixed", "within-alphabet"] = "mixed"
+    # Where batch normalisation has its statistics from: training (running), the episode's support, or all
+    # queries of the episode together, which so help each other (transductive). None: as the method has it.
+    batch_norm: Literal["running", "support", "queries"] | None = None
+
+    later: ClassVar[Mapping[str, Any]] = {"sampling": "mixed", "batch_norm": None}
+
+
+class ImageSet(Frozen):
+    """What every image data set says of itself, whatever its options."""
+
+    image_shape: ClassVar[ImageShape] = (1, 28, 28)
+    images_per_class: ClassVar[int] = DRAWERS
+    standard: ClassVar[EpisodeEvaluation] = EpisodeEvaluation()  # where no other is asked for
+    protocol_with: ClassVar[Mapping[str, str]] = {"train": "P-V", "base": "R1", "meta": "R1"}  # this split
+
+    def largest_alphabet(self, split: str) -> int:
+        """Return how many classes of one alphabet a split has at most, 0 where nothing is written."""
+        return 0
+
+
+class OmniglotData(ImageSet):
+    """The real Omniglot under a named protocol: P-V, P-B, R1 or R2 (data/protocols.py)."""
+
+    kind: Literal["omniglot"] = "omniglot"
+    protocol: str = "P-V"
+    holdout: bool = True  # keep five background alphabets for validation, out of training
+    rotations: bool = True  # a character turned by 90, 180, 270 degrees is a class of its own
+
+    def class_count(self, split: str) -> int:
+        """Return the number of classes of a split, 0 where the protocol has no such split."""
+        characters = protocol_splits(self.protocol, holdout=self.holdout).get(split, ())
+        return len(characters) * (TURNS if self.rotations else 1)
+
+    def largest_alphabet(self, split: str) -> int:
+        """Return how many characters of one alphabet a split has at most."""
+        characters = protocol_splits(self.protocol, holdout=self.holdout).get(split, ())
+        return max(Counter(character.alphabet for character in characters).values(), default=0)
+
+
+class GlyphsData(ImageSet):
+    """Characters drawn by the program itself; never to be reported as Omniglot."""
+
+    kind: Literal["glyphs"] = "glyphs"
+    alphabets: int = Field(20, ge=10, le=200)
+    characters: int = Field(25, ge=2, le=100)  # in each alphabet
+    seed: int = Field(0, ge=0)
+    rotations: bool = True
+
+    def class_count(self, split: str) -> int:
+        """Return the number of classes of a split, 0 where there is no such split."""
+        characters = glyph_splits(self.alphabets, self.characters).get(split, range(0))
+        return len(characters) * (TURNS if self.rotations else 1)
+
+    def largest_alphabet(self, split: str) -> int:
+        """Return how many characters each alphabet of a split has."""
+        return self.characters if self.class_count(split) else 0
+
+
+class MiniImageNetData(ImageSet):
+    """The real mini-ImageNet under a named protocol: R-L or R1 (data/miniimagenet_splits.py)."""
+
+    image_shape: ClassVar[ImageShape] = (CHANNELS, SIZE, SIZE)
+    images_per_class: ClassVar[int] = IMAGES_PER_CLASS
+    standard: ClassVar[EpisodeEvaluation] = EpisodeEvaluation(n_way=5, n_query=15, episodes=600)
+    protocol_with: ClassVar[Mapping[str, str]] = {"train": "R-L", "base": "R1", "meta": "R1"}
+
+    kind: Literal["miniimagenet"] = "miniimagenet"
+    protocol: str = "R-L"
+    # Keep classes for validation, out of training: the 16 of val.csv in R-L, 12 of the 64 base classes in R1.
+    holdout: bool = True
+
+    def class_count(self, split: str) -> int:
+        """Return the number of classes of a split, 0 where the protocol has no such split."""
+        return len(miniimagenet_splits(self.protocol, holdout=self.holdout).get(split, ()))
+
+
+ImageData = OmniglotData | GlyphsData | MiniImageNetData
+AnyImageData = Annotated[ImageData, Field(discriminator="kind")]

@@ -3,12 +3,13 @@
 Not here: which file implements a method (registry.py), presets, and the linear case study (synthetic.py).
 """
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from experiments.config.base import Frozen
-from experiments.config.training import Training
+from experiments.config.training import Accelerated, Training
 
 # What classifies a feature sees of it: the feature itself; its direction; the direction of what is left when
 # the support's mean is taken away, which is as near to whitened input as the support alone can bring it.
@@ -35,11 +36,16 @@ class Affine(Frozen):
 class Jitter(Affine):
     """Random change of each training image."""
 
+    later: ClassVar[Mapping[str, Any]] = {"flip": False, "crop": 0.0, "colour": 0.0}
+
     warp: float = Field(0.0, ge=0, le=7)  # standard deviation of a smooth displacement, pixels
     stroke: float = Field(0.0, ge=0, le=1)  # strokes thicker or thinner, pixels on either side
+    flip: bool = False  # every other image turned over, left for right
+    crop: float = Field(0.0, ge=0, lt=1)  # up to this share of the side cut away, the rest enlarged
+    colour: float = Field(0.0, ge=0, lt=1)  # brightness, contrast and saturation each times 1 +- colour
 
 
-class ProtoNet(Training):
+class ProtoNet(Accelerated):
     """Prototypical networks (Snell et al. 2017): class means, squared Euclidean distance."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
@@ -61,7 +67,7 @@ class ProtoNet(Training):
         return {"k_shot": self.train_k_shot or k_shot, "train_n_query": self.train_n_query}
 
 
-class Pretrain(Training):
+class Pretrain(Accelerated):
     """Pre-training of theta' on C_base (paper section 4.2): by a softmax classifier, or by episodes."""
 
     splits: ClassVar[tuple[str, ...]] = ("base",)
@@ -85,7 +91,8 @@ class Pretrain(Training):
     averaging: float = Field(0.995, ge=0, lt=1)  # kept of the averaged weights at each step; 0 for none
     mirrored: bool = True  # a character's mirror image is a class of its own
     jitter: Jitter = Jitter(degrees=12, scale=0.12, shear=10, shift=2, warp=0.7)
-    seed: int = Field(0, ge=0)  # its own, so that runs of different seeds share one pre-training
+    # Its own, so that runs of different seeds share one pre-training; None: the seed of the run it is for.
+    seed: int | None = Field(0, ge=0)
 
     def shaped_by(self) -> tuple[str, ...]:
         """Return nothing: its episodes have options of their own."""
@@ -102,10 +109,12 @@ class CnnNeighbour(Training):
     pretrain: Pretrain = Pretrain()
 
 
-class FastSlow(Training):
+class FastSlow(Accelerated):
     """Fast/slow meta-learning (paper Table 1): theta' by slow SGD, W_fc by a learned optimiser."""
 
     splits: ClassVar[tuple[str, ...]] = ("meta",)
+    batch_norms: ClassVar[tuple[str, ...]] = ("running", "support", "queries")
+    later: ClassVar[Mapping[str, Any]] = {**Accelerated.later, "quarter_turns": 1}
 
     name: Literal["fastslow"] = "fastslow"
     steps: int = Field(300, ge=1, le=100_000_000)  # tasks
@@ -140,6 +149,7 @@ class FastSlow(Training):
     jitter: Jitter = Jitter(degrees=12, scale=0.12, shear=10, shift=2, warp=0.7)  # while training
     views: int = Field(8, ge=1, le=100)  # of each image in a test: itself, and changed by view_change
     view_change: Affine = Affine(degrees=10, scale=0.12, shear=8, shift=1)
+    quarter_turns: Literal[1, 4] = 1  # of each view: upright alone, or all four, their features side by side
     # What an inner step of a test sees of a support image: its mean feature; view j in step j; every view.
     support_views: Literal["mean", "turns", "all"] = "mean"
     pretrain: Pretrain | None = Pretrain()

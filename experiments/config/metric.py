@@ -10,8 +10,6 @@ from pydantic import Field, model_validator
 from experiments.config.methods import Jitter
 from experiments.config.training import Training
 
-FCE_STEPS = 5
-
 
 class MatchingNet(Training):
     """Matching networks (Vinyals et al. 2016): attention over the support, with or without full context."""
@@ -28,7 +26,7 @@ class MatchingNet(Training):
     train_n_query: int = Field(5, ge=1)
     scale: float = Field(10.0, gt=0)  # of the cosines in the attention's softmax; 1 is the paper's own
     fce: bool = False  # full context embeddings: features that have seen the whole support
-    fce_steps: int = Field(FCE_STEPS, ge=1, le=100)  # of the LSTM that reads the support for a query
+    fce_steps: int = Field(5, ge=1, le=100)  # of the LSTM that reads the support for a query
     lr: float = Field(1e-3, gt=0)
     halve_lr_every: int = Field(10_000, ge=1)  # steps
     clip: float = Field(1.0, gt=0)  # norm of the gradient
@@ -40,8 +38,8 @@ class MatchingNet(Training):
 
     @model_validator(mode="after")
     def _has_an_lstm_to_take_the_steps(self) -> Self:
-        if self.fce_steps != FCE_STEPS and not self.fce:
-            raise ValueError("fce_steps says nothing without full context embeddings: add --set fce=true")
+        if not self.fce:
+            self.refuse_changed("fce_steps", why="without full context embeddings: add --set fce=true")
         return self
 
 
@@ -71,6 +69,14 @@ class Cnn(NotEpisodic):
     distance: Literal["l2", "cosine"] = "l2"  # of nearest
     fit_steps: int = Field(15, ge=1, le=100_000)  # of linear and fine-tune
     fit_lr: float = Field(0.01, gt=0)
+
+    @model_validator(mode="after")
+    def _test_uses_its_options(self) -> Self:
+        if self.test == "nearest":
+            self.refuse_changed("fit_steps", "fit_lr", why="of nearest: add --set test=linear or fine-tune")
+        else:
+            self.refuse_changed("distance", why=f"of test={self.test}: add --set test=nearest")
+        return self
 
 
 class Shrinking(NotEpisodic):
@@ -104,7 +110,20 @@ class Shrinking(NotEpisodic):
             raise ValueError("hallucinate needs a trained generator: use --set generator_steps=2000 or more")
         if self.generator_steps and not self.hallucinate:
             raise ValueError("generator_steps trains what nothing uses: use --set hallucinate=5 with it")
+        if self.hallucinate:
+            self.refuse_changed("distance", why="of the classifier fitted to made-up examples: leave it out")
+        else:
+            self.refuse_changed(
+                "fit_steps", "fit_lr", "generator_lr", why="without made-up examples: add --set hallucinate=5"
+            )
         return self
+
+    def check_evaluation(self, n_way: int, k_shot: int) -> None:
+        """Refuse to make up examples where the support has as many as there are to be."""
+        if 0 < self.hallucinate <= k_shot:
+            raise ValueError(
+                f"hallucinate {self.hallucinate} adds nothing to k_shot {k_shot}: use more than {k_shot}"
+            )
 
 
 class Siamese(NotEpisodic):
@@ -122,3 +141,9 @@ class Siamese(NotEpisodic):
     halve_lr_every: int = Field(5000, ge=1)  # steps
     weight_decay: float = Field(0.0, ge=0)
     jitter: Jitter = Jitter()
+
+    @model_validator(mode="after")
+    def _network_uses_its_options(self) -> Self:
+        if self.network == "koch":
+            self.refuse_changed("filters", why="of network=koch, which has its own: leave it out")
+        return self

@@ -96,6 +96,19 @@ class Mann(SameWays):
     def _has_room(self) -> Self:
         if self.heads > self.slots:
             raise ValueError(f"heads {self.heads} is more than slots {self.slots}: use {self.slots} or fewer")
+        if self.curriculum > self.steps:
+            raise ValueError(
+                f"curriculum {self.curriculum} does not come to all classes in {self.steps} steps: "
+                f"use {self.steps} or fewer"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _training_uses_its_options(self) -> Self:
+        if self.training == "sequences":
+            self.refuse_changed("train_n_query", why="of training=sequences: set instances instead")
+        else:
+            self.refuse_changed("instances", why="of training=episodes: set train_n_query instead")
         return self
 
 
@@ -161,3 +174,17 @@ class MetaNet(SameWays):
     def images_per_class(self, k_shot: int) -> dict[str, int]:
         """Return the images of one class in a training task."""
         return {"k_shot": k_shot, "train_n_query": self.train_n_query}
+
+    def check_evaluation(self, n_way: int, k_shot: int) -> None:
+        """Refuse more chunks than there are support images."""
+        if self.task_weights and self.chunks > n_way * k_shot:
+            raise ValueError(
+                f"chunks {self.chunks} is more than the {n_way * k_shot} support images: use fewer, "
+                "or task_weights=false"
+            )
+
+    @model_validator(mode="after")
+    def _chunks_have_a_use(self) -> Self:
+        if not self.task_weights:
+            self.refuse_changed("chunks", why="without weights for the task: leave task_weights at true")
+        return self

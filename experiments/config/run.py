@@ -9,20 +9,19 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from experiments.config.base import Frozen
-from experiments.config.data import EpisodeEvaluation, GlyphsData, OmniglotData
+from experiments.config.base import STORED, Frozen
+from experiments.config.data import AnyImageData, EpisodeEvaluation
 from experiments.config.rows import METHOD_NAMES, ImageMethod
 from experiments.config.synthetic import SyntheticRun
-from experiments.data.protocols import DRAWERS
 from experiments.errors import ConfigError
 
 
 class ImageRun(Frozen):
-    """One run of a row of Table 2 on images of characters (paper section 4.2)."""
+    """One run of a row of Table 2 on images of characters or of things (paper section 4.2)."""
 
-    experiment: Literal["omniglot", "glyphs"]
+    experiment: Literal["omniglot", "glyphs", "miniimagenet"]
     seed: int = Field(0, ge=0)
-    data: Annotated[OmniglotData | GlyphsData, Field(discriminator="kind")]
+    data: AnyImageData
     method: ImageMethod
     evaluation: EpisodeEvaluation = EpisodeEvaluation()
     # Where another run trains the model that this one only measures: that run's evaluation.
@@ -37,17 +36,39 @@ class ImageRun(Frozen):
         if not self.data.class_count(measured_on):
             other = "test" if measured_on == "val" else "val"
             raise ValueError(f"split {measured_on} has no classes here: use --set split={other}")
-        self._check_ways(measured_on, self.evaluation.n_way, "n_way")
+        self._check_evaluation(measured_on)
         self.method.check_evaluation(self.evaluation.n_way, self.evaluation.k_shot)
         for split in self.method.splits:
             if not self.data.class_count(split):
                 raise ValueError(
                     f"{self.method.name} learns from {split!r} classes and this protocol has none: "
-                    + f"use --set protocol={'R1' if split in ('base', 'meta') else 'P-V'}"
+                    + f"use --set protocol={self.data.protocol_with[split]}"
                 )
             for option, ways in self.method.classes_per_episode(self.evaluation.n_way).items():
                 self._check_ways(split, ways, option)
         return self
+
+    def most_ways(self, split: str) -> int:
+        """Return how many classes an episode of a split can have at most, as this run draws them."""
+        within = self.evaluation.sampling == "within-alphabet"
+        return self.data.largest_alphabet(split) if within else self.data.class_count(split)
+
+    def _check_evaluation(self, split: str) -> None:
+        asked = self.evaluation
+        most = self.most_ways(split)
+        if asked.sampling == "within-alphabet" and not most:
+            raise ValueError(f"{self.experiment} has no alphabets: use --set sampling=mixed")
+        if asked.sampling == "within-alphabet" and asked.n_way > most:
+            raise ValueError(
+                f"n_way {asked.n_way} is more than the {most} characters of the largest {split} alphabet: "
+                f"use {most} or fewer"
+            )
+        self._check_ways(split, asked.n_way, "n_way")
+        if asked.batch_norm not in (None, *self.method.batch_norms):
+            raise ValueError(
+                f"{self.method.name} cannot be measured with evaluation.batch_norm {asked.batch_norm}: "
+                "leave it out, the method has its own way"
+            )
 
     def _check_ways(self, split: str, ways: int, option: str) -> None:
         available = self.data.class_count(split)
@@ -58,14 +79,15 @@ class ImageRun(Frozen):
 
     def _check_images_per_class(self) -> None:
         images = self.evaluation.k_shot + self.evaluation.n_query
-        if images > DRAWERS:
+        each = self.data.images_per_class
+        if images > each:
             raise ValueError(
                 f"k_shot {self.evaluation.k_shot} + n_query {self.evaluation.n_query} is {images} images "
-                f"a class, but each class has {DRAWERS}: lower one of them"
+                f"a class, but each class has {each}: lower one of them"
             )
         needed = self.method.images_per_class(self.evaluation.k_shot)
-        if sum(needed.values()) > DRAWERS:
-            raise ValueError(f"{' + '.join(needed)} is over {DRAWERS} images a class: lower one of them")
+        if sum(needed.values()) > each:
+            raise ValueError(f"{' + '.join(needed)} is over {each} images a class: lower one of them")
 
 
 RunConfig = SyntheticRun | ImageRun
@@ -74,27 +96,38 @@ _ADAPTER: TypeAdapter[RunConfig] = TypeAdapter(Annotated[RunConfig, Field(discri
 
 def parse_config(raw: dict[str, Any]) -> RunConfig:
     """Return the checked config; ConfigError names the first wrong option, its value and the rule."""
+    return _parse(raw, None)
+
+
+def config_from_json(text: str) -> RunConfig:
+    """Return the config stored with a run; ConfigError if this version no longer understands it.
+
+    An option that came later has the value that means what the run did.
+    """
+    return _parse(json.loads(text), STORED)
+
+
+def _parse(raw: dict[str, Any], context: dict[str, Any] | None) -> RunConfig:
     try:
-        return _ADAPTER.validate_python(raw)
+        return _ADAPTER.validate_python(raw, context=context)
     except ValidationError as error:
         raise ConfigError(_first_line(error)) from error
 
 
-def config_from_json(text: str) -> RunConfig:
-    """Return the config stored with a run; ConfigError if this version no longer understands it."""
-    return parse_config(json.loads(text))
-
-
 def config_to_json(config: RunConfig) -> str:
     """Return the canonical JSON of a config: the same config always gives the same text."""
-    return json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return _canonical(config.model_dump(mode="json"))
 
 
 def config_hash(config: RunConfig, *, with_seed: bool = True) -> str:
     """Return 16 hex digits that name a config, or the group of its seeds."""
     if not with_seed:
         config = config.model_copy(update={"seed": 0})
-    return hashlib.blake2b(config_to_json(config).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(_canonical(config.naming()).encode(), digest_size=8).hexdigest()
+
+
+def _canonical(value: dict[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def _first_line(error: ValidationError) -> str:
@@ -102,7 +135,17 @@ def _first_line(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     message = first["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    sections = {"synthetic", "omniglot", "glyphs", "data", "method", "evaluation", *METHOD_NAMES, "linear"}
+    sections = {
+        "synthetic",
+        "omniglot",
+        "glyphs",
+        "miniimagenet",
+        "data",
+        "method",
+        "evaluation",
+        *METHOD_NAMES,
+        "linear",
+    }
     option = ".".join(str(part) for part in first["loc"] if part not in sections)
     if not option:
         return message

@@ -6,10 +6,9 @@ Not here: finding such runs in the queue, which goes by the hash of their config
 from collections import Counter
 from collections.abc import Iterable
 
-from experiments.config.data import EpisodeEvaluation, GlyphsData, OmniglotData
+from experiments.config.data import EpisodeEvaluation, ImageData
 from experiments.config.run import ImageRun, RunConfig, config_hash, parse_config
 from experiments.config.training import Training
-from experiments.data.protocols import DRAWERS
 
 
 def prerequisites(config: RunConfig) -> tuple[RunConfig, ...]:
@@ -22,11 +21,13 @@ def prerequisites(config: RunConfig) -> tuple[RunConfig, ...]:
     pretrain = getattr(config.method, "pretrain", None)
     if pretrain is None:
         return ()
+    if pretrain.seed is None:  # named by number, so that whoever asks for this one finds it
+        pretrain = pretrain.model_copy(update={"seed": config.seed})
     evaluation = _blind_to_test(config.data, standard_evaluation(config.data, pretrain))
     return (ImageRun(experiment=config.experiment, data=config.data, method=pretrain, evaluation=evaluation),)
 
 
-def _blind_to_test(data: OmniglotData | GlyphsData, evaluation: EpisodeEvaluation) -> EpisodeEvaluation:
+def _blind_to_test(data: ImageData, evaluation: EpisodeEvaluation) -> EpisodeEvaluation:
     """Return the evaluation on validation classes where there are enough: a stage is in no table."""
     return evaluation.model_copy(
         update={"split": "val"} if data.class_count("val") >= evaluation.n_way else {}
@@ -46,16 +47,17 @@ def training_steps(config: RunConfig) -> int:
 
 
 def standard_evaluation(
-    data: OmniglotData | GlyphsData, method: Training, asked: EpisodeEvaluation | None = None
+    data: ImageData, method: Training, asked: EpisodeEvaluation | None = None
 ) -> EpisodeEvaluation:
     """Return what a training that several evaluations share is measured on itself.
 
-    The default, but for the options that the training takes from what is asked, and for small data sets.
+    The data set's standard, but for the options that the training takes from what is asked, and for data sets
+    that are small.
     """
-    standard = EpisodeEvaluation(split=asked.split if asked else "test")
+    standard = data.standard.model_copy(update={"split": asked.split} if asked else {})
     kept = {name: getattr(asked or standard, name) for name in method.shaped_by()}
     chosen = {"n_way": min(standard.n_way, data.class_count(standard.split))} | kept
-    n_query = min(standard.n_query, DRAWERS - chosen.get("k_shot", standard.k_shot))
+    n_query = min(standard.n_query, data.images_per_class - chosen.get("k_shot", standard.k_shot))
     return standard.model_copy(update=chosen | {"n_query": n_query})
 
 

@@ -3,7 +3,8 @@
 Not here: any method's own options.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,6 +15,8 @@ class Training(Frozen):
     """What every method has: how long it trains, how often the loop looks up, what it needs of the data."""
 
     splits: ClassVar[tuple[str, ...]] = ()  # it learns from; `val` and `test` are only ever evaluated on
+
+    batch_norms: ClassVar[tuple[str, ...]] = ()  # what evaluation.batch_norm can ask for
 
     steps: int = Field(0, ge=0, le=100_000_000)
     log_every: int = Field(10, ge=1)  # steps
@@ -37,5 +40,20 @@ class Training(Frozen):
         options = ("n_way", "k_shot") if self.steps else ()
         return tuple(name for name in options if getattr(self, f"train_{name}", None) is None)
 
+    def refuse_changed(self, *names: str, why: str) -> None:
+        """Raise ValueError where one of these options is not at its default; `why` says what to do."""
+        for name in names:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} says nothing {why}")
+
     def check_evaluation(self, n_way: int, k_shot: int) -> None:
         """Raise ValueError, saying what to change, where the method cannot be measured on such episodes."""
+
+
+class Accelerated(Training):
+    """What a method has besides whose network can train faster on a GPU; tests are in float32 always."""
+
+    later: ClassVar[Mapping[str, Any]] = {"precision": "float32", "compile": False}
+
+    precision: Literal["float32", "bf16"] = "float32"  # of the convolutions while training
+    compile: bool = False  # the network while training, by torch.compile; on a GPU alone

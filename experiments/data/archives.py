@@ -1,32 +1,35 @@
 """Reads Omniglot's drawings out of a zip or a folder that nobody has to trust; writes nothing anywhere.
 
-Not here: decoding the drawings, see omniglot.py.
+Not here: decoding the drawings (omniglot.py), and what makes any zip safe to read (zips.py).
 """
 
 import re
-import stat
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
-from zlib import error as ZlibError  # noqa: N812  # zlib names it in lower case
+from pathlib import Path
 
 from experiments.data.protocols import DRAWERS, Character, characters
+from experiments.data.zips import Limits, checked_members, is_litter, open_zip, read_member
 from experiments.errors import DataError
 
 PARTS = ("background", "evaluation")
 
+_CRAFTED = "it is not the official Omniglot archive: download it again"
 # A drawing of 105x105 pixels in one bit is some 300 bytes; the whole of Omniglot is 8 MB of 32,460 files
 # and about 1,700 folders.
-_MAX_DRAWING_BYTES = 64 * 1024
-_MAX_TOTAL_BYTES = 64 * 1024 * 1024
-_MAX_MEMBERS = 40_000
+_LIMITS = Limits(
+    dataset="Omniglot",
+    members=40_000,
+    total_bytes=64 * 1024 * 1024,
+    member_bytes=64 * 1024,
+    crafted=_CRAFTED,
+)
 
 _NAME = re.compile(r"images_(?:background|evaluation)/([^/]+)/character(\d{2})/\d{4}_(\d{2})\.png")
-_CRAFTED = "it is not the official Omniglot archive: download it again"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def open_drawings(source: Path, part: str) -> Iterator[list[Drawing]]:
     """
     archive, folder = source / f"images_{part}.zip", source / f"images_{part}"
     if archive.is_file():
-        with _open_zip(archive) as opened:
+        with open_zip(archive) as opened:
             yield _complete(_from_zip(opened, archive), part, archive)
     elif folder.is_dir():
         yield _complete(_from_folder(folder), part, folder)
@@ -58,78 +61,27 @@ def open_drawings(source: Path, part: str) -> Iterator[list[Drawing]]:
         )
 
 
-def _open_zip(archive: Path) -> zipfile.ZipFile:
-    with _damage_reported(archive):
-        return zipfile.ZipFile(archive)
-
-
-@contextmanager
-def _damage_reported(archive: Path) -> Iterator[None]:
-    try:
-        yield
-    except (zipfile.BadZipFile, ZlibError, EOFError, ValueError, RuntimeError, OSError) as error:
-        # ValueError is a name that is not text, RuntimeError an encrypted member.
-        raise DataError(f"{archive} is damaged ({error}): download it again") from error
-
-
 def _from_zip(opened: zipfile.ZipFile, archive: Path) -> list[Drawing]:
-    members = opened.infolist()
-    _refuse_bomb(members, archive)
-    for member in members:
-        _refuse_hostile(member, archive)
     return [
-        _drawing(member.filename, archive, partial(_read_member, opened, member, archive))
-        for member in members
-        if not member.is_dir() and not _is_litter(member.filename)
+        _drawing(member.filename, archive, partial(read_member, opened, member, archive))
+        for member in checked_members(opened, archive, _LIMITS)
     ]
-
-
-def _read_member(opened: zipfile.ZipFile, member: zipfile.ZipInfo, archive: Path) -> bytes:
-    with _damage_reported(archive):
-        return opened.read(member)  # never more than member.file_size bytes, which _refuse_bomb has seen
-
-
-def _refuse_bomb(members: list[zipfile.ZipInfo], archive: Path) -> None:
-    if len(members) > _MAX_MEMBERS:
-        raise DataError(f"{archive} has {len(members)} members, more than Omniglot can have: {_CRAFTED}")
-    total = sum(member.file_size for member in members)
-    largest = max((member.file_size for member in members), default=0)
-    if total > _MAX_TOTAL_BYTES or largest > _MAX_DRAWING_BYTES:
-        raise DataError(f"{archive} unpacks to {total} bytes, more than Omniglot can have: {_CRAFTED}")
-
-
-def _refuse_hostile(member: zipfile.ZipInfo, archive: Path) -> None:
-    """Refuse paths and links that would reach outside a folder, though nothing here unpacks into one."""
-    name = member.orig_filename
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name:
-        raise DataError(f"{archive} has the member {name!r}, which leaves the folder: {_CRAFTED}")
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError(f"{archive} has {name!r} in a compression Omniglot does not use: {_CRAFTED}")
-    if stat.S_ISLNK(member.external_attr >> 16):
-        raise DataError(f"{archive} has the symbolic link {name!r}: {_CRAFTED}")
 
 
 def _from_folder(folder: Path) -> list[Drawing]:
     drawings = []
     for path in folder.glob("*/*/*"):
         name = path.relative_to(folder.parent).as_posix()
-        if not _is_litter(name):
+        if not is_litter(name):
             drawings.append(_drawing(name, folder, partial(_read_file, path)))
     return drawings
 
 
 def _read_file(path: Path) -> bytes:
     # is_file keeps a pipe or a device from being opened, the limit keeps a huge file out of memory.
-    if not path.is_file() or path.stat().st_size > _MAX_DRAWING_BYTES:
+    if not path.is_file() or path.stat().st_size > _LIMITS.member_bytes:
         raise DataError(f"{path} is not one of Omniglot's drawings: remove it or download Omniglot again")
     return path.read_bytes()
-
-
-def _is_litter(name: str) -> bool:
-    """Say whether a desktop left this file there (.DS_Store, Thumbs.db, __MACOSX)."""
-    parts = PurePosixPath(name).parts
-    return any(part.startswith((".", "__MACOSX")) or part == "Thumbs.db" for part in parts)
 
 
 def _drawing(name: str, container: Path, read: Callable[[], bytes]) -> Drawing:

@@ -1,4 +1,4 @@
-"""Small random changes to images: shifts, turns, scalings, shears, warps and other widths of the stroke.
+"""Small random changes to images: of place, shape and stroke of drawings, of part and colour of photographs.
 
 Not here: the quarter turns that make new classes, see images.py.
 """
@@ -81,13 +81,53 @@ def stroke(images: Tensor, source: torch.Generator, amount: float) -> Tensor:
     return torch.where(draws > 0, images.lerp(thick, amount * draws), images.lerp(thin, -amount * draws))
 
 
+def crop(images: Tensor, source: torch.Generator, amount: float) -> Tensor:
+    """Keep a square part of each image, at random, and enlarge it to the whole; bilinearly.
+
+    images: float (n, channels, height, width). The part's side is between 1 - amount and 1 of the image's.
+    """
+    size, right, down = torch.rand(3, len(images), generator=source, device=source.device).to(images)
+    size = 1 - amount * size
+    nothing = torch.zeros_like(size)
+    top = torch.stack([size, nothing, (1 - size) * (2 * right - 1)], dim=1)
+    bottom = torch.stack([nothing, size, (1 - size) * (2 * down - 1)], dim=1)
+    matrices = torch.stack([top, bottom], dim=1)  # (n, 2, 3)
+    grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def flip(images: Tensor, source: torch.Generator) -> Tensor:
+    """Turn every other image over at random, left for right."""
+    over = torch.rand(len(images), 1, 1, 1, generator=source, device=source.device) < 0.5
+    return torch.where(over.to(images.device), images.flip(-1), images)
+
+
+def colour(images: Tensor, source: torch.Generator, amount: float) -> Tensor:
+    """Change brightness, contrast and saturation of each image, each by a factor of 1 ± amount.
+
+    images: float (n, channels, height, width) in [0, 1], and so is what is returned.
+    """
+    draws = torch.rand(3, len(images), 1, 1, 1, generator=source, device=source.device).to(images)
+    bright, contrast, saturation = 1 + amount * (2 * draws - 1)
+    images = images * bright
+    images = images.mean((1, 2, 3), keepdim=True).lerp(images, contrast)
+    images = images.mean(1, keepdim=True).expand_as(images).lerp(images, saturation)
+    return images.clamp(0, 1)
+
+
 def jitter(images: Tensor, source: torch.Generator, amounts: Jitter) -> Tensor:
     """Change training images as the config says; where it asks for nothing they stay as they are."""
     if amounts.stroke:
         images = stroke(images, source, amounts.stroke)
     if amounts.degrees or amounts.scale or amounts.shear or amounts.warp:
-        return affine(images, source, amounts)
-    return shift(images, source, amounts.shift) if amounts.shift else images
+        images = affine(images, source, amounts)
+    elif amounts.shift:
+        images = shift(images, source, amounts.shift)
+    if amounts.crop:
+        images = crop(images, source, amounts.crop)
+    if amounts.flip:
+        images = flip(images, source)
+    return colour(images, source, amounts.colour) if amounts.colour else images
 
 
 def views(images: Tensor, count: int, amounts: Affine) -> Iterator[Tensor]:

@@ -16,7 +16,7 @@ from experiments.rng import Key, generator
 def episode_images(
     sampler: EpisodeSampler, split: str, numbers: range, amounts: Jitter, seed: Key
 ) -> tuple[Tensor, Tensor]:
-    """Return support (episodes, n_way, k_shot, 1, 28, 28) and query (episodes, n_way, n_query, 1, 28, 28)."""
+    """Return support (episodes, n_way, k_shot, *image) and query (episodes, n_way, n_query, *image)."""
     drawn = sampler.sample(split, numbers)
     index = torch.cat((drawn.support, drawn.query), dim=-1)
     source = generator(seed, "jitter", numbers.start)
@@ -28,6 +28,6 @@ def episode_images(
 def class_batch(
     table: ImageTable, split: str, size: int, amounts: Jitter, source: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Return images (size, 1, 28, 28) drawn from all of a split, and the class of each."""
-    index = torch.randint(table.class_count(split) * table.drawers, (size,), generator=source)
-    return jitter(table.pixels(split, index), source, amounts), index // table.drawers
+    """Return images (size, *image_shape) drawn from all of a split, and the class of each."""
+    index = torch.randint(table.count(split), (size,), generator=source)
+    return jitter(table.pixels(split, index), source, amounts), index // table.per_class(split)

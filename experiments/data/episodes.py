@@ -5,6 +5,7 @@ Not here: the pixels, see images.py.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -27,11 +28,30 @@ class Episodes:
     query: Tensor
 
 
+class Sampler(Protocol):
+    """Draws numbered episodes; the same number is always the same episode."""
+
+    @property
+    def n_way(self) -> int:
+        """Classes of an episode."""
+
+    @property
+    def k_shot(self) -> int:
+        """Support images of each class."""
+
+    @property
+    def n_query(self) -> int:
+        """Query images of each class."""
+
+    def sample(self, split: str, indices: range) -> Episodes:
+        """Return the episodes with these numbers, in this order; ConfigError where there are none such."""
+
+
 @dataclass(frozen=True)
 class EpisodeSampler:
     """Draws n_way classes and k_shot + n_query different drawings of each.
 
-    Episode i depends on (key, split, i), the three sizes and the split's class count alone.
+    Episode i depends on (key, split, i), the three sizes and the split's numbers of classes and images alone.
     Raises ConfigError when a class has too few drawings or a size is not positive.
     """
 
@@ -46,18 +66,15 @@ class EpisodeSampler:
             raise ConfigError(
                 f"n_way {self.n_way}, k_shot {self.k_shot}, n_query {self.n_query}: each must be at least 1"
             )
-        if self.k_shot + self.n_query > self.table.drawers:
-            raise ConfigError(
-                f"k_shot {self.k_shot} + n_query {self.n_query} is more than the {self.table.drawers} images "
-                "a class has: lower one of them"
-            )
+        self._check_images(self.table.drawers)
 
     def sample(self, split: str, indices: range) -> Episodes:
         """Return the episodes with these numbers, in this order.
 
-        Raises ConfigError when the split is unknown or has fewer than n_way classes.
+        Raises ConfigError when the split is unknown, has fewer than n_way classes or too few images of each.
         """
-        n_classes = self.table.class_count(split)
+        n_classes, each = self.table.class_count(split), self.table.per_class(split)
+        self._check_images(each)
         if self.n_way > n_classes:
             raise ConfigError(
                 f"n_way {self.n_way} is more than the {n_classes} classes of split {split!r}: lower n_way"
@@ -65,13 +82,22 @@ class EpisodeSampler:
         index = torch.empty(len(indices), self.n_way, self.k_shot + self.n_query, dtype=torch.int64)
         for start in range(0, len(indices), _CHUNK):
             chunk = indices[start : start + _CHUNK]
-            index[start : start + _CHUNK] = self._draw(self._uniform(split, chunk, n_classes), n_classes)
+            index[start : start + _CHUNK] = self._draw(
+                self._uniform(split, chunk, n_classes, each), n_classes, each
+            )
         return Episodes(index[..., : self.k_shot], index[..., self.k_shot :])
 
-    def _uniform(self, split: str, indices: range, n_classes: int) -> Tensor:
-        """Return each episode's own random numbers in [0, 1): (episodes, n_classes + n_way * drawers)."""
+    def _check_images(self, each: int) -> None:
+        if self.k_shot + self.n_query > each:
+            raise ConfigError(
+                f"k_shot {self.k_shot} + n_query {self.n_query} is more than the {each} images a class has: "
+                "lower one of them"
+            )
+
+    def _uniform(self, split: str, indices: range, n_classes: int, each: int) -> Tensor:
+        """Return each episode's own random numbers in [0, 1): (episodes, n_classes + n_way * each)."""
         # float64, because a tie (likely in float32 over many episodes) would sort as the machine likes.
-        numbers = torch.empty(len(indices), n_classes + self.n_way * self.table.drawers, dtype=torch.float64)
+        numbers = torch.empty(len(indices), n_classes + self.n_way * each, dtype=torch.float64)
         for row, source in zip(numbers, self._generators(split, indices), strict=True):
             row.uniform_(generator=source)
         return numbers
@@ -79,9 +105,9 @@ class EpisodeSampler:
     def _generators(self, split: str, indices: range) -> Iterator[torch.Generator]:
         return (generator(*self.key, split, index) for index in indices)
 
-    def _draw(self, numbers: Tensor, n_classes: int) -> Tensor:
+    def _draw(self, numbers: Tensor, n_classes: int, each: int) -> Tensor:
         """Turn random numbers into image indices (episodes, n_way, k_shot + n_query)."""
         classes = numbers[:, :n_classes].topk(self.n_way, dim=1).indices  # (episodes, n_way), all different
-        per_class = numbers[:, n_classes:].view(len(numbers), self.n_way, self.table.drawers)
+        per_class = numbers[:, n_classes:].view(len(numbers), self.n_way, each)
         drawers = per_class.argsort(dim=2)[..., : self.k_shot + self.n_query]
-        return classes[..., None] * self.table.drawers + drawers
+        return classes[..., None] * each + drawers

@@ -1,6 +1,7 @@
-"""Folders of images of any kind, turned into what the networks see: 28x28, ink = 1 on paper = 0.
+"""Folders of images of any kind, turned into what models were trained on: drawings, ink = 1, or photographs.
 
-Not here: data sets (omniglot.py, glyphs.py), and what is done with the images. Nothing is written.
+Not here: data sets (omniglot.py, miniimagenet.py, glyphs.py), and what is done with the images. Nothing
+is written.
 """
 
 import warnings
@@ -15,9 +16,10 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from experiments.config import ImageShape
 from experiments.errors import DataError
 
-SIZE = 28
+GREY_28: ImageShape = (1, 28, 28)
 MAX_PIXELS = 50_000_000  # of one image
 _KINDS = {-1: "dark on a bright border, inverted", 0: "blank", 1: "bright on a dark border, as it is"}
 _NOT_IMAGES = {".txt", ".csv", ".json", ".md", ".ini", ".db"}  # what lies beside images now and then
@@ -25,10 +27,10 @@ _NOT_IMAGES = {".txt", ".csv", ".json", ".md", ".ini", ".db"}  # what lies besid
 
 @dataclass(frozen=True)
 class Picture:
-    """One image as the networks see it: float (28, 28), ink = 1; `how` says what was done to it."""
+    """One image as the networks see it: float (*image), ink = 1 in grey; `how` says what was done to it."""
 
     path: Path
-    ink: Tensor
+    pixels: Tensor
     how: tuple[str, ...]
 
 
@@ -41,7 +43,7 @@ class Examples:
     labels: Tensor  # int64 (pictures,), sorted
 
 
-def read_examples(folder: Path) -> Examples:
+def read_examples(folder: Path, image: ImageShape = GREY_28) -> Examples:
     """Return the pictures of a folder with one sub-folder per class, named as it is.
 
     Raises DataError where there are not two classes, one has no image, or an image cannot be used.
@@ -56,7 +58,7 @@ def read_examples(folder: Path) -> Examples:
     pictures, labels = [], []
     for label, each in enumerate(inner):
         paths = image_paths(each)
-        pictures += [read_picture(path) for path in paths]
+        pictures += [read_picture(path, image) for path in paths]
         labels += [label] * len(paths)
     return Examples(tuple(each.name for each in inner), tuple(pictures), torch.tensor(labels))
 
@@ -71,13 +73,18 @@ def image_paths(folder: Path) -> list[Path]:
     return paths
 
 
-def read_picture(path: Path) -> Picture:
-    """Return an image of any kind as the networks see it; DataError where it is none, or several."""
+def read_picture(path: Path, image: ImageShape = GREY_28) -> Picture:
+    """Return an image of any kind as the networks see it; DataError where it is none, or several.
+
+    With one channel it is a drawing: grey, ink on paper, in the middle of a square. With three it is a
+    photograph: in colour, squeezed into the square, as those that are learned from are.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as opened:
-                return _converted(path, opened)
+                _refuse(path, opened)
+                return _drawing(path, opened, image) if image[0] == 1 else _photograph(path, opened, image)
     except (
         OSError,
         ValueError,
@@ -89,8 +96,8 @@ def read_picture(path: Path) -> Picture:
 
 
 def stacked(pictures: Sequence[Picture]) -> Tensor:
-    """Return pictures as one tensor (pictures, 1, 28, 28)."""
-    return torch.stack([each.ink for each in pictures])[:, None]
+    """Return pictures as one tensor (pictures, *image)."""
+    return torch.stack([each.pixels for each in pictures])
 
 
 def conversions(pictures: Sequence[Picture]) -> str:
@@ -104,19 +111,51 @@ def _require_folder(folder: Path) -> None:
         raise DataError(f"{folder} is not a folder: name one that holds images")
 
 
-def _converted(path: Path, opened: Image.Image) -> Picture:
+def _refuse(path: Path, opened: Image.Image) -> None:
     if getattr(opened, "n_frames", 1) > 1:
         raise DataError(f"{path} has {opened.n_frames} frames: save the one that counts as an image")  # type: ignore[attr-defined]
     if opened.width * opened.height > MAX_PIXELS:
         raise DataError(f"{path} has {opened.width} x {opened.height} pixels: make it smaller")
+
+
+def _drawing(path: Path, opened: Image.Image, image: ImageShape) -> Picture:
+    size = image[2], image[1]
     grey, how = _grey(ImageOps.exif_transpose(opened))
     paper, ink = _levels(grey)
-    small = np.asarray(_square(grey, paper).resize((SIZE, SIZE), Image.Resampling.BILINEAR), dtype=np.float32)
+    small = np.asarray(_square(grey, paper).resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
     share = np.clip((small - paper) / (ink - paper), 0, 1) if ink != paper else np.zeros_like(small)
     how += (_KINDS[(ink > paper) - (ink < paper)],)
-    if opened.size != (SIZE, SIZE):
-        how += (f"scaled to {SIZE} x {SIZE}",)
-    return Picture(path, torch.from_numpy(share.astype(np.float32)), how)
+    return Picture(path, torch.from_numpy(share.astype(np.float32))[None], how + _scaled(opened, size))
+
+
+def _photograph(path: Path, opened: Image.Image, image: ImageShape) -> Picture:
+    size = image[2], image[1]
+    colour, how = _colour(ImageOps.exif_transpose(opened))
+    squeezed = colour if colour.size == size else colour.resize(size, Image.Resampling.LANCZOS)
+    pixels = np.asarray(squeezed, dtype=np.float32).transpose(2, 0, 1) / 255
+    return Picture(path, torch.from_numpy(np.ascontiguousarray(pixels)), how + _scaled(opened, size))
+
+
+def _colour(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """Return the image in red, green and blue, transparency laid on white."""
+    if image.has_transparency_data:
+        laid, how = _on_white(image)
+        return laid.convert("RGB"), how
+    if image.mode in ("1", "L", "F") or image.mode.startswith("I"):
+        grey, how = _grey(image)
+        return grey.convert("RGB"), (*how, "grey, shown as colour")
+    return image.convert("RGB"), ()
+
+
+def _scaled(opened: Image.Image, size: tuple[int, int]) -> tuple[str, ...]:
+    return () if opened.size == size else (f"scaled to {size[0]} x {size[1]}",)
+
+
+def _on_white(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """Return a transparent image laid on white."""
+    colour = image.convert("RGBA")
+    white = Image.new("RGBA", colour.size, "white")
+    return Image.alpha_composite(white, colour), ("transparent, laid on white",)
 
 
 def _grey(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
@@ -127,9 +166,8 @@ def _grey(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
         levels = (values - low) * (255 / (high - low)) if high > low else np.full_like(values, 255)
         return Image.fromarray(levels.round().astype(np.uint8)), ("16 bits or more, brought to 8",)
     if image.has_transparency_data:
-        colour = image.convert("RGBA")
-        white = Image.new("RGBA", colour.size, "white")
-        return Image.alpha_composite(white, colour).convert("L"), ("transparent, laid on white",)
+        laid, how = _on_white(image)
+        return laid.convert("L"), how
     return image.convert("L"), () if image.mode in ("1", "L") else ("in colour, made grey",)
 
 

@@ -109,7 +109,8 @@ def open_glyphs(
         write_dataset(folder, draw_glyphs(alphabets, characters, seed).numpy(), names)
     read_summary(folder)  # refuses another format
     rows = {name: split_classes(classes, rotations=rotations) for name, classes in splits.items()}
-    return ImageTable(open_images(folder / IMAGES), rows)
+    alphabet_of = torch.arange(alphabets).repeat_interleave(characters)
+    return ImageTable(open_images(folder / IMAGES), rows, alphabet_of=alphabet_of)
 
 
 def _draw_alphabet(number: int, characters: int, seed: int) -> Tensor:

@@ -11,47 +11,81 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from experiments.config import ImageShape
 from experiments.data.protocols import TURNS
-from experiments.errors import DataError, unknown_name
+from experiments.errors import ConfigError, DataError, unknown_name
 
 
 @dataclass(frozen=True)
 class ImageTable:
-    """Images of characters by many drawers, and which of them, turned how, are the classes of each split.
+    """Images of things, as many of each, and which things, turned how, are the classes of each split.
 
-    images: uint8 (characters, drawers, 28, 28), ink = 255.
-    splits: name -> int64 (n_classes, 2), a row is (character, quarter turns anticlockwise).
-    An image of a split is addressed by index = class * drawers + drawer.
+    images: uint8 (things, each, height, width) in grey, ink = 255, or (things, each, 3, height, width).
+    splits: name -> int64 (n_classes, 2), a row is (thing, quarter turns anticlockwise).
+    places: name -> int64 (n_classes, images of each), where not all images of a thing are there: which are.
+    alphabet_of: int64 (things,), the alphabet of each, where things are characters of alphabets.
+    An image of a split is addressed by index = class * per_class(split) + number.
     """
 
     images: Tensor
     splits: Mapping[str, Tensor]
+    places: Mapping[str, Tensor] | None = None
+    alphabet_of: Tensor | None = None
 
     @property
     def drawers(self) -> int:
-        """How many drawers drew each character."""
+        """How many images of a thing there can be; of a character, how many drawers drew it."""
         return self.images.shape[1]
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """Channels, height and width of an image."""
+        *channels, height, width = self.images.shape[2:]
+        return (channels[0] if channels else 1), height, width
+
+    def per_class(self, split: str) -> int:
+        """Return how many images each class of the split has."""
+        return self.drawers if self.places is None else self.places[split].shape[1]
+
+    def count(self, split: str) -> int:
+        """Return how many images the split has."""
+        return self.class_count(split) * self.per_class(split)
 
     def class_count(self, split: str) -> int:
         """Return how many classes the split has; ConfigError if there is no such split."""
         return len(self._classes(split))
 
-    def pixels(self, split: str, index: Tensor) -> Tensor:
-        """Return the images at an int64 index of any shape: float32 (*index.shape, 1, 28, 28), ink = 1.
+    def alphabets(self, split: str) -> Tensor:
+        """Return the alphabet of each class of a split (n_classes,), -1 for a class that is turned.
 
-        The result is on the table's device.
+        Raises ConfigError if there is no such split, or there are no alphabets.
+        """
+        classes = self._classes(split)
+        if self.alphabet_of is None:
+            raise ConfigError("these images are of no alphabets: use sampling=mixed")
+        return torch.where(classes[:, 1] == 0, self.alphabet_of[classes[:, 0]], -1)
+
+    def pixels(self, split: str, index: Tensor) -> Tensor:
+        """Return the images at an int64 index of any shape: float32 (*index.shape, *image_shape), ink = 1.
+
+        The result is on the table's device. Of a memory-mapped table only these images are read.
         """
         flat = index.to(self.images.device).flatten()
-        classes = self._classes(split)[flat // self.drawers]  # (n, 2)
-        rows = self.images.flatten(0, 1)[classes[:, 0] * self.drawers + flat % self.drawers]  # (n, 28, 28)
+        each = self.per_class(split)
+        number, place = flat // each, flat % each
+        classes = self._classes(split)[number]  # (n, 2)
+        if self.places is not None:
+            place = self.places[split][number, place]
+        rows = self.images.flatten(0, 1)[classes[:, 0] * self.drawers + place]  # (n, [3,] height, width)
         if classes[:, 1].any():
             _turn_in_place(rows, classes[:, 1])
-        return (rows / 255).view(*index.shape, 1, *rows.shape[1:])
+        return (rows / 255).view(*index.shape, *self.image_shape)
 
     def to(self, device: torch.device | str) -> "ImageTable":
         """Return the table on another device; on the CPU a memory-mapped table stays memory-mapped."""
         splits = {name: classes.to(device) for name, classes in self.splits.items()}
-        return replace(self, images=self.images.to(device), splits=splits)
+        places = self.places and {name: each.to(device) for name, each in self.places.items()}
+        return replace(self, images=self.images.to(device), splits=splits, places=places)
 
     def _classes(self, split: str) -> Tensor:
         if split not in self.splits:
@@ -72,7 +106,7 @@ def split_classes(characters: Iterable[int], *, rotations: bool) -> Tensor:
 
 
 def open_images(path: Path) -> Tensor:
-    """Open an images.npy as a memory-mapped uint8 tensor (characters, drawers, height, width).
+    """Open an images.npy as a memory-mapped uint8 tensor (things, each, [3,] height, width).
 
     The map is copy-on-write: a write to the tensor never reaches the file. Raises DataError if the file
     cannot be read as such an array.
@@ -81,13 +115,13 @@ def open_images(path: Path) -> Tensor:
         array = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error}): import the data set again") from error
-    if array.dtype != np.uint8 or array.ndim != 4:
+    if array.dtype != np.uint8 or array.ndim not in (4, 5):
         raise DataError(f"{path} holds {array.dtype} of shape {array.shape}, not images: import it again")
     return torch.from_numpy(array)
 
 
 def _turn_in_place(rows: Tensor, turns: Tensor) -> None:
-    """Turn each image of rows (n, height, width) by its number of quarter turns (n,)."""
+    """Turn each image of rows (n, ..., height, width) by its number of quarter turns (n,)."""
     for turn in range(1, TURNS):
         chosen = (turns == turn).nonzero().squeeze(1)
-        rows[chosen] = torch.rot90(rows[chosen], turn, dims=(1, 2))
+        rows[chosen] = torch.rot90(rows[chosen], turn, dims=(-2, -1))

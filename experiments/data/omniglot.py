@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.data.archives import PARTS, Drawing, open_drawings
-from experiments.data.protocols import DRAWERS, all_characters, protocol_splits
+from experiments.data.protocols import DRAWERS, all_characters, alphabet_numbers, protocol_splits
 from experiments.data.storage import (
     IMAGES,
     DataSummary,
@@ -107,7 +107,9 @@ def open_omniglot(
 
     Raises ConfigError for an unknown protocol, DataError when Omniglot is not imported or unreadable.
     """
-    from experiments.data.images import ImageTable, open_images, split_classes  # torch
+    import torch  # what only imports or checks data need not wait for it
+
+    from experiments.data.images import ImageTable, open_images, split_classes
 
     splits = protocol_splits(protocol, holdout=holdout)
     require_imported(data_dir)
@@ -120,7 +122,9 @@ def open_omniglot(
     place = {character: position for position, character in enumerate(all_characters())}
     numbers = {name: [place[character] for character in members] for name, members in splits.items()}
     return ImageTable(
-        images, {name: split_classes(rows, rotations=rotations) for name, rows in numbers.items()}
+        images,
+        {name: split_classes(rows, rotations=rotations) for name, rows in numbers.items()},
+        alphabet_of=torch.tensor(alphabet_numbers()),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from experiments.config import GlyphsData, OmniglotData
+from experiments.config import GlyphsData, ImageData, MiniImageNetData
 from experiments.data.images import ImageTable
 from experiments.data.protocols import TURNS, all_characters
 
@@ -22,8 +22,13 @@ class Pairs:
     same: Tensor
 
 
-def kin(data: OmniglotData | GlyphsData, table: ImageTable, split: str) -> Tensor:
-    """Return a number for each class of a split (n_classes,): equal within one alphabet turned alike."""
+def kin(data: ImageData, table: ImageTable, split: str) -> Tensor:
+    """Return a number for each class of a split (n_classes,): equal within one alphabet turned alike.
+
+    All are equal where nothing is known of which classes are alike.
+    """
+    if isinstance(data, MiniImageNetData):
+        return torch.zeros(table.class_count(split), dtype=torch.int64)
     characters, turns = table.splits[split].unbind(1)
     if isinstance(data, GlyphsData):
         return (characters // data.characters) * TURNS + turns

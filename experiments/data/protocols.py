@@ -27,6 +27,19 @@ _PV_TRAIN_ALPHABETS = (
     "Ge_ez",
     "Glagolitic",
 )
+# P-B has nothing but the background to learn from: these nine of its alphabets (239 characters) meta-train, the
+# first in the order of a hash.
+_PB_META_ALPHABETS = (
+    "Anglo-Saxon_Futhorc",
+    "Burmese_(Myanmar)",
+    "Futurama",
+    "Greek",
+    "Inuktitut_(Canadian_Aboriginal_Syllabics)",
+    "Malay_(Jawi_-_Arabic)",
+    "N_Ko",
+    "Ojibwe_(Canadian_Aboriginal_Syllabics)",
+    "Syriac_(Estrangelo)",
+)
 _PV_DIVIDED_ALPHABET = "Gurmukhi"
 _PV_FIRST_TEST_NUMBER = 42  # Gurmukhi 1 to 41 train, 42 to 45 test
 
@@ -65,12 +78,24 @@ def all_characters() -> tuple[Character, ...]:
     return characters("background") + characters("evaluation")
 
 
-def protocol_splits(protocol: str, *, holdout: bool = True) -> Splits:
-    """Return the characters of each split of an Omniglot protocol; no character is in two splits.
+@cache
+def alphabet_numbers() -> tuple[int, ...]:
+    """Return the alphabet's number of each of all characters, from 0, in the order of the characters."""
+    order = {
+        alphabet: number
+        for number, alphabet in enumerate([*alphabets("background"), *alphabets("evaluation")])
+    }
+    return tuple(order[character.alphabet] for character in all_characters())
 
-    holdout takes five background alphabets (172 characters) out of train or base as "val"; without it there
-    is no "val". Sizes with holdout: P-V train 1028, val 172, test 423; P-B 792, 172, 659; R1 base 792,
-    meta 236, val 172, test 423; R2 base 792, meta 330, val 172, test 329.
+
+@cache  # asked for each run of a sweep, and for each result of a report
+def protocol_splits(protocol: str, *, holdout: bool = True) -> Splits:
+    """Return the characters of each split of an Omniglot protocol.
+
+    No character is in two splits, but that P-B's train is divided into base and meta. holdout takes five
+    background alphabets (172 characters) out of train or base as "val"; without it there is no "val". Sizes
+    with holdout: P-V train 1028, val 172, test 423; P-B train 792 = base 553 + meta 239, val 172, test 659;
+    R1 base 792, meta 236, val 172, test 423; R2 base 792, meta 330, val 172, test 329.
 
     Raises ConfigError for an unknown protocol.
     """
@@ -81,6 +106,9 @@ def protocol_splits(protocol: str, *, holdout: bool = True) -> Splits:
     base = tuple(c for c in background if c not in val)
     meta, test = _evaluation_halves(protocol)
     splits = {"train": base + meta} if protocol.startswith("P-") else {"base": base, "meta": meta}
+    if protocol == "P-B":
+        splits["base"] = tuple(c for c in base if c.alphabet not in _PB_META_ALPHABETS)
+        splits["meta"] = tuple(c for c in base if c.alphabet in _PB_META_ALPHABETS)
     return splits | ({"val": val} if holdout else {}) | {"test": test}
 
 

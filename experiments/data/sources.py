@@ -1,21 +1,25 @@
 """From a data set's config to its images and episodes.
 
-Not here: how a data set is imported or drawn (omniglot.py, glyphs.py).
+Not here: how a data set is imported or drawn (omniglot.py, miniimagenet.py, glyphs.py).
 """
 
 from pathlib import Path
 
 import torch
 
-from experiments.config import EpisodeEvaluation, GlyphsData, ImageRun, OmniglotData
-from experiments.data.episodes import EpisodeSampler
-from experiments.data.glyphs import SIZE, open_glyphs
+from experiments.config import EpisodeEvaluation, ImageData, ImageRun, MiniImageNetData, OmniglotData
+from experiments.data.alphabets import AlphabetSampler
+from experiments.data.episodes import EpisodeSampler, Sampler
+from experiments.data.glyphs import open_glyphs
 from experiments.data.images import ImageTable, split_classes
+from experiments.data.miniimagenet import open_miniimagenet
 from experiments.data.omniglot import open_omniglot
-from experiments.data.protocols import DRAWERS, glyph_splits, protocol_splits
+from experiments.data.protocols import TURNS
+
+SPLITS = ("train", "base", "meta", "val", "test")
 
 
-def open_table(data: OmniglotData | GlyphsData, data_dir: Path | None) -> ImageTable:
+def open_table(data: ImageData, data_dir: Path | None) -> ImageTable:
     """Return the images and splits of a data set; raises DataError where it is not imported.
 
     Without a data_dir the splits alone, and no images: enough for a method that classifies others.
@@ -24,28 +28,30 @@ def open_table(data: OmniglotData | GlyphsData, data_dir: Path | None) -> ImageT
         return _splits_alone(data)
     if isinstance(data, OmniglotData):
         return open_omniglot(data_dir, data.protocol, holdout=data.holdout, rotations=data.rotations)
+    if isinstance(data, MiniImageNetData):
+        return open_miniimagenet(data_dir, data.protocol, holdout=data.holdout)
     return open_glyphs(data_dir, data.alphabets, data.characters, seed=data.seed, rotations=data.rotations)
 
 
-def _splits_alone(data: OmniglotData | GlyphsData) -> ImageTable:
-    if isinstance(data, OmniglotData):
-        sizes = {
-            name: len(each) for name, each in protocol_splits(data.protocol, holdout=data.holdout).items()
-        }
-    else:
-        sizes = {name: len(each) for name, each in glyph_splits(data.alphabets, data.characters).items()}
-    splits = {name: split_classes(range(size), rotations=data.rotations) for name, size in sizes.items()}
-    return ImageTable(torch.empty(0, DRAWERS, SIZE, SIZE, dtype=torch.uint8), splits)
+def _splits_alone(data: ImageData) -> ImageTable:
+    rotations = getattr(data, "rotations", False)
+    sizes = {name: data.class_count(name) // (TURNS if rotations else 1) for name in SPLITS}
+    splits = {name: split_classes(range(size), rotations=rotations) for name, size in sizes.items() if size}
+    channels, height, width = data.image_shape
+    shape = (data.images_per_class, *((channels,) if channels > 1 else ()), height, width)
+    return ImageTable(torch.empty(0, *shape, dtype=torch.uint8), splits)
 
 
-def evaluation_sampler(table: ImageTable, evaluation: EpisodeEvaluation) -> EpisodeSampler:
+def evaluation_sampler(table: ImageTable, evaluation: EpisodeEvaluation) -> Sampler:
     """Return the sampler of the numbered episodes that every method is measured on."""
-    return EpisodeSampler(
+    within = evaluation.sampling == "within-alphabet"
+    draws = AlphabetSampler if within else EpisodeSampler
+    return draws(
         table,
         n_way=evaluation.n_way,
         k_shot=evaluation.k_shot,
         n_query=evaluation.n_query,
-        key=("evaluation", evaluation.seed),
+        key=("evaluation", *(["within-alphabet"] if within else []), evaluation.seed),
     )
 
 

@@ -51,15 +51,26 @@ def write_dataset(folder: Path, images: "np.ndarray[Any, Any]", classes: Sequenc
     Everything is written and synced beside the folder first and then renamed: at no moment is there half a
     data set under the folder's name. Raises DataError when the disk refuses.
     """
+    with fresh_folder(folder) as fresh:
+        _write_images(fresh, images)
+        write_index(fresh, classes=list(classes), drawers=images.shape[1])
+    return read_summary(folder, written=True)
+
+
+@contextmanager
+def fresh_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder that takes the place of a data set's when the block ends.
+
+    If the block fails it is removed, and what was there stays. Raises DataError when the disk refuses.
+    """
     with writing_to(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            _write_files(fresh, images, classes)
+            yield fresh
             _put_in_place(fresh, folder)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-    return read_summary(folder, written=True)
 
 
 @contextmanager
@@ -72,18 +83,37 @@ def writing_to(folder: Path) -> Iterator[None]:
         raise DataError(f"{folder} cannot be written ({reason}): free space or use another folder") from error
 
 
-def read_summary(folder: Path, *, written: bool = False) -> DataSummary:
-    """Return what the index says, without reading the images; DataError if it is damaged or newer."""
+def write_index(folder: Path, **facts: Any) -> None:
+    """Write the index beside finished images: their checksum, and facts of which `classes` is one."""
+    index = {"format_version": FORMAT_VERSION, "sha256": _sha256(folder / IMAGES)} | facts
+    with (folder / INDEX).open("w", encoding="utf-8") as file:
+        json.dump(index, file, indent=1)
+        file.flush()
+        _sync(file.fileno())
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """Return a data set's index; DataError if it is damaged or of another format."""
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        version, drawers = index["format_version"], index["drawers"]
-        n_classes, sha256 = len(index["classes"]), str(index["sha256"])
+        index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        version = index["format_version"]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(f"{folder / INDEX} is damaged or missing: import the data set again") from error
     if version != FORMAT_VERSION:
         raise DataError(f"{folder} has format {version}, not {FORMAT_VERSION}: import the data set again")
+    return index
+
+
+def read_summary(folder: Path, *, written: bool = False) -> DataSummary:
+    """Return what the index says, without reading the images; DataError if it is damaged or newer."""
+    index = read_index(folder)
+    try:
+        n_classes, sha256 = len(index["classes"]), str(index["sha256"])
+        n_images = int(index.get("images", n_classes * index["drawers"]))
+    except (ValueError, LookupError, TypeError) as error:
+        raise DataError(f"{folder / INDEX} is damaged or missing: import the data set again") from error
     n_bytes = (folder / IMAGES).stat().st_size if is_stored(folder) else 0
-    return DataSummary(folder.name, folder, n_classes, n_classes * drawers, n_bytes, sha256, written)
+    return DataSummary(folder.name, folder, n_classes, n_images, n_bytes, sha256, written)
 
 
 def verify_dataset(folder: Path) -> DataSummary:
@@ -94,22 +124,12 @@ def verify_dataset(folder: Path) -> DataSummary:
     return summary
 
 
-def _write_files(folder: Path, images: "np.ndarray[Any, Any]", classes: Sequence[str]) -> None:
+def _write_images(folder: Path, images: "np.ndarray[Any, Any]") -> None:
     import numpy as np  # a look at whether data is there must not load numpy
 
     with (folder / IMAGES).open("wb") as file:
         np.save(file, images, allow_pickle=False)
         _sync(file.fileno())
-    index = {
-        "format_version": FORMAT_VERSION,
-        "drawers": images.shape[1],
-        "sha256": _sha256(folder / IMAGES),
-        "classes": list(classes),
-    }
-    with (folder / INDEX).open("w", encoding="utf-8") as file_of_text:
-        json.dump(index, file_of_text, indent=1)
-        file_of_text.flush()
-        _sync(file_of_text.fileno())
 
 
 def _put_in_place(fresh: Path, folder: Path) -> None:

@@ -23,6 +23,11 @@ class TrainingClasses:
     amounts: Jitter
 
     @property
+    def each(self) -> int:
+        """How many images every class has at least."""
+        return min(self.table.per_class(split) for split in self.splits)
+
+    @property
     def unmirrored(self) -> int:
         """How many classes there are without the mirror images."""
         return sum(self.table.class_count(split) for split in self.splits)
@@ -33,7 +38,7 @@ class TrainingClasses:
         return self.unmirrored * (2 if self.mirrored else 1)
 
     def images(self, classes: Tensor, drawers: Tensor, source: torch.Generator) -> Tensor:
-        """Return images (n, 1, 28, 28) of classes (n,) by drawers (n,), changed at random."""
+        """Return images (n, *image_shape) of classes (n,) by drawers (n,), changed at random."""
         images = self._upright(classes % self.unmirrored, drawers)
         if self.mirrored:
             turned_over = (classes >= self.unmirrored)[:, None, None, None]
@@ -41,12 +46,12 @@ class TrainingClasses:
         return jitter(images, source, self.amounts)
 
     def _upright(self, classes: Tensor, drawers: Tensor) -> Tensor:
-        size = (len(classes), 1, *self.table.images.shape[2:])
+        size = (len(classes), *self.table.image_shape)
         images = torch.empty(size, device=self.table.images.device)
         first = 0
         for split in self.splits:
             chosen = (classes >= first) & (classes < first + self.table.class_count(split))
-            index = (classes[chosen] - first) * self.table.drawers + drawers[chosen]
+            index = (classes[chosen] - first) * self.table.per_class(split) + drawers[chosen]
             images[chosen] = self.table.pixels(split, index)
             first += self.table.class_count(split)
         return images

@@ -74,15 +74,13 @@ class CoordinateLstm(nn.Module):
 
     def _advance_in_chunks(self, signal: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Do the same some coordinates at a time, so that what lies between stays in the cache."""
-        outputs, states = [], []
+        output = signal.new_empty(len(signal), 1)
+        size = (len(signal), self.output.in_features)
+        following: State = [(signal.new_empty(size), signal.new_empty(size)) for _ in self.cells]
         for start in range(0, len(signal), CHUNK):
             chunk = slice(start, start + CHUNK)
             before = None if state is None else [(hidden[chunk], memory[chunk]) for hidden, memory in state]
-            output, after = self._advance(signal[chunk], before)
-            outputs.append(output)
-            states.append(after)
-        layers = zip(*states, strict=True)
-        return torch.cat(outputs), [
-            (torch.cat([hidden for hidden, _ in layer]), torch.cat([memory for _, memory in layer]))
-            for layer in layers
-        ]
+            output[chunk], after = self._advance(signal[chunk], before)
+            for (hidden, memory), (new_hidden, new_memory) in zip(following, after, strict=True):
+                hidden[chunk], memory[chunk] = new_hidden, new_memory
+        return output, following

@@ -45,7 +45,7 @@ def fine_tuned_logits(
 ) -> Tensor:
     """Return logits (queries, n_way) after all layers and a new classifier were fitted to one support.
 
-    support (images, 1, 28, 28), labels (images,), query (queries, 1, 28, 28). The backbone must be in
+    support (images, *image), labels (images,), query (queries, *image). The backbone must be in
     evaluation mode, and keeps its weights. Source: "Baseline-finetune" of Ravi & Larochelle 2017.
     """
     weights = {name: each.detach().requires_grad_() for name, each in backbone.named_parameters()}
@@ -73,7 +73,12 @@ class CnnBaseline:
         self.device = device
         self.sampler = evaluation_sampler(table, config.evaluation)
         self.classifier = SoftmaxClassifier(
-            method.filters, table.class_count("train"), lr=method.lr, seed=config.seed, device=device
+            method.filters,
+            table.class_count("train"),
+            table.image_shape,
+            lr=method.lr,
+            seed=config.seed,
+            device=device,
         )
 
     def train(self, start: int, count: int) -> dict[str, Tensor]:
@@ -91,7 +96,7 @@ class CnnBaseline:
         return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return what does not depend on the task: features (batch, filters), or pixels for fine-tuning."""
+        """Return what does not depend on the task: features (batch, d), or pixels for fine-tuning."""
         if self.config.test == "fine-tune":
             return images.flatten(1).to(self.device)
         features = backbone_embedding(self.classifier.backbone, self.device)(images)
@@ -107,7 +112,8 @@ class CnnBaseline:
             return fitted_logits(support, labels, query, method.fit_steps, method.fit_lr)
         backbone = self.classifier.backbone
         with evaluating(backbone):
-            tasks = zip(support.unflatten(-1, (1, 28, 28)), query.unflatten(-1, (1, 28, 28)), strict=True)
+            shape = self.table.image_shape
+            tasks = zip(support.unflatten(-1, shape), query.unflatten(-1, shape), strict=True)
             return torch.stack(
                 [
                     fine_tuned_logits(backbone, examples, labels, questions, method.fit_steps, method.fit_lr)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from experiments.config import CnnNeighbour, ImageRun
-from experiments.data.episodes import EpisodeSampler
+from experiments.data.episodes import Sampler
 from experiments.data.images import ImageTable
 from experiments.data.sources import evaluation_sampler, open_table
 from experiments.evaluate import accuracy_per_episode, backbone_embedding, nearest_of_class
@@ -24,7 +24,7 @@ def build(config: ImageRun, resources: Resources) -> "FeatureNeighbour":
     """Return the method of a config, with the features of its pre-training."""
     assert isinstance(config.method, CnnNeighbour)
     table = open_table(config.data, resources.data_dir)
-    backbone = Conv4(config.method.pretrain.filters, generator(config.seed, "weights"))
+    backbone = Conv4(config.method.pretrain.filters, generator(config.seed, "weights"), table.image_shape)
     pretrained = pretrained_state(config, resources)
     if pretrained is not None:
         backbone.load_state_dict(pretrained["backbone"])
@@ -36,9 +36,7 @@ def build(config: ImageRun, resources: Resources) -> "FeatureNeighbour":
 class FeatureNeighbour:
     """1-nearest-neighbour by cosine on frozen features: what the paper's Figure 5 compares with."""
 
-    def __init__(
-        self, backbone: Conv4, table: ImageTable, sampler: EpisodeSampler, device: torch.device
-    ) -> None:
+    def __init__(self, backbone: Conv4, table: ImageTable, sampler: Sampler, device: torch.device) -> None:
         self.backbone = backbone
         self.table = table
         self.sampler = sampler
@@ -53,7 +51,7 @@ class FeatureNeighbour:
         return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the features (batch, filters) of images (batch, 1, 28, 28), at length 1."""
+        """Return the features (batch, d) of images (batch, *image), at length 1."""
         return normalize(backbone_embedding(self.backbone, self.device)(images), dim=-1)
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:

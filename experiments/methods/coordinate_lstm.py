@@ -18,6 +18,7 @@ from experiments.evaluate import accuracy_per_episode
 from experiments.learners.coordinate_lstm import CoordinateLstm, State
 from experiments.method import Resources
 from experiments.methods.head import class_of_each
+from experiments.models.conv4 import as_many
 from experiments.models.task_conv4 import (
     Weights,
     for_each_task,
@@ -61,6 +62,7 @@ class LearnedOptimisation:
         )
         self.sampler = evaluation_sampler(table, config.evaluation)
         self.start = nn.ParameterDict(self._drawn("weights")).to(device)  # where the tasks of the test start
+        self.start.requires_grad_(method.start == "learned")
         self.groups = groups(list(self.start), separate=method.separate)
         source = generator(config.seed, "learner")
         self.learners = nn.ModuleList(
@@ -74,7 +76,8 @@ class LearnedOptimisation:
     def _drawn(self, *key: str | int) -> Weights:
         """Return random weights of one network."""
         filters = self.config.filters
-        return initial_weights(filters, self.n_way, 1 / math.sqrt(filters), generator(self.seed, *key))
+        source, image = generator(self.seed, *key), self.table.image_shape
+        return initial_weights(filters, self.n_way, 1 / math.sqrt(filters), source, image, self.config.down)
 
     # ------------------------------------------------------------ training
 
@@ -86,7 +89,7 @@ class LearnedOptimisation:
     def _task(self, step: int) -> tuple[Tensor, Tensor]:
         method = self.config
         drawn = episode_images(self.train_sampler, "train", range(step, step + 1), method.jitter, self.seed)
-        support, query = (images.flatten(1, 2).to(self.device) for images in drawn)  # (1, images, 1, 28, 28)
+        support, query = (images.flatten(1, 2).to(self.device) for images in drawn)  # (1, images, *image)
         labels, truth = (class_of_each(images.flatten(2), self.n_way) for images in (support, query))
         weights, states = self._first(step), self._no_states()
         logits, losses = query.new_empty(0), []
@@ -118,7 +121,7 @@ class LearnedOptimisation:
     ) -> tuple[Weights, States]:
         """Return weights and states after one update of all layers, functions of phi and the weights before.
 
-        support (tasks, images, 1, 28, 28). The gradient is an input of the LSTM and not differentiated.
+        support (tasks, images, *image). The gradient is an input of the LSTM and not differentiated.
         """
         gradients = self._gradients(weights, support, labels)
         moved, following = dict(weights), []
@@ -145,12 +148,14 @@ class LearnedOptimisation:
         return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the pixels (batch, 784) of images (batch, 1, 28, 28): all features depend on the task."""
+        """Return the pixels (batch, d) of images (batch, *image): all features depend on the task."""
         return images.flatten(1).to(self.device)
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Return logits (episodes, queries, n_way) of the weights adapted to each support."""
-        images = (pixels.unflatten(-1, (1, 28, 28)).split(TASKS_AT_ONCE) for pixels in (support, query))
+        image = self.table.image_shape
+        at_once = as_many(TASKS_AT_ONCE, image)
+        images = (pixels.unflatten(-1, image).split(at_once) for pixels in (support, query))
         with torch.no_grad():
             parts = [self._answers(examples, labels, each) for examples, each in zip(*images, strict=True)]
         return torch.cat(parts)

@@ -6,6 +6,7 @@ update (slow.py) and the fast learners themselves (learners/).
 
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,15 +17,17 @@ from experiments.config import FastSlow, ImageRun
 from experiments.data.augment import views
 from experiments.data.images import ImageTable
 from experiments.data.sources import evaluation_sampler, open_table
-from experiments.evaluate import accuracy_per_episode, backbone_embedding
+from experiments.evaluate import accuracy_one_by_one, accuracy_per_episode, backbone_embedding
 from experiments.learners.coordinate_lstm import CoordinateLstm, detached
 from experiments.learners.sgd import SgdLearner
 from experiments.method import Resources, pretrained_state
 from experiments.methods.head import Start, class_of_each, head_gradient, head_input
+from experiments.methods.normalisation import OwnStatistics
 from experiments.methods.slow import build_slow_learner
 from experiments.methods.tasks import TaskSource
 from experiments.models.average import follow
 from experiments.models.conv4 import Conv4
+from experiments.models.precision import training_forward
 from experiments.rng import generator
 
 UNTRAINED_SCALE = 0.3  # of theta_0, where neither the config nor the pre-training says another
@@ -59,10 +62,12 @@ class FastSlowLearning:
         self.table = table
         self.device = device
         self.sampler = evaluation_sampler(table, config.evaluation)
+        self.statistics = config.evaluation.batch_norm or "running"
         self.tasks = TaskSource(method, table, method.train_k_shot or config.evaluation.k_shot, config.seed)
         filters = method.pretrain.filters if method.pretrain else 64
-        self.network = Conv4(filters, generator(config.seed, "weights")).to(device)
-        self.backbone = deepcopy(self.network) if method.averaging else self.network
+        self.network = Conv4(filters, generator(config.seed, "weights"), table.image_shape).to(device)
+        self.forward = training_forward(self.network, method, device)
+        self.backbone = deepcopy(self.network).requires_grad_(False) if method.averaging else self.network
         self.g = fast_learner(method, generator(config.seed, "learner")).to(device)
         self.start = Start(method.initial, method.initial_scale or UNTRAINED_SCALE).to(device)
         self.phi = [*self.g.parameters(), *self.start.parameters()]  # empty where g is plain SGD from zero
@@ -113,7 +118,7 @@ class FastSlowLearning:
     def _seen_and_judged(self, adapt: Tensor, judge: Tensor) -> tuple[Tensor, Tensor]:
         """Return what W_fc sees of both batches, from one pass through the network."""
         images = adapt if judge is adapt else torch.cat((adapt, judge))
-        features = self.network(images.to(self.device))
+        features = self.forward(images.to(self.device))
         inputs = self._head_input(features, features[: len(adapt)])
         return inputs[: len(adapt)], inputs[-len(judge) :]
 
@@ -146,17 +151,33 @@ class FastSlowLearning:
 
     def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
         """Return accuracy per episode: theta' and phi fixed, W_fc adapted by g on the support."""
-        return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
+        what = (self.table, self.sampler, split, episodes)
+        if self.statistics == "running":
+            return {"accuracy": accuracy_per_episode(self, *what)}
+        embed = partial(self._embed_episode, OwnStatistics(self.backbone, self.statistics))
+        return {"accuracy": accuracy_one_by_one(self, embed, *what)}
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the features (batch, views * filters) of images (batch, 1, 28, 28), view by view."""
+        """Return the features (batch, views * turns * d) of images (batch, *image), view by view."""
         embed = backbone_embedding(self.backbone, self.device)
-        seen = views(images, self.config.views, self.config.view_change)
-        return torch.cat([embed(view) for view in seen], dim=1)
+        return torch.cat([embed(view) for view in self._views(images)], dim=1)
+
+    def _embed_episode(self, embed: OwnStatistics, support: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the same of support and query, each view normalised by statistics of the episode."""
+        seen = zip(self._views(support), self._views(query), strict=True)
+        pairs = [embed(one.to(self.device), other.to(self.device)) for one, other in seen]
+        of_support, of_query = zip(*pairs, strict=True)
+        return torch.cat(of_support, dim=1), torch.cat(of_query, dim=1)
+
+    def _views(self, images: Tensor) -> Iterator[Tensor]:
+        for view in views(images, self.config.views, self.config.view_change):
+            for turn in range(self.config.quarter_turns):
+                yield view.rot90(turn, (-2, -1))
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Return logits (episodes, queries, n_way) after m steps of g on support (episodes, images, d)."""
-        coordinates = (int(labels[-1]) + 1) * (self.backbone.filters + 1)  # of one episode's theta
+        inputs = self.config.quarter_turns * self.backbone.features + 1  # of W_fc
+        coordinates = (int(labels[-1]) + 1) * inputs  # of one episode's theta
         at_once = max(COORDINATES_AT_ONCE // coordinates, 1)
         parts = zip(support.split(at_once), query.split(at_once), strict=True)
         with torch.no_grad():
@@ -164,7 +185,7 @@ class FastSlowLearning:
 
     def _adapted_logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         support, query = (part.unflatten(-1, (self.config.views, -1)) for part in (support, query))
-        mean = support.mean(-2)  # (episodes, images, filters)
+        mean = support.mean(-2)  # (episodes, images, turns * d)
         theta, state = self.start(self._head_input(mean, mean), labels), None
         # A class's part of the mean gradient is 1 / n_way: g is to see it as large as when it was trained.
         share = theta.shape[-2] / self.config.train_n_way

@@ -19,10 +19,10 @@ BATCH = 128  # analogies
 class Hallucinator:
     """Learns to make up examples from fixed features, and fills supports up with them."""
 
-    def __init__(self, method: Shrinking, seed: Key, device: torch.device) -> None:
+    def __init__(self, method: Shrinking, features: int, seed: Key, device: torch.device) -> None:
         self.method = method
         self.seed = seed
-        self.generator = AnalogyGenerator(method.filters, generator(seed, "analogies")).to(device)
+        self.generator = AnalogyGenerator(features, generator(seed, "analogies")).to(device)
         self.sgd = torch.optim.SGD(
             self.generator.parameters(), method.generator_lr, momentum=0.9, dampening=0.9, weight_decay=1e-4
         )

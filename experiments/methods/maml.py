@@ -17,6 +17,7 @@ from experiments.descent import descend
 from experiments.evaluate import accuracy_per_episode
 from experiments.method import Resources
 from experiments.methods.head import class_of_each
+from experiments.models.conv4 import as_many
 from experiments.models.task_conv4 import (
     NORMALISATION,
     Weights,
@@ -59,11 +60,13 @@ class ModelAgnostic:
             table, config, n_way=self.n_way, k_shot=method.train_k_shot, n_query=method.train_n_query
         )
         self.sampler = evaluation_sampler(table, config.evaluation)
-        start = initial_weights(method.filters, self.n_way, 1.0, generator(config.seed, "weights"))
+        source = generator(config.seed, "weights")
+        start = initial_weights(method.filters, self.n_way, 1.0, source, table.image_shape, method.down)
         self.start = nn.ParameterDict(start).to(device)
         adapted = [name for name in start if name not in NORMALISATION]
         rates = torch.full((len(adapted), method.inner_steps), method.inner_lr)
         self.rates = nn.ParameterDict(zip(adapted, rates.clone().unbind(), strict=True)).to(device)
+        self.rates.requires_grad_(method.learned_rates)
         self.learned = [*self.start.values(), *(self.rates.values() if method.learned_rates else ())]
         self.optimizer = torch.optim.Adam(self.learned, lr=method.lr)
 
@@ -99,7 +102,7 @@ class ModelAgnostic:
     def _adapted(
         self, support: Tensor, labels: Tensor, steps: int, *, differentiable: bool
     ) -> Iterator[Weights]:
-        """Yield each task's weights after each gradient step on its support (tasks, images, 1, 28, 28).
+        """Yield each task's weights after each gradient step on its support (tasks, images, *image).
 
         differentiable: as functions of start and rates; in first order the gradients are constants in them.
         """
@@ -127,12 +130,14 @@ class ModelAgnostic:
         return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the pixels (batch, 784) of images (batch, 1, 28, 28): all features depend on the task."""
+        """Return the pixels (batch, d) of images (batch, *image): all features depend on the task."""
         return images.flatten(1).to(self.device)
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Return logits (episodes, queries, n_way) of the weights adapted to each support."""
-        images = (pixels.unflatten(-1, (1, 28, 28)).split(TASKS_AT_ONCE) for pixels in (support, query))
+        image = self.table.image_shape
+        at_once = as_many(TASKS_AT_ONCE, image)
+        images = (pixels.unflatten(-1, image).split(at_once) for pixels in (support, query))
         return torch.cat(
             [self._answers(examples, labels, each) for examples, each in zip(*images, strict=True)]
         )

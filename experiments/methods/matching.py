@@ -53,9 +53,10 @@ class Matching:
         )
         self.sampler = evaluation_sampler(table, config.evaluation)
         weights = generator(config.seed, "weights")
-        self.network = nn.ModuleDict({"backbone": Conv4(method.filters, weights)})
+        backbone = Conv4(method.filters, weights, table.image_shape)
+        self.network = nn.ModuleDict({"backbone": backbone})
         if method.fce:
-            self.network["context"] = FullContext(method.filters, method.fce_steps, weights)
+            self.network["context"] = FullContext(backbone.features, method.fce_steps, weights)
         self.network.to(device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=method.lr)
 
@@ -95,7 +96,7 @@ class Matching:
         return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the features (batch, filters) of images (batch, 1, 28, 28), without context."""
+        """Return the features (batch, d) of images (batch, *image), without context."""
         return backbone_embedding(self.network["backbone"], self.device)(images)
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:

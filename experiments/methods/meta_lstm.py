@@ -18,6 +18,7 @@ from experiments.evaluate import accuracy_per_episode
 from experiments.learners.meta_lstm import MetaLstmCell
 from experiments.method import Resources
 from experiments.methods.head import class_of_each
+from experiments.models.conv4 import as_many
 from experiments.models.task_conv4 import Weights, initial_weights, query_logits, task_logits, task_losses
 from experiments.rng import generator
 
@@ -44,7 +45,8 @@ class MetaLstmLearning:
         )
         self.sampler = evaluation_sampler(table, config.evaluation)
         source = generator(config.seed, "weights")
-        first = initial_weights(method.filters, self.n_way, 1 / math.sqrt(method.filters), source)
+        spread = 1 / math.sqrt(method.filters)
+        first = initial_weights(method.filters, self.n_way, spread, source, table.image_shape, method.down)
         self.shapes = {name: weight.shape for name, weight in first.items()}
         self.network = nn.ParameterDict({"start": torch.cat([weight.flatten() for weight in first.values()])})
         self.cell = MetaLstmCell(method.hidden_size, source)
@@ -59,7 +61,7 @@ class MetaLstmLearning:
     def _step(self, step: int) -> tuple[Tensor, Tensor]:
         method = self.config
         drawn = episode_images(self.train_sampler, "train", range(step, step + 1), method.jitter, self.seed)
-        support, query = (images.flatten(1, 2).to(self.device) for images in drawn)  # (1, images, 1, 28, 28)
+        support, query = (images.flatten(1, 2).to(self.device) for images in drawn)  # (1, images, *image)
         labels, truth = (class_of_each(images.flatten(2), self.n_way) for images in (support, query))
         logits = self.answers(support, labels, query)
         loss = task_losses(logits, truth).mean()
@@ -95,12 +97,14 @@ class MetaLstmLearning:
         return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the pixels (batch, 784) of images (batch, 1, 28, 28): all features depend on the task."""
+        """Return the pixels (batch, d) of images (batch, *image): all features depend on the task."""
         return images.flatten(1).to(self.device)
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Return logits (episodes, queries, n_way) of the weights adapted to each support."""
-        images = (pixels.unflatten(-1, (1, 28, 28)).split(TASKS_AT_ONCE) for pixels in (support, query))
+        image = self.table.image_shape
+        at_once = as_many(TASKS_AT_ONCE, image)
+        images = (pixels.unflatten(-1, image).split(at_once) for pixels in (support, query))
         with torch.no_grad():
             parts = [self.answers(examples, labels, each) for examples, each in zip(*images, strict=True)]
         return torch.cat(parts)

@@ -19,6 +19,7 @@ from experiments.evaluate import accuracy_per_episode
 from experiments.method import Resources
 from experiments.methods.head import class_of_each
 from experiments.models.augmented import gradients_per_image, key, logits, slow_weights
+from experiments.models.conv4 import as_many
 from experiments.models.generators import FromOne, FromSequence, WeightGenerator
 from experiments.rng import generator
 
@@ -71,8 +72,8 @@ class MetaNetworks:
         )
         self.sampler = evaluation_sampler(table, config.evaluation)
         source = generator(config.seed, "weights")
-        self.embedding = slow_weights(method.filters, self.n_way, source).to(device)
-        self.base = slow_weights(method.filters, self.n_way, source).to(device)
+        self.embedding = slow_weights(method.filters, self.n_way, source, table.image_shape).to(device)
+        self.base = slow_weights(method.filters, self.n_way, source, table.image_shape).to(device)
         self.of_task = WeightGenerator(FromSequence, method.hidden_size, source).to(device)
         self.of_example = WeightGenerator(FromOne, method.hidden_size, source).to(device)
         self.parts = nn.ModuleDict(
@@ -103,7 +104,7 @@ class MetaNetworks:
         return loss.detach(), (answers.detach().argmax(-1) == truth).double().mean()
 
     def _learned(self, support: Tensor, labels: Tensor, order: Tensor) -> TaskWeights:
-        """Return what a support (images, 1, 28, 28) tells; gradients are inputs, not differentiated.
+        """Return what a support (images, *image) tells; gradients are inputs, not differentiated.
 
         `order` shuffles the images before they are cut into chunks.
         """
@@ -116,7 +117,7 @@ class MetaNetworks:
         return TaskWeights(of_task, of_example, key(support, list(self.embedding), of_task))
 
     def _answers(self, learned: TaskWeights, query: Tensor) -> Tensor:
-        """Return logits (queries, n_way) of images (queries, 1, 28, 28); no query sees another."""
+        """Return logits (queries, n_way) of images (queries, *image); no query sees another."""
         asked = key(query, list(self.embedding), learned.of_task)
         attention = (normalize(asked, dim=-1) @ normalize(learned.keys, dim=-1).mT).softmax(-1)
         return logits(query, list(self.base), mixed(attention, learned.of_example))
@@ -126,18 +127,20 @@ class MetaNetworks:
         return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the pixels (batch, 784) of images (batch, 1, 28, 28): all features depend on the task."""
+        """Return the pixels (batch, d) of images (batch, *image): all features depend on the task."""
         return images.flatten(1).to(self.device)
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Return logits (episodes, queries, n_way); the support's order, for chunks, is fixed by its size."""
         order = torch.randperm(len(labels), generator=generator("order", len(labels)))
-        support, query = (pixels.unflatten(-1, (1, 28, 28)) for pixels in (support, query))
+        image = self.table.image_shape
+        at_once = as_many(QUERIES_AT_ONCE, image)
+        support, query = (pixels.unflatten(-1, image) for pixels in (support, query))
         answers = []
         with torch.no_grad():
             for examples, questions in zip(support, query, strict=True):
                 learned = self._learned(examples, labels, order)
-                parts = [self._answers(learned, part) for part in questions.split(QUERIES_AT_ONCE)]
+                parts = [self._answers(learned, part) for part in questions.split(at_once)]
                 answers.append(torch.cat(parts))
         return torch.stack(answers)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from experiments.config import Pretrain
+from experiments.data.training import TrainingClasses
 from experiments.methods.head import head_input
 
 COSINE_SCALE = 20.0  # logits of a cosine lie in [-20, 20], where it is not learned
@@ -29,17 +30,19 @@ class Objective(Protocol):
 class Softmax(nn.Module):
     """Every class has a weight vector; logits are products, or cosines, with all of them."""
 
-    def __init__(self, config: Pretrain, n_classes: int, drawers: int, source: torch.Generator) -> None:
+    def __init__(
+        self, config: Pretrain, classes: TrainingClasses, features: int, source: torch.Generator
+    ) -> None:
         super().__init__()
         self.config = config
-        self.drawers = drawers
-        initial = torch.randn(n_classes, config.filters, generator=source)
-        self.weight = nn.Parameter(initial / math.sqrt(config.filters))
+        self.each = classes.each
+        initial = torch.randn(classes.count, features, generator=source)
+        self.weight = nn.Parameter(initial / math.sqrt(features))
 
     def draw(self, source: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return class and drawer of images drawn at random."""
-        index = torch.randint(len(self.weight) * self.drawers, (self.config.batch_size,), generator=source)
-        return index // self.drawers, index % self.drawers
+        index = torch.randint(len(self.weight) * self.each, (self.config.batch_size,), generator=source)
+        return index // self.each, index % self.each
 
     def forward(self, features: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (images, n_classes) and the true classes."""
@@ -56,18 +59,18 @@ class LeaveOneOut(nn.Module):
     `features` makes of them. Source: Snell et al. 2017 with one shot, every image used both ways.
     """
 
-    def __init__(self, config: Pretrain, n_classes: int, drawers: int) -> None:
+    def __init__(self, config: Pretrain, classes: TrainingClasses) -> None:
         super().__init__()
         self.config = config
-        self.n_classes = n_classes
-        self.drawers = drawers
+        self.n_classes = classes.count
+        self.each = classes.each
         self.log_scale = nn.Parameter(torch.tensor(math.log(COSINE_SCALE)))
 
     def draw(self, source: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return class and drawer of train_images different images of train_n_way different classes."""
         ways, images = self.config.train_n_way, self.config.train_images
         classes = torch.randperm(self.n_classes, generator=source)[:ways]
-        drawers = torch.rand(ways, self.drawers, generator=source).argsort(1)[:, :images]
+        drawers = torch.rand(ways, self.each, generator=source).argsort(1)[:, :images]
         return classes.repeat_interleave(images), drawers.flatten()
 
     def forward(self, features: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,9 +88,9 @@ class LeaveOneOut(nn.Module):
 
 
 def build_objective(
-    config: Pretrain, n_classes: int, drawers: int, source: torch.Generator
+    config: Pretrain, classes: TrainingClasses, features: int, source: torch.Generator
 ) -> Softmax | LeaveOneOut:
-    """Return the objective a config names."""
+    """Return the objective a config names, for so many features of an image."""
     if config.objective == "softmax":
-        return Softmax(config, n_classes, drawers, source)
-    return LeaveOneOut(config, n_classes, drawers)
+        return Softmax(config, classes, features, source)
+    return LeaveOneOut(config, classes)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from experiments.config import ImageRun, PixelKnn
-from experiments.data.episodes import EpisodeSampler
+from experiments.data.episodes import Sampler
 from experiments.data.images import ImageTable
 from experiments.data.sources import evaluation_sampler, open_table
 from experiments.evaluate import accuracy_per_episode, nearest_of_class
@@ -34,9 +34,9 @@ def nearest_logits(support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
 
 
 class PixelNeighbour:
-    """1-nearest-neighbour on 28x28 pixels, ink = 1 (paper Table 2, first row)."""
+    """1-nearest-neighbour on the pixels; of drawings ink = 1 (paper Table 2, first row)."""
 
-    def __init__(self, config: PixelKnn, table: ImageTable, sampler: EpisodeSampler) -> None:
+    def __init__(self, config: PixelKnn, table: ImageTable, sampler: Sampler) -> None:
         self.config = config
         self.table = table
         self.sampler = sampler
@@ -50,7 +50,7 @@ class PixelNeighbour:
         return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the pixels (batch, 784) of images (batch, 1, 28, 28)."""
+        """Return the pixels (batch, d) of images (batch, *image)."""
         flat = images.flatten(1)
         return normalize(flat, dim=-1) if self.config.distance == "cosine" else flat
 

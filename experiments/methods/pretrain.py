@@ -21,6 +21,7 @@ from experiments.methods.objectives import COSINE_SCALE, build_objective
 from experiments.methods.protonet import mean_logits
 from experiments.models.average import follow
 from experiments.models.conv4 import Conv4
+from experiments.models.precision import training_forward
 from experiments.rng import generator
 
 
@@ -47,15 +48,18 @@ class Pretraining:
     def __init__(self, config: ImageRun, table: ImageTable, device: torch.device) -> None:
         assert isinstance(config.method, Pretrain)
         self.config = config.method
+        self.seed = config.seed if self.config.seed is None else self.config.seed
         self.table = table
         self.device = device
         self.sampler = evaluation_sampler(table, config.evaluation)
-        weights = generator(self.config.seed, "weights")
-        self.network = Conv4(self.config.filters, weights).to(device)
-        self.backbone = deepcopy(self.network) if self.config.averaging else self.network
+        weights = generator(self.seed, "weights")
+        self.network = Conv4(self.config.filters, weights, table.image_shape).to(device)
+        self.forward = training_forward(self.network, self.config, device)
+        copy = deepcopy(self.network).requires_grad_(False)
+        self.backbone = copy if self.config.averaging else self.network
         splits = tuple(self.config.classes.split("+"))
         self.classes = TrainingClasses(table, splits, self.config.mirrored, self.config.jitter)
-        self.objective = build_objective(self.config, self.classes.count, table.drawers, weights).to(device)
+        self.objective = build_objective(self.config, self.classes, self.network.features, weights).to(device)
         self.optimizer = torch.optim.AdamW(
             [*self.network.parameters(), *self.objective.parameters()], weight_decay=self.config.weight_decay
         )
@@ -68,10 +72,10 @@ class Pretraining:
     def _step(self, step: int) -> tuple[Tensor, Tensor]:
         for group in self.optimizer.param_groups:
             group["lr"] = one_cycle(step, self.config.steps, self.config.lr)
-        source = generator(self.config.seed, "batch", step)
+        source = generator(self.seed, "batch", step)
         classes, drawers = self.objective.draw(source)
         images = self.classes.images(classes, drawers, source)
-        logits, truth = self.objective(self.network(images.to(self.device)), classes.to(self.device))
+        logits, truth = self.objective(self.forward(images.to(self.device)), classes.to(self.device))
         loss = cross_entropy(logits, truth)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -85,7 +89,7 @@ class Pretraining:
         return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the features (batch, filters) of images (batch, 1, 28, 28), at length 1."""
+        """Return the features (batch, d) of images (batch, *image), at length 1."""
         return normalize(backbone_embedding(self.backbone, self.device)(images), dim=-1)
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:

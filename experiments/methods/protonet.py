@@ -16,6 +16,7 @@ from experiments.data.sources import evaluation_sampler, open_table, training_sa
 from experiments.evaluate import accuracy_per_episode, backbone_embedding, class_means, episode_accuracy
 from experiments.method import Resources
 from experiments.models.conv4 import Conv4
+from experiments.models.precision import training_forward
 from experiments.rng import generator
 
 
@@ -58,7 +59,10 @@ class PrototypicalNet:
             n_query=self.config.train_n_query,
         )
         self.sampler = evaluation_sampler(table, config.evaluation)
-        self.backbone = Conv4(self.config.filters, generator(config.seed, "weights")).to(device)
+        self.backbone = Conv4(self.config.filters, generator(config.seed, "weights"), table.image_shape).to(
+            device
+        )
+        self.forward = training_forward(self.backbone, self.config, device)
         self.optimizer = torch.optim.Adam(self.backbone.parameters(), lr=self.config.lr)
 
     def train(self, start: int, count: int) -> dict[str, Tensor]:
@@ -76,7 +80,7 @@ class PrototypicalNet:
             generator(self.seed, "jitter", step),
             self.config.jitter,
         )
-        features = self.backbone(images.to(self.device)).view(*index.shape, -1)
+        features = self.forward(images.to(self.device)).view(*index.shape, -1)
         support, query = features.split([episode.support.shape[-1], episode.query.shape[-1]], dim=1)
         logits = prototype_logits(support, query)  # (n_way, n_query, n_way)
         truth = torch.arange(len(index), device=self.device).repeat_interleave(query.shape[1])
@@ -91,7 +95,7 @@ class PrototypicalNet:
         return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the features (batch, filters) of images (batch, 1, 28, 28)."""
+        """Return the features (batch, d) of images (batch, *image)."""
         return backbone_embedding(self.backbone, self.device)(images)
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:

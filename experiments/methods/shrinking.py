@@ -21,6 +21,8 @@ from experiments.methods.pixel_knn import nearest_logits
 from experiments.models.classifier import SoftmaxClassifier
 from experiments.rng import generator
 
+ANALOGY_IMAGES = 20  # of a class: every pair of them is looked at
+
 
 def build(config: ImageRun, resources: Resources) -> "FeatureShrinking":
     """Return the untrained method of a config."""
@@ -68,12 +70,17 @@ class FeatureShrinking:
         self.classifier = SoftmaxClassifier(
             method.filters,
             table.class_count("train"),
+            table.image_shape,
             lr=method.lr,
             seed=config.seed,
             device=device,
             decay=2 * method.classifier_decay,
         )
-        self.hallucinator = Hallucinator(method, config.seed, device) if method.hallucinate else None
+        self.hallucinator = (
+            Hallucinator(method, self.classifier.backbone.features, config.seed, device)
+            if method.hallucinate
+            else None
+        )
         self._base: Tensor | None = None  # features of the training images, while the backbone stays as it is
 
     def train(self, start: int, count: int) -> dict[str, Tensor]:
@@ -101,12 +108,12 @@ class FeatureShrinking:
         )
 
     def base(self) -> Tensor:
-        """Return the features of all training images (classes, drawers, d)."""
+        """Return the features of training images (classes, each, d), of as many as analogies need."""
         if self._base is None:
             embed = backbone_embedding(self.classifier.backbone, self.device)
             features = SplitFeatures(self.table, "train", embed)
-            count = self.table.class_count("train")
-            self._base = features(torch.arange(count * self.table.drawers).view(count, -1))
+            every = torch.arange(self.table.count("train")).unflatten(0, (-1, self.table.per_class("train")))
+            self._base = features(every[:, :ANALOGY_IMAGES])
         return self._base
 
     def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
@@ -114,7 +121,7 @@ class FeatureShrinking:
         return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the features (batch, filters) of images (batch, 1, 28, 28)."""
+        """Return the features (batch, d) of images (batch, *image)."""
         features = backbone_embedding(self.classifier.backbone, self.device)(images)
         by_cosine = self.config.distance == "cosine" and not self.config.hallucinate
         return normalize(features, dim=-1) if by_cosine else features

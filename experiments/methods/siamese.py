@@ -1,4 +1,4 @@
-"""Siamese networks: learn whether two images show the same character, then compare query and support.
+"""Siamese networks: learn whether two images show the same thing, then compare query and support.
 
 Not here: how pairs are drawn (data/pairs.py), and Koch's network (models/koch.py).
 """
@@ -18,7 +18,7 @@ from experiments.descent import descend
 from experiments.evaluate import accuracy_per_episode, backbone_embedding, nearest_of_class
 from experiments.method import Resources
 from experiments.models.conv4 import Conv4
-from experiments.models.koch import FEATURES, KochNet
+from experiments.models.koch import KochNet
 from experiments.models.weights import draw_weights
 from experiments.rng import generator
 
@@ -51,8 +51,9 @@ class SiameseNet:
         self.sampler = evaluation_sampler(table, config.evaluation)
         weights = generator(config.seed, "weights")
         koch = method.network == "koch"
-        self.twin: nn.Module = KochNet(weights) if koch else Conv4(method.filters, weights)
-        self.comparison = nn.Linear(FEATURES if koch else method.filters, 1)
+        image = table.image_shape
+        self.twin = KochNet(weights, image) if koch else Conv4(method.filters, weights, image)
+        self.comparison = nn.Linear(self.twin.features, 1)
         draw_weights(self.comparison, weights)
         self.network = nn.ModuleDict({"twin": self.twin, "comparison": self.comparison}).to(device)
         self.optimizer = torch.optim.Adam(
@@ -67,7 +68,9 @@ class SiameseNet:
     def _step(self, step: int) -> tuple[Tensor, Tensor]:
         method = self.config
         source = generator(self.seed, "pairs", step)
-        pairs = draw_pairs(self.kinds, self.table.drawers, method.batch_size, method.hard_negatives, source)
+        pairs = draw_pairs(
+            self.kinds, self.table.per_class("train"), method.batch_size, method.hard_negatives, source
+        )
         images = self.table.pixels("train", torch.cat((pairs.first, pairs.second)))
         first, second = self.twin(jitter(images, source, method.jitter).to(self.device)).chunk(2)
         logits = self.comparison((first - second).abs()).squeeze(1)
@@ -82,7 +85,7 @@ class SiameseNet:
         return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the features of images (batch, 1, 28, 28)."""
+        """Return the features of images (batch, *image)."""
         return backbone_embedding(self.twin, self.device)(images)
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:

@@ -64,9 +64,8 @@ class TemporalConvolution:
         )
         self.sampler = evaluation_sampler(table, config.evaluation)
         weights = generator(config.seed, "weights")
-        self.encoder = nn.Sequential(
-            Conv4(method.filters, weights), nn.Linear(method.filters, method.embedding_size)
-        ).to(device)
+        conv4 = Conv4(method.filters, weights, table.image_shape)
+        self.encoder = nn.Sequential(conv4, nn.Linear(conv4.features, method.embedding_size)).to(device)
         draw_weights(self.encoder[1], weights)
         self.body = body(method, self.n_way, config.evaluation.k_shot, weights).to(device)
         self.parameters = [*self.encoder.parameters(), *self.body.parameters()]
@@ -119,7 +118,7 @@ class TemporalConvolution:
         return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return what the sequence network sees of images (batch, 1, 28, 28)."""
+        """Return what the sequence network sees of images (batch, *image)."""
         return backbone_embedding(self.encoder, self.device)(images)
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from experiments.data.images import ImageTable
 from experiments.data.training import TrainingClasses
 from experiments.rng import generator
 
-Batch = tuple[Tensor, Tensor]  # images (n_way * per class, 1, 28, 28) to adapt on, and to be judged on
+Batch = tuple[Tensor, Tensor]  # images (n_way * per class, *image) to adapt on, and to be judged on
 
 
 class TaskSource:
@@ -21,7 +21,6 @@ class TaskSource:
         self.config = config
         self.k_shot = k_shot
         self.seed = seed
-        self.drawers = table.drawers
         self.meta, self.base = (
             TrainingClasses(table, (split,), config.mirrored, config.jitter) for split in ("meta", "base")
         )
@@ -36,8 +35,8 @@ class TaskSource:
         from_base = float(torch.rand((), generator=source)) < self.config.base_share
         pool = self.base if from_base else self.meta
         classes = torch.randperm(pool.count, generator=source)[: self.config.train_n_way]
-        drawers = torch.rand(len(classes), self.drawers, generator=source).argsort(1)
-        support, rest = drawers.split([self.k_shot, self.drawers - self.k_shot], dim=1)
+        drawers = torch.rand(len(classes), pool.each, generator=source).argsort(1)
+        support, rest = drawers.split([self.k_shot, pool.each - self.k_shot], dim=1)
         per_class = self.config.batch_per_class
         judged = [torch.arange(j * per_class, (j + 1) * per_class) for j in range(self.config.inner_steps)]
         fresh = [rest[:, columns % rest.shape[1]] for columns in judged]

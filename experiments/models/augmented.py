@@ -10,17 +10,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, max_pool2d, unfold
 
-CONVOLUTIONS = 5  # 28 -> 14 -> 7 -> 4 -> 2 -> 1 pixels
+from experiments.config import ImageShape
+from experiments.models.conv4 import GREY_28
 
-# Five convolutions (filters, channels, 3, 3), a hidden layer (filters, filters) and an output layer (n_way,
+CONVOLUTIONS = 5  # 28 -> 14 -> 7 -> 4 -> 2 -> 1 pixels, 84 -> 42 -> 21 -> 11 -> 6 -> 3
+
+# Five convolutions (filters, channels, 3, 3), a hidden layer (filters, d) and an output layer (n_way,
 # filters), or the same with a first dimension: a set of weights for each image of the batch. No biases.
 Weights = Sequence[Tensor]
 
 
-def slow_weights(filters: int, n_way: int, generator: torch.Generator) -> nn.ParameterList:
+def slow_weights(
+    filters: int, n_way: int, generator: torch.Generator, image: ImageShape = GREY_28
+) -> nn.ParameterList:
     """Return first weights that keep the scale of what passes through ReLU layers."""
-    shapes = [(filters, 1, 3, 3), *[(filters, filters, 3, 3)] * (CONVOLUTIONS - 1)]
-    layers = [torch.empty(shape) for shape in (*shapes, (filters, filters), (n_way, filters))]
+    channels, height, width = image
+    left = math.ceil(height / 2**CONVOLUTIONS) * math.ceil(
+        width / 2**CONVOLUTIONS
+    )  # pixels after all poolings
+    shapes = [(filters, channels, 3, 3), *[(filters, filters, 3, 3)] * (CONVOLUTIONS - 1)]
+    layers = [torch.empty(shape) for shape in (*shapes, (filters, filters * left), (n_way, filters))]
     for weight in layers:
         nn.init.normal_(weight, std=math.sqrt(2 / weight[0].numel()), generator=generator)
     return nn.ParameterList(layers)
@@ -45,7 +54,7 @@ def connect(features: Tensor, weight: Tensor) -> Tensor:
 
 
 def hidden(images: Tensor, slow: Weights, fast: Weights | None = None) -> Tensor:
-    """Return what the convolutions make of images (batch, 1, 28, 28): (batch, filters).
+    """Return what the convolutions make of images (batch, *image): (batch, d), d = filters for 28x28.
 
     Where there are fast weights a layer is relu(slow) + relu(fast), both of the same input
     (section 3.3, "Layer augmentation").

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from experiments.config import ImageShape
 from experiments.descent import descend
 from experiments.models.conv4 import Conv4
 from experiments.models.weights import draw_weights
@@ -30,12 +31,20 @@ class SoftmaxClassifier:
     """
 
     def __init__(
-        self, filters: int, classes: int, *, lr: float, seed: Key, device: torch.device, decay: float = 0.0
+        self,
+        filters: int,
+        classes: int,
+        image: ImageShape,
+        *,
+        lr: float,
+        seed: Key,
+        device: torch.device,
+        decay: float = 0.0,
     ) -> None:
         weights = generator(seed, "weights")
         self.lr = lr
-        self.backbone = Conv4(filters, weights).to(device)
-        self.head = nn.Linear(filters, classes).to(device)
+        self.backbone = Conv4(filters, weights, image).to(device)
+        self.head = nn.Linear(self.backbone.features, classes).to(device)
         draw_weights(self.head, weights)
         self.network = nn.ModuleDict({"backbone": self.backbone, "head": self.head})
         groups: list[dict[str, Any]] = [
@@ -45,7 +54,7 @@ class SoftmaxClassifier:
         self.optimizer = torch.optim.Adam(groups, lr=lr)
 
     def step(self, images: Tensor, classes: Tensor, penalty: Penalty = no_penalty) -> dict[str, Tensor]:
-        """Take one step on images (batch, 1, 28, 28) of classes (batch,); return loss, penalty, accuracy."""
+        """Take one step on images (batch, *image) of classes (batch,); return loss, penalty, accuracy."""
         features = self.backbone(images)
         logits = self.head(features)
         extra = penalty(features, logits, classes)

@@ -3,8 +3,20 @@
 Not here: heads, which belong to the methods.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
+
+from experiments.config import ImageShape
+
+GREY_28: ImageShape = (1, 28, 28)
+REDUCTION = 16  # of height and width by the four poolings
+
+
+def as_many(most: int, image: ImageShape) -> int:
+    """Return how many tasks or images of a size take the memory that `most` take at 28x28; at least 1."""
+    return max(1, most * math.prod(GREY_28[1:]) // math.prod(image[1:]))
 
 
 def _block(inputs: int, filters: int) -> nn.Sequential:
@@ -19,14 +31,15 @@ def _block(inputs: int, filters: int) -> nn.Sequential:
 class Conv4(nn.Module):
     """Four blocks of 3x3 convolution, batch normalisation, 2x2 max-pooling and ReLU.
 
-    Images (batch, 1, 28, 28) become features (batch, filters). Source: Vinyals et al. 2016, used by
-    the paper in section 4.2 with 64 filters.
+    Images (batch, *image) become features (batch, features): one number for each filter of 28x28 images, 25
+    of 84x84 ones. Source: Vinyals et al. 2016, used by the paper in section 4.2 with 64 filters.
     """
 
-    def __init__(self, filters: int, generator: torch.Generator) -> None:
+    def __init__(self, filters: int, generator: torch.Generator, image: ImageShape = GREY_28) -> None:
         super().__init__()
-        self.filters = filters
-        self.blocks = nn.Sequential(_block(1, filters), *(_block(filters, filters) for _ in range(3)))
+        channels, height, width = image
+        self.features = filters * (height // REDUCTION) * (width // REDUCTION)
+        self.blocks = nn.Sequential(_block(channels, filters), *(_block(filters, filters) for _ in range(3)))
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.bias is not None:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
@@ -34,6 +47,6 @@ class Conv4(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the features (batch, filters) of images (batch, 1, 28, 28)."""
+        """Return the features (batch, features) of images (batch, *image)."""
         features: Tensor = self.blocks(images.contiguous(memory_format=torch.channels_last))
         return features.flatten(1)

@@ -1,4 +1,4 @@
-"""The convolutional network of Koch et al. 2015, for images four times as wide as ours.
+"""The convolutional network of Koch et al. 2015, for images four times as wide as those of 28 pixels.
 
 Not here: how two of its features are compared (methods/siamese.py).
 """
@@ -7,17 +7,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from experiments.config import ImageShape
+from experiments.models.conv4 import GREY_28
+
 SIZE = 105  # pixels, as Omniglot was drawn
 FEATURES = 4096
 
 
 class KochNet(nn.Module):
-    """Images (batch, 1, 28, 28), enlarged to 105 pixels, become sigmoid features (batch, 4096)."""
+    """Images (batch, *image), enlarged to 105 pixels, become sigmoid features (batch, 4096)."""
 
-    def __init__(self, generator: torch.Generator) -> None:
+    features = FEATURES
+
+    def __init__(self, generator: torch.Generator, image: ImageShape = GREY_28) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(
-            nn.Conv2d(1, 64, 10), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(image[0], 64, 10), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(64, 128, 7), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(128, 128, 4), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(128, 256, 4), nn.ReLU(),
@@ -31,7 +36,7 @@ class KochNet(nn.Module):
                 nn.init.normal_(layer.bias, 0.5, 0.01, generator=generator)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the features (batch, 4096) of images (batch, 1, 28, 28)."""
+        """Return the features (batch, 4096) of images (batch, *image)."""
         large = interpolate(images, size=SIZE, mode="bilinear", align_corners=False)
         features: Tensor = self.output(self.convolutions(large).flatten(1))
         return features.sigmoid()

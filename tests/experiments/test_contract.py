@@ -67,9 +67,12 @@ class Laboratory:
 
     data_dir: Path
     scratch: Path
+    experiment: str | None = None  # None: the first that needs no import
 
     def config(self, name: str, *, seed: int = 0, options: Mapping[str, Any] | None = None) -> RunConfig:
-        experiment = next(each for each in METHODS[name].experiments if not EXPERIMENTS[each].needs_import)
+        experiment = self.experiment or next(
+            each for each in METHODS[name].experiments if not EXPERIMENTS[each].needs_import
+        )
         known = option_names(experiment, name)
         chosen = {option: value for option, value in SMALL.items() if option in known} | dict(options or {})
         settings = {option: [value] for option, value in chosen.items()}

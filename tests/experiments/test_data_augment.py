@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from experiments.config import Affine, Jitter
-from experiments.data.augment import affine, jitter, shift, stroke, views
+from experiments.data.augment import affine, colour, crop, flip, jitter, shift, stroke, views
 
 DOT = torch.zeros(1, 1, 28, 28)
 DOT[0, 0, 14, 20] = 1
@@ -91,7 +91,8 @@ def test_jitter_does_all_that_is_asked_and_nothing_else() -> None:
     images = torch.rand(4, 1, 28, 28, generator=seeded(1))
     assert jitter(images, seeded(), Jitter()) is images
     assert torch.equal(jitter(images, seeded(), Jitter(shift=2)), shift(images, seeded(), 2))
-    for asked in (Jitter(warp=1), Jitter(stroke=0.5), Jitter(degrees=5), Jitter(scale=0.1), Jitter(shear=5)):
+    of_drawings = (Jitter(warp=1), Jitter(stroke=0.5), Jitter(degrees=5), Jitter(scale=0.1), Jitter(shear=5))
+    for asked in (*of_drawings, Jitter(flip=True), Jitter(crop=0.2), Jitter(colour=0.2)):
         assert not torch.equal(jitter(images, seeded(), asked), images)
 
 
@@ -113,3 +114,39 @@ def test_the_same_generator_state_gives_the_same_changes() -> None:
         assert torch.equal(one, other)
         assert torch.equal(shift(images, seeded(seed), 2), shift(images, seeded(seed), 2))
     assert not torch.equal(shift(images, seeded(0), 2), shift(images, seeded(1), 2))
+
+
+def test_about_every_other_image_is_turned_over_and_none_otherwise_changed() -> None:
+    images = torch.rand(400, 3, 6, 6, generator=seeded(1))
+    flipped = flip(images, seeded())
+    same = (flipped == images).flatten(1).all(1)
+    assert 160 < int(same.sum()) < 240
+    assert torch.equal(flipped[~same], images[~same].flip(-1))
+
+
+def test_a_crop_keeps_a_part_of_at_least_the_side_asked_for_and_enlarges_it() -> None:
+    ramp = torch.linspace(0, 1, 84).expand(300, 3, 84, 84)  # brighter to the right
+    cropped = crop(ramp, seeded(), 0.5)
+    assert cropped.shape == ramp.shape
+    kept = cropped[:, 0, 40, -1] - cropped[:, 0, 40, 0]  # how much of the ramp is seen
+    assert float(kept.min()) == pytest.approx(0.5, abs=0.02)
+    assert float(kept.max()) == pytest.approx(1.0, abs=0.02)
+    assert float(cropped.min()) < 0.05  # some parts reach to either side
+    assert float(cropped.max()) > 0.95
+
+
+def test_colours_change_by_no_more_than_asked_and_grey_stays_grey() -> None:
+    grey = torch.full((300, 3, 8, 8), 0.5)
+    changed = colour(grey, seeded(), 0.4)
+    assert torch.equal(changed[:, 0], changed[:, 1])
+    assert float(changed.min()) == pytest.approx(0.3, abs=0.01)
+    assert float(changed.max()) == pytest.approx(0.7, abs=0.01)
+    any_colours = torch.rand(50, 3, 8, 8, generator=seeded(1))
+    assert bool(((shown := colour(any_colours, seeded(), 0.9)) >= 0).all() & (shown <= 1).all())
+    spread = colour(any_colours, seeded(), 0.4).std(1).mean((1, 2)) / any_colours.std(1).mean((1, 2))
+    assert 0.2 < float(spread.min()) < 1 < float(spread.max()) < 2.8
+
+
+def test_what_photographs_need_is_no_part_of_a_stored_runs_name_where_it_is_off() -> None:
+    assert Jitter(shift=2).naming().keys() & {"flip", "crop", "colour"} == set()
+    assert Jitter(flip=True).naming()["flip"] is True

@@ -32,10 +32,10 @@ def saved(path: Path, image: Image.Image, **options: object) -> Path:
 def test_ink_is_one_and_paper_nought_whichever_is_bright(tmp_path: Path) -> None:
     dark = read_picture(saved(tmp_path / "dark.png", Image.fromarray(stroke())))
     bright = read_picture(saved(tmp_path / "bright.png", Image.fromarray(255 - stroke())))
-    assert torch.equal(dark.ink, bright.ink)
-    assert dark.ink.shape == (28, 28)
-    assert dark.ink.dtype == torch.float32
-    assert (float(dark.ink[0, 0]), float(dark.ink[14, 14])) == (0, 1)
+    assert torch.equal(dark.pixels, bright.pixels)
+    assert dark.pixels.shape == (1, 28, 28)
+    assert dark.pixels.dtype == torch.float32
+    assert (float(dark.pixels[0, 0, 0]), float(dark.pixels[0, 14, 14])) == (0, 1)
     assert dark.how[0] == "dark on a bright border, inverted"
     assert bright.how[0] == "bright on a dark border, as it is"
 
@@ -44,7 +44,7 @@ def test_faint_ink_on_grey_paper_is_stretched(tmp_path: Path) -> None:
     faint = (100 + stroke() * (50 / 255)).astype(np.uint8)  # ink 100 on paper 150
     picture = read_picture(saved(tmp_path / "faint.png", Image.fromarray(faint)))
     plain = read_picture(saved(tmp_path / "plain.png", Image.fromarray(stroke())))
-    torch.testing.assert_close(picture.ink, plain.ink, atol=0.02, rtol=0)
+    torch.testing.assert_close(picture.pixels, plain.pixels, atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_colour_and_depth_make_no_difference_but_are_said(
 ) -> None:
     picture = read_picture(saved(tmp_path / name, image))
     plain = read_picture(saved(tmp_path / "plain.png", Image.fromarray(stroke())))
-    torch.testing.assert_close(picture.ink, plain.ink, atol=0.03, rtol=0)
+    torch.testing.assert_close(picture.pixels, plain.pixels, atol=0.03, rtol=0)
     assert how in picture.how
 
 
@@ -70,21 +70,21 @@ def test_what_is_transparent_counts_as_white_paper(tmp_path: Path) -> None:
     black[..., 3] = 255 - stroke()
     picture = read_picture(saved(tmp_path / "alpha.png", Image.fromarray(black, "RGBA")))
     plain = read_picture(saved(tmp_path / "plain.png", Image.fromarray(stroke())))
-    torch.testing.assert_close(picture.ink, plain.ink, atol=0.02, rtol=0)
+    torch.testing.assert_close(picture.pixels, plain.pixels, atol=0.02, rtol=0)
     assert "transparent, laid on white" in picture.how
 
 
 def test_a_wide_image_keeps_its_proportions(tmp_path: Path) -> None:
     wide = np.full((40, 80), 255, dtype=np.uint8)
     wide[10:30, 30:50] = 0  # a square of ink
-    ink = read_picture(saved(tmp_path / "wide.png", Image.fromarray(wide))).ink
+    ink = read_picture(saved(tmp_path / "wide.png", Image.fromarray(wide))).pixels[0]
     assert abs(float(ink.sum(0).max() - ink.sum(1).max())) < 0.5  # still a square
     assert float(ink[:6].max()) == 0  # paper above and below
 
 
 def test_an_image_without_ink_is_all_paper(tmp_path: Path) -> None:
     blank = read_picture(saved(tmp_path / "blank.png", Image.new("L", (40, 40), 255)))
-    assert float(blank.ink.abs().max()) == 0
+    assert float(blank.pixels.abs().max()) == 0
     assert blank.how[0] == "blank"
 
 
@@ -96,7 +96,7 @@ def test_drawings_of_omniglot_come_out_as_its_import_makes_them(
         for index in (0, 4321):
             path = tmp_path / f"{index}.png"
             path.write_bytes(drawings[index].read())
-            assert torch.equal(read_picture(path).ink, table.pixels("test", torch.tensor(index))[0])
+            assert torch.equal(read_picture(path).pixels, table.pixels("test", torch.tensor(index)))
 
 
 def test_classes_are_the_sub_folders_by_name_with_as_many_examples_as_there_are(tmp_path: Path) -> None:
@@ -152,3 +152,21 @@ def _png() -> bytes:
     memory = BytesIO()
     Image.effect_noise((64, 64), 50).save(memory, "PNG")
     return memory.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("image", "colour", "how"),
+    [
+        (Image.new("RGB", (168, 84), (255, 0, 51)), (1.0, 0.0, 0.2), ("scaled to 84 x 84",)),
+        (Image.new("RGB", (84, 84), (255, 0, 51)), (1.0, 0.0, 0.2), ()),
+        (Image.new("L", (84, 84), 51), (0.2, 0.2, 0.2), ("grey, shown as colour",)),
+        (Image.new("RGBA", (84, 84), (0, 0, 0, 0)), (1.0, 1.0, 1.0), ("transparent, laid on white",)),
+    ],
+)
+def test_a_photograph_stays_in_colour_and_fills_the_square(
+    tmp_path: Path, image: Image.Image, colour: tuple[float, ...], how: tuple[str, ...]
+) -> None:
+    picture = read_picture(saved(tmp_path / "photograph.png", image), (3, 84, 84))
+    expected = torch.tensor(colour)[:, None, None].expand(3, 84, 84)
+    torch.testing.assert_close(picture.pixels, expected)
+    assert picture.how == how

@@ -47,7 +47,11 @@ def test_omniglot_has_1623_characters_of_50_alphabets() -> None:
     ("protocol", "with_holdout", "without"),
     [
         ("P-V", {"train": 1028, "val": 172, "test": 423}, {"train": 1200, "test": 423}),
-        ("P-B", {"train": 792, "val": 172, "test": 659}, {"train": 964, "test": 659}),
+        (
+            "P-B",
+            {"train": 792, "base": 553, "meta": 239, "val": 172, "test": 659},
+            {"train": 964, "base": 725, "meta": 239, "test": 659},
+        ),
         (
             "R1",
             {"base": 792, "meta": 236, "val": 172, "test": 423},
@@ -71,9 +75,17 @@ def test_each_protocol_has_its_published_sizes(
 @pytest.mark.parametrize("protocol", OMNIGLOT_PROTOCOLS)
 def test_no_character_is_in_two_splits_and_none_is_lost(protocol: str, holdout: bool) -> None:
     splits = protocol_splits(protocol, holdout=holdout)
+    if protocol == "P-B":  # train is what base and meta are together
+        assert {*splits["base"], *splits["meta"]} == {*splits.pop("train")}
     for one, other in combinations(splits.values(), 2):
         assert not set(one) & set(other)
     assert {c for members in splits.values() for c in members} == set(all_characters())
+
+
+def test_p_b_meta_trains_on_nine_whole_background_alphabets() -> None:
+    meta = {character.alphabet for character in protocol_splits("P-B")["meta"]}
+    assert len(meta) == 9
+    assert sum(alphabets("background")[alphabet] for alphabet in meta) == 239
 
 
 def test_the_test_characters_of_vinyals_protocol_are_the_released_list() -> None:

@@ -208,3 +208,23 @@ def test_mean_views_classify_by_the_mean_feature() -> None:
     labels = torch.arange(5)
     found = learning(views=3).logits(support.flatten(2), labels, query.flatten(2))
     torch.testing.assert_close(found, learning().logits(support.mean(2), labels, query.mean(2)))
+
+
+def test_quarter_turns_stand_side_by_side_in_each_view_upright_first() -> None:
+    images = torch.rand(4, 1, 28, 28, generator=generator("images"))
+    upright, turned = learning(views=2), learning(views=2, quarter_turns=4)
+    found = turned.embed(images).unflatten(1, (2, 4, 8))  # (images, views, turns, filters)
+    torch.testing.assert_close(found[:, :, 0].flatten(1), upright.embed(images))
+    torch.testing.assert_close(found[:, 0, 3], learning().embed(images.rot90(3, (-2, -1))))
+
+
+def test_four_turns_classify_by_the_sum_of_what_each_turn_says() -> None:
+    source = generator("features")
+    support, query = torch.rand(2, 5, 4, 8, generator=source), torch.rand(2, 7, 4, 8, generator=source)
+    labels = torch.arange(5)
+    support, query = (part / part.norm(dim=-1, keepdim=True) for part in (support, query))
+    found = learning(quarter_turns=4).logits(support.flatten(2), labels, query.flatten(2))
+    # Four unit vectors side by side have length 2 and are brought to length 8; the 1 is the bias.
+    products = (8 / 2) ** 2 * (query[:, :, None] * support[:, None]).sum((-1, -2)) + 1
+    step = 0.5 / 5 * (products - products.mean(-1, keepdim=True))  # one step from zero, by hand
+    torch.testing.assert_close(found, step)

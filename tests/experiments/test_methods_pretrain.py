@@ -29,10 +29,14 @@ def numbered_table(characters: int = 6) -> ImageTable:
     )
 
 
+def base_classes(count: int) -> TrainingClasses:
+    return TrainingClasses(numbered_table(count), ("base",), False, Jitter())
+
+
 def test_leave_one_out_lets_each_image_classify_the_others_by_its_cosine() -> None:
     config = Pretrain(train_n_way=4, train_images=3)
     features = torch.randn(12, 5, generator=generator("features"))
-    logits, truth = LeaveOneOut(config, 10, 20)(features, torch.arange(12) // 3)
+    logits, truth = LeaveOneOut(config, base_classes(10))(features, torch.arange(12) // 3)
     assert logits.shape == (24, 4)
     classes = torch.arange(12) // 3
     expected: list[tuple[float, ...]] = []
@@ -47,7 +51,8 @@ def test_leave_one_out_lets_each_image_classify_the_others_by_its_cosine() -> No
 
 
 def test_leave_one_out_draws_different_classes_and_different_images_of_each() -> None:
-    classes, drawers = LeaveOneOut(Pretrain(train_n_way=5, train_images=3), 6, 20).draw(generator("draw"))
+    config = Pretrain(train_n_way=5, train_images=3)
+    classes, drawers = LeaveOneOut(config, base_classes(6)).draw(generator("draw"))
     assert classes.view(5, 3).eq(classes.view(5, 3)[:, :1]).all()
     assert len(set(classes.tolist())) == 5
     assert all(len(set(row)) == 3 for row in drawers.view(5, 3).tolist())
@@ -57,7 +62,7 @@ def test_leave_one_out_draws_different_classes_and_different_images_of_each() ->
 @pytest.mark.parametrize(("classifier", "expected"), [("linear", 6.0), ("cosine", 20.0)])
 def test_softmax_compares_an_image_with_every_class(classifier: str, expected: float) -> None:
     config = Pretrain.model_validate({"classifier": classifier, "filters": 3})
-    objective = Softmax(config, 4, 20, generator("weights"))
+    objective = Softmax(config, base_classes(4), 3, generator("weights"))
     objective.weight.data.zero_()[2] = torch.tensor([0.0, 0.0, 2.0])
     logits, truth = objective(torch.tensor([[0.0, 0.0, 3.0]]), torch.tensor([2]))
     assert logits.tolist() == [[0.0, 0.0, pytest.approx(expected), 0.0]]
@@ -129,3 +134,18 @@ def test_a_learned_scale_belongs_to_episodes() -> None:
     method.train(0, 3)
     assert before == pytest.approx(math.log(20))
     assert float(method.objective.state_dict()["log_scale"]) != before
+
+
+def test_without_a_seed_of_its_own_pre_training_has_that_of_its_run() -> None:
+    method = Pretrain.model_validate({"filters": 8, "train_n_way": 4, "steps": 10, "jitter": {}})
+
+    def loss(seed: int | None, run_seed: int) -> float:
+        config = ImageRun(
+            experiment="glyphs",
+            seed=run_seed,
+            data=GlyphsData(),
+            method=method.model_copy(update={"seed": seed}),
+        )
+        return float(Pretraining(config, numbered_table(12), CPU).train(0, 1)["train/loss"])
+
+    assert loss(None, 3) == loss(3, 0) != loss(None, 4)

@@ -159,6 +159,26 @@ def test_a_run_is_validated_only_where_classes_are_held_out_for_it(
     assert [step for step, _ in sink.points.get("val/accuracy", [])] == validated
 
 
+@pytest.mark.parametrize(("n_way", "validated"), [(12, [2, 4]), (13, [])])
+def test_a_run_of_more_ways_than_validation_classes_is_not_validated(
+    tmp_path: Path, glyphs_data_dir: Path, n_way: int, validated: list[int]
+) -> None:
+    small = {"alphabets": 10, "characters": 12, "rotations": False, "n_way": n_way, "validate_episodes": 2}
+    training = {
+        "filters": 4,
+        "train_n_way": 5,
+        "steps": 4,
+        "log_every": 2,
+        "validate_every": 2,
+        "episodes": 2,
+    }
+    settings = {name: [value] for name, value in (small | training).items()}
+    (planned,) = plan(Sweep("glyphs", ("protonet",), settings=settings))
+    sink, resources = Memory(), Resources(glyphs_data_dir, torch.device("cpu"), {})
+    run.run(planned.config, resources, sink, lambda step: tmp_path / f"{step}.safetensors")
+    assert [step for step, _ in sink.points.get("val/accuracy", [])] == validated
+
+
 def test_a_run_measured_on_validation_classes_says_nothing_about_test_classes(
     tmp_path: Path, glyphs_data_dir: Path
 ) -> None:

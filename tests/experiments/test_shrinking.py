@@ -62,7 +62,7 @@ METHOD = Shrinking(steps=40, generator_steps=30, hallucinate=4, filters=3)
 
 
 def test_each_class_is_filled_up_to_as_many_examples_as_asked_for_from_its_own_images() -> None:
-    hallucinator = Hallucinator(METHOD, 0, torch.device("cpu"))
+    hallucinator = Hallucinator(METHOD, METHOD.filters, 0, torch.device("cpu"))
     support, labels = normal(2, 7, 3).abs(), torch.tensor([0, 1, 1, 2, 2, 2, 2])
     filled, their_labels = hallucinator.fill_up(support, labels, normal(5, 6, 3, key="base").abs())
     assert filled.shape == (2, 12, 3)
@@ -76,7 +76,7 @@ def test_each_class_is_filled_up_to_as_many_examples_as_asked_for_from_its_own_i
 
 
 def test_generator_learns_the_analogies_of_fixed_features() -> None:
-    hallucinator = Hallucinator(METHOD, 0, torch.device("cpu"))
+    hallucinator = Hallucinator(METHOD, METHOD.filters, 0, torch.device("cpu"))
     base = (normal(6, 1, 3) + 0.5 * normal(1, 5, 3, key="styles")).abs()
     head = nn.Linear(3, 6)
     before = [parameter.detach().clone() for parameter in head.parameters()]

@@ -1,11 +1,14 @@
 """Which runs share a training, and what such a training is measured on itself."""
 
-from typing import Any
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import pytest
 
 from experiments.config import (
     ImageRun,
+    Pretrain,
     RunConfig,
     config_from_json,
     config_hash,
@@ -14,6 +17,7 @@ from experiments.config import (
     training_run,
     training_steps,
 )
+from experiments.config.base import STORED, Frozen
 from experiments.errors import ConfigError
 from experiments.sweeps import Sweep, plan
 
@@ -132,3 +136,66 @@ def test_choosing_on_validation_classes_never_meets_a_test_class() -> None:
 def test_classes_that_a_protocol_does_not_keep_are_refused_in_one_line() -> None:
     with pytest.raises(ConfigError, match="split val has no classes here: use --set split=test"):
         planned("omniglot", "protonet", split=["val"], holdout=[False])
+
+
+def test_seeds_share_a_pre_training_unless_each_is_to_have_its_own() -> None:
+    settings: dict[str, list[Any]] = {"pretrain.seed": [None]}
+    shared, own = (
+        [each.config for each in plan(Sweep("omniglot", ("fastslow",), seeds=3, settings=chosen))]
+        for chosen in ({}, settings)
+    )
+    assert len({config_hash(config, with_seed=False) for config in own}) == 1  # one group all the same
+    assert len({prerequisites(config) for config in shared}) == 1
+    stages = [stage for config in own for stage in prerequisites(config)]
+    assert [stage.method.seed for stage in stages if isinstance(stage.method, Pretrain)] == [0, 1, 2]
+    assert (stages[0],) == prerequisites(shared[0])  # the shared one is that of seed 0
+    assert stages[1:] == planned("omniglot", "pretrain", **{"method.seed": [1, 2]})  # by name too
+    (neighbour,) = plan(Sweep("omniglot", ("cnn-nn",), settings=settings))
+    assert prerequisites(neighbour.config) == (stages[0],)
+
+
+def test_runs_that_measure_one_model_start_from_the_pre_training_of_its_seed() -> None:
+    settings: dict[str, list[Any]] = {"pretrain.seed": [None], "n_way": [5, 20]}
+    configs = [each.config for each in plan(Sweep("omniglot", ("fastslow",), seeds=2, settings=settings))]
+    stages = {
+        (config.seed, stage.method.seed)
+        for config in configs
+        for training in prerequisites(config)
+        for stage in prerequisites(training)
+        if isinstance(stage.method, Pretrain)
+    }
+    assert stages == {(0, 0), (1, 1)}
+
+
+def as_stored_before(value: Any, later: Any) -> Any:
+    """Return a dumped config without the options that came later."""
+    return {
+        name: as_stored_before(part, getattr(later, name)) if isinstance(part, dict) else part
+        for name, part in value.items()
+        if name not in later.later
+    }
+
+
+@pytest.mark.parametrize("method", ["fastslow", "protonet", "pretrain", "maml"])
+def test_a_config_stored_before_an_option_came_keeps_its_meaning_and_its_name(method: str) -> None:
+    as_it_was: dict[str, list[Any]] = {"quarter_turns": [1]} if method == "fastslow" else {}
+    config = planned("omniglot", method, **as_it_was)[0]
+    old = json.dumps(as_stored_before(config.model_dump(mode="json"), config))
+    assert "sampling" not in old
+    assert "sampling" in config_to_json(config)
+    assert config_from_json(old) == config
+    assert config_hash(config_from_json(old)) == config_hash(config)
+    other = planned("omniglot", method, sampling=["within-alphabet"], **as_it_was)[0]
+    assert config_hash(other) != config_hash(config)
+
+
+def test_a_default_that_changes_later_does_not_change_what_was_stored() -> None:
+    class Tool(Frozen):
+        later: ClassVar[Mapping[str, Any]] = {"sharpness": 1}
+        length: int = 2
+        sharpness: int = 3  # at first 1
+
+    assert Tool.model_validate({"length": 5}, context=STORED).sharpness == 1
+    assert Tool.model_validate({"length": 5}).sharpness == 3
+    assert Tool(length=5, sharpness=1).naming() == {"length": 5}
+    assert Tool(length=5).naming() == {"length": 5, "sharpness": 3}

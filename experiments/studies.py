@@ -1,0 +1,23 @@
+"""Studies: sweeps that are asked for by a name of their own.
+
+Not here: what a study is made of (ablations.py, table2.py), and plain sweeps (sweeps.py).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from experiments.ablations import plan_ablations
+from experiments.sweeps import PlannedRun
+from experiments.table2 import plan_table2
+
+
+class Study(Protocol):
+    """Plans the runs of a study; ConfigError where a setting does not suit it."""
+
+    def __call__(
+        self, experiment: str, *, preset: str, seeds: int, settings: Sequence[str]
+    ) -> list[PlannedRun]:
+        """Return the runs on the data of an experiment, with settings as a command names them."""
+
+
+STUDIES: Mapping[str, Study] = {"ablations": plan_ablations, "table2": plan_table2}

@@ -1,0 +1,128 @@
+"""The rows of Table 2 as runs to be made: which options tell a row, in which ways and shots it is measured.
+
+Not here: the paper's numbers and ours (fsrun/report), and what a run costs (budgets.py).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from experiments.budgets import planned_seconds
+from experiments.errors import ConfigError
+from experiments.registry import METHODS
+from experiments.sweeps import PlannedRun, Sweep, parse_settings, plan
+
+Shape = tuple[int, int]  # n_way, k_shot
+
+SHAPES: tuple[Shape, ...] = ((5, 1), (5, 5), (20, 1), (20, 5))
+PRESENTATIONS: Shape = (5, 1)  # where MANN's source counts by presentation
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: its method, and the options by which it is told from other rows of the same method.
+
+    `also` is what a preset needs besides to make such a run.
+    """
+
+    name: str
+    method: str
+    sets: Mapping[str, Any] = field(default_factory=dict)  # dotted option -> value
+    shapes: tuple[Shape, ...] = SHAPES
+    also: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # preset -> option -> value
+    kind: str = ""  # what the title says of it besides the method's
+
+    @property
+    def title(self) -> str:
+        """The row as a person reads it."""
+        return METHODS[self.method].title + (f", {self.kind}" if self.kind else "")
+
+    def holds(self, config: Mapping[str, Any]) -> bool:
+        """Say whether a run with this config, as stored, belongs in the row."""
+        method = config["method"]
+        return bool(method["name"] == self.method) and all(
+            method.get(option.removeprefix("method.")) == value for option, value in self.sets.items()
+        )
+
+
+# As the source has it: 20x20 pixels, no network before the memory.
+_SOURCE_MANN: Mapping[str, Any] = {
+    "method.encoder": "pixels",
+    "method.slots": 128,
+    "method.heads": 4,
+    "method.lr": 1e-3,
+    "method.jitter.degrees": 11.25,
+    "method.jitter.shift": 3,
+    "method.curriculum": 0,
+}
+
+ROWS: tuple[Row, ...] = (
+    Row("pixel-knn", "pixel-knn", {"method.distance": "l2"}),
+    Row("pixel-knn-cosine", "pixel-knn", {"method.distance": "cosine"}, kind="cosine"),
+    Row(
+        "mann",
+        "mann",
+        {"method.training": "episodes"},
+        also={"paper": {"method.encoder": "conv4", "method.curriculum": 50_000}},
+    ),
+    Row(
+        "mann-sequences",
+        "mann",
+        {"method.training": "sequences"},
+        (PRESENTATIONS,),
+        {"cpu": {**_SOURCE_MANN, "method.steps": 30_000}, "quick": {**_SOURCE_MANN, "method.steps": 1500}},
+        kind="sequences",
+    ),
+    *(
+        Row(name, name)
+        for name in (
+            "cnn",
+            "siamese",
+            "shrinking",
+            "matching",
+            "rare-events",
+            "maml",
+            "protonet",
+            "metanet",
+            "snail",
+            "fastslow",
+            "coordinate-lstm",
+            "meta-lstm",
+        )
+    ),
+)
+
+
+def plan_table2(
+    experiment: str = "omniglot", *, preset: str = "paper", seeds: int = 1, settings: Sequence[str] = ()
+) -> list[PlannedRun]:
+    """Return the runs that fill the whole table, cheap rows first; rows that train nothing have one seed.
+
+    `settings`, such as "episodes=200", change every run. Raises ConfigError.
+    """
+    chosen = parse_settings(settings)
+    for name in chosen:
+        if name.rpartition(".")[2] in ("n_way", "k_shot"):
+            raise ConfigError(
+                f"table2 has columns of its own, {_shapes()}: leave {name} out, "
+                f"or queue a method alone with fsrun queue {experiment} --method"
+            )
+    rows = [_plan_row(row, experiment, preset, seeds, chosen) for row in ROWS]
+    return [run for runs in sorted(rows, key=lambda runs: planned_seconds(runs) or 0.0) for run in runs]
+
+
+def _plan_row(
+    row: Row, experiment: str, preset: str, seeds: int, chosen: Mapping[str, Sequence[Any]]
+) -> list[PlannedRun]:
+    fixed = {option: [value] for option, value in {**row.also.get(preset, {}), **row.sets}.items()}
+    ways, shots = (tuple(sorted({shape[place] for shape in row.shapes})) for place in (0, 1))
+    asked = Sweep(experiment, (row.method,), preset, ways, shots, seeds, settings={**chosen, **fixed})
+    planned = plan(asked)
+    if not any(run.config.method.steps for run in planned):
+        planned = plan(replace(asked, seeds=1))
+    purpose = row.title if row.kind else ""
+    return [replace(run, purpose=purpose) for run in planned]
+
+
+def _shapes() -> str:
+    return ", ".join(f"{n_way}-way {k_shot}-shot" for n_way, k_shot in SHAPES)

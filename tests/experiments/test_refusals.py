@@ -1,0 +1,63 @@
+"""Options that contradict each other are refused when a run is queued, saying what to change."""
+
+from typing import Any
+
+import pytest
+
+from experiments.errors import ConfigError
+from experiments.presets import PRESETS
+from experiments.sweeps import Sweep, plan
+from experiments.table2 import plan_table2
+
+CONTRADICTIONS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "context-steps-without-context": ("matching", {"fce_steps": 3}, "fce_steps says nothing.*fce=true"),
+    "fitting-a-nearest-neighbour": ("cnn", {"fit_lr": 0.1}, "fit_lr says nothing.*test=linear"),
+    "distance-of-a-fitted-classifier": (
+        "cnn", {"test": "linear", "distance": "cosine"}, "distance.*test=nearest"
+    ),
+    "hallucinating-without-base-features": ("shrinking", {"hallucinate": 5}, "generator_steps=2000"),
+    "a-generator-nothing-uses": ("shrinking", {"generator_steps": 100}, "hallucinate=5"),
+    "a-generator-and-no-features": ("shrinking", {"hallucinate": 5, "generator_steps": 6500}, "raise steps"),
+    "fitting-to-nothing-made-up": ("shrinking", {"fit_steps": 10}, "fit_steps says nothing.*hallucinate=5"),
+    "distance-to-made-up-examples": (
+        "shrinking", {"hallucinate": 5, "generator_steps": 9, "distance": "cosine"}, "distance.*leave it out"
+    ),
+    "hallucinating-fewer-than-there-are": (
+        "shrinking", {"hallucinate": 5, "generator_steps": 100, "k_shot": 5}, "hallucinate 5.*more than 5"
+    ),
+    "filters-of-the-original-siamese": ("siamese", {"network": "koch", "filters": 32}, "filters.*koch"),
+    "more-heads-than-slots": ("mann", {"heads": 9, "slots": 8}, "heads 9 is more than slots 8: use 8"),
+    "queries-of-a-sequence": ("mann", {"train_n_query": 2}, "train_n_query.*set instances"),
+    "instances-of-an-episode": (
+        "mann", {"training": "episodes", "instances": 5}, "instances.*set train_n_query"
+    ),
+    "curriculum-without-end": ("mann", {"steps": 100, "curriculum": 200}, "curriculum 200.*use 100 or fewer"),
+    "memory-too-small": ("rare-events", {"slots": 100}, "slots 100 cannot hold.*use 320 or more"),
+    "neighbours-without-slots": ("rare-events", {"slots": 320, "neighbours": 400}, "neighbours 400.*fewer"),
+    "more-chunks-than-images": ("metanet", {"n_way": 5, "chunks": 6}, "chunks 6.*the 5 support images"),
+    "chunks-of-no-weights": ("metanet", {"task_weights": False, "chunks": 2}, "chunks says nothing"),
+    "shots-it-was-not-trained-for": ("snail", {"k_shot": 6}, "train_shots 1-5.*train_shots=k_shot"),
+    "rates-of-no-step": (
+        "maml", {"learned_rates": True, "test_steps": 9}, "learned_rates.*lower test_steps to 5"
+    ),
+    "all-of-one-step": ("maml", {"multi_step": 9, "inner_steps": 1}, "multi_step.*raise inner_steps"),
+    "unroll-beyond-the-end": ("coordinate-lstm", {"unroll": 20}, "unroll 20 is more than inner_steps 10"),
+    "unroll-unjudged": ("coordinate-lstm", {"unroll": 5, "judged": "last-step"}, "every-step"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_a_contradiction_is_refused_in_one_line_that_says_what_to_change(name: str) -> None:
+    method, options, says = CONTRADICTIONS[name]
+    settings = {option: [value] for option, value in options.items()}
+    with pytest.raises(ConfigError, match=says) as refused:
+        plan(Sweep("omniglot", (method,), settings=settings))
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 160
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_no_preset_contradicts_itself(preset: str) -> None:
+    for method in PRESETS[preset]:
+        assert plan(Sweep("synthetic" if method == "linear" else "omniglot", (method,), preset))
+    assert plan_table2(preset=preset)
