@@ -1,12 +1,10 @@
-"""The arithmetic of an axis: its ends, round numbers along it, fewer points; and numbers as text.
+"""The arithmetic of an axis: its ends, and round numbers along it; and numbers as text.
 
 Not here: drawing (fsrun.plot).
 """
 
 from collections.abc import Sequence
 from math import ceil, floor, inf, log10
-
-Points = list[tuple[float, float]]
 
 
 def format_number(value: float) -> str:
@@ -18,24 +16,14 @@ def format_number(value: float) -> str:
 
 
 def with_interval(mean: float, interval: float | None) -> str:
-    """Return "mean ± interval" with the interval in two significant digits and the mean in as many places."""
-    if interval is None or not 0 < interval < inf:
+    """Return "mean ± interval" with the interval in two significant digits and the mean in as many places.
+
+    An interval that is rounding, or unknown, is left out.
+    """
+    if interval is None or not 1e-9 * abs(mean) < interval < inf:
         return f"{mean:.4g}"
     places = max(0, 1 - floor(log10(interval)))
     return f"{mean:.{places}f} ± {interval:.{places}f}"
-
-
-def thinned(stretch: Points, most: int) -> Points:
-    """Return at most about `most` points that keep the lowest and the highest of every part."""
-    if len(stretch) <= most:
-        return stretch
-    size = ceil(2 * len(stretch) / most)
-    kept: Points = [stretch[0]]
-    for start in range(0, len(stretch), size):
-        part = stretch[start : start + size]
-        extremes = {min(part, key=lambda point: point[1]), max(part, key=lambda point: point[1])}
-        kept += sorted(extremes)
-    return [*kept, stretch[-1]]
 
 
 def limits(values: Sequence[float], margin: float) -> tuple[float, float]:

@@ -1,10 +1,16 @@
-"""From a planned sweep to rows for the queue: where experiments and store meet on the way in.
+"""From what a user asks for to rows in the queue: where experiments and store meet on the way in.
 
 Not here: what a sweep is (experiments.sweeps), and the queue itself (store.runs).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
+from sqlalchemy import Engine
+
+from experiments.budgets import planned_seconds, trainings
 from experiments.config import (
     ImageRun,
     RunConfig,
@@ -12,10 +18,129 @@ from experiments.config import (
     config_hash,
     config_to_json,
     prerequisites,
+    share_trainings,
     training_steps,
 )
-from experiments.sweeps import PlannedRun
-from store.runs import RunRequest, RunSpec
+from experiments.data import catalogue
+from experiments.errors import unknown_name
+from experiments.registry import EXPERIMENTS
+from experiments.studies import STUDIES
+from experiments.sweeps import PlannedRun, Sweep, changed, parse_settings, plan
+from fsrun.errors import UsageError
+from fsrun.paths import Home
+from fsrun.provenance import provenance
+from fsrun.words import duration
+from store.jobs import numbered
+from store.runs import Enqueued, RunRequest, RunSpec, enqueue
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user asks for; `settings` are name=value as `--set` takes them.
+
+    `on` is a study's data, None for Omniglot and wherever no study is asked for.
+    """
+
+    experiment: str
+    methods: Sequence[str] = ()
+    preset: str = "paper"
+    n_way: Sequence[int] = ()
+    k_shot: Sequence[int] = ()
+    seeds: int = 1
+    settings: Sequence[str] = ()
+    on: str | None = None
+
+
+def plan_asked(asked: Asked) -> list[PlannedRun]:
+    """Return the runs of a sweep or a study. Raises ConfigError or UsageError."""
+    if asked.experiment in STUDIES:
+        return _plan_study(asked)
+    if asked.experiment not in EXPERIMENTS:
+        raise unknown_name("experiment", asked.experiment, [*EXPERIMENTS, *STUDIES])
+    if asked.on is not None:
+        raise UsageError(f"--on picks the data of a study: {asked.experiment} is none, leave it out")
+    together = EXPERIMENTS[asked.experiment].seeds_in_one_run
+    sweep = Sweep(
+        asked.experiment,
+        asked.methods,
+        asked.preset,
+        asked.n_way,
+        asked.k_shot,
+        1 if together else asked.seeds,
+        asked.seeds if together else 1,
+        parse_settings(asked.settings),
+    )
+    return plan(sweep)
+
+
+def plan_edited(
+    config: RunConfig, preset: str, settings: Mapping[str, Sequence[Any]], seeds: int = 1
+) -> list[PlannedRun]:
+    """Return runs like one that is stored, with options set otherwise; a list of values is swept.
+
+    Several seeds follow on the seed of the config. Raises ConfigError.
+    """
+    together = EXPERIMENTS[config.experiment].seeds_in_one_run
+    alone = not together and seeds > 1
+    settings = {**settings, "seed": range(config.seed, config.seed + seeds)} if alone else {**settings}
+    if together:
+        settings["seeds"] = [seeds]
+    sets = [dict(zip(settings, values, strict=True)) for values in product(*settings.values())]
+    configs = share_trainings([changed(config, each) for each in sets])
+    return [PlannedRun(each, preset) for each in configs]
+
+
+def _plan_study(asked: Asked) -> list[PlannedRun]:
+    if asked.methods:
+        raise UsageError(f"{asked.experiment} knows its methods itself: leave out --method")
+    words = [("n_way", asked.n_way), ("k_shot", asked.k_shot)]
+    lists = [f"{name}={','.join(map(str, values))}" for name, values in words if values]
+    study = STUDIES[asked.experiment]
+    settings = [*lists, *asked.settings]
+    return study(asked.on or "omniglot", preset=asked.preset, seeds=asked.seeds, settings=settings)
+
+
+def effort(planned: Sequence[PlannedRun]) -> str:
+    """Say how many of the runs train and about how long all take, where that was measured; else nothing."""
+    count = len(trainings(planned))
+    if not count:
+        return ""
+    seconds = planned_seconds(planned)
+    length = "how long was not measured"
+    if seconds is not None:
+        length = f"about {duration(seconds)} on two quiet cores"
+    return f"{count} training{'s' * (count > 1)}; {length}"
+
+
+def require_data(planned: Iterable[PlannedRun], home: Home) -> None:
+    """Raise DataError where a run needs images that are not here: no worker here could run it."""
+    catalogue.require_data([each.config for each in planned], home.data)
+
+
+def enqueue_planned(
+    engine: Engine, planned: Sequence[PlannedRun], *, now: float, priority: int = 0
+) -> list[Enqueued]:
+    """Queue the runs and what they start from, all or nothing."""
+    return enqueue(engine, requests(planned), now=now, priority=priority, provenance=provenance())
+
+
+def queued_line(queued: Sequence[Enqueued]) -> str:
+    """Say which runs were queued, which were made for their sake, and which that exist already are used."""
+    made = sorted(run_id for each in queued for run_id in each.new_parents)
+    shared = sorted({parent for each in queued for parent in each.parents} - {*made})
+    parts = [f"queued {runs_named([each.run_id for each in queued])}"]
+    if made:
+        parts.append(f"{runs_named(made)} first, which they start from")
+    if shared:
+        parts.append(f"starting from {runs_named(shared)}, there already")
+    return "; ".join(parts)
+
+
+def runs_named(run_ids: Sequence[int]) -> str:
+    """Say which runs: "run 3", or "runs 3 to 8", or "runs 3, 5"."""
+    if len(run_ids) > 1 and list(run_ids) == list(range(run_ids[0], run_ids[-1] + 1)):
+        return f"runs {run_ids[0]} to {run_ids[-1]}"
+    return numbered(run_ids)
 
 
 def run_spec(config: RunConfig, preset: str) -> RunSpec:

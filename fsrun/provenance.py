@@ -11,8 +11,13 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from experiments.events import Cost
+
 SECONDS_PER_EPISODE, PEAK_BYTES = "seconds per test episode", "bytes of the evaluation"
 """What a finished attempt adds: facts of the machine and the hour, which no result may depend on."""
+
+PARAMETERS = "learned parameters"
+"""What a finished attempt adds besides: how many numbers training changes by a gradient."""
 
 THREADS = "torch threads"
 """What an attempt adds when it begins; later attempts of the run use as many."""
@@ -29,6 +34,15 @@ def provenance() -> dict[str, str]:
     facts["processor"] = f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
     facts["commit"] = _commit(Path(__file__).parent)
     return facts
+
+
+def facts_of(cost: Cost | None) -> dict[str, str]:
+    """Return what a method and its evaluation cost, as an attempt's provenance keeps it."""
+    if cost is None:
+        return {}
+    known = {PEAK_BYTES: cost.peak_bytes, PARAMETERS: cost.parameters}
+    facts = {name: str(value) for name, value in known.items() if value is not None}
+    return facts | {SECONDS_PER_EPISODE: f"{cost.seconds_per_episode:.3g}"}
 
 
 def _version(name: str) -> str:

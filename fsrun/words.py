@@ -26,7 +26,7 @@ STATUS_STYLES = {
     "failed": "bold rgb(220,80,70)",
     "cancelled": "dim",
 }
-_SYMBOLS = {
+SYMBOLS = {
     "queued": "○",
     "waiting": "◌",
     "running": "●",
@@ -71,18 +71,21 @@ def status_word(row: RunRow) -> str:
 
 def status_text(word: str) -> Text:
     """Return the word behind its symbol, so that it reads without colour too."""
-    return Text(f"{_SYMBOLS[word]} {word}", STATUS_STYLES[word])
+    return Text(f"{SYMBOLS[word]} {word}", STATUS_STYLES[word])
 
 
 def is_lost(row: RunRow) -> bool:
-    """Return whether the run's worker has fallen silent, so that another will resume it."""
-    silent = row.heartbeat_age is None or row.heartbeat_age > LOST_AFTER
-    return row.status is JobStatus.RUNNING and silent
+    """Return whether the run's worker has died or its lease has run out, so that another will resume it.
+
+    A worker that is late is not lost: until its lease runs out it may go on.
+    """
+    over = row.lease_left is None or row.lease_left < 0
+    return row.status is JobStatus.RUNNING and (over or row.worker_died or row.heartbeat_age is None)
 
 
 def living(workers: Sequence[WorkerRow]) -> int:
     """Return how many workers have been heard of lately."""
-    return sum(worker.heartbeat_age <= LOST_AFTER for worker in workers)
+    return sum(not worker.died and worker.heartbeat_age <= LOST_AFTER for worker in workers)
 
 
 def progress_text(row: RunRow, width: int) -> Text:
@@ -95,11 +98,16 @@ def progress_text(row: RunRow, width: int) -> Text:
     share = 1.0 if done else min(row.step / row.total_steps, 1.0) if row.total_steps else 0.0
     # Only a finished run is at 100 %.
     percent = 100 if done else min(int(100 * share), 99)
+    return bar(share, percent, width, STATUS_STYLES[status_word(row)])
+
+
+def bar(share: float, percent: int, width: int, style: str) -> Text:
+    """Return a slim bar filled to a share of it, and a percentage, `width` columns in all."""
     halves = round(2 * (width - 5) * share)
     filled = "━" * (halves // 2) + "╸" * (halves % 2)
-    bar = Text(filled, STATUS_STYLES[status_word(row)])
-    bar.append("─" * (width - 5 - len(filled)), "dim")
-    return bar.append(f" {percent:3d}%")
+    text = Text(filled, style)
+    text.append("─" * (width - 5 - len(filled)), "dim")
+    return text.append(f" {percent:3d}%")
 
 
 def task_text(row: RunRow) -> str:
@@ -112,6 +120,16 @@ def task_text(row: RunRow) -> str:
 def short_task(row: RunRow) -> str:
     """Return the task for a narrow column, for example 20w1s."""
     return "" if row.n_way is None or row.k_shot is None else f"{row.n_way}w{row.k_shot}s"
+
+
+def remarks_text(tags: Sequence[str], note: str) -> Text:
+    """Return tags and the note in one line: #paper #baseline the first that converged."""
+    line = Text()
+    for tag in tags:
+        line.append(f"#{plain(tag)} ", "bold")
+    line.append(" ".join(plain(note).split()))
+    line.rstrip()
+    return line
 
 
 def method_title(name: str) -> str:

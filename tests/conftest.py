@@ -40,3 +40,26 @@ def glyphs_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data_dir = tmp_path_factory.mktemp("glyphs")
     open_glyphs(data_dir, GLYPH_ALPHABETS, GLYPH_CHARACTERS, seed=0)
     return data_dir
+
+
+@pytest.fixture(scope="session")
+def miniimagenet_source() -> Path:
+    """The folder with the lists and zips of mini-ImageNet; FSRUN_MINIIMAGENET names another one."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "miniimagenet"
+    source = Path(os.environ.get("FSRUN_MINIIMAGENET", beside))
+    if not (source / "val.zip").is_file():
+        pytest.skip(f"no mini-ImageNet in {source}: set FSRUN_MINIIMAGENET to the folder with its zips")
+    return source
+
+
+@pytest.fixture(scope="session")
+def miniimagenet_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with all classes of mini-ImageNet, 16 images of each, drawn here and then imported."""
+    from experiments.data.miniimagenet import import_miniimagenet
+    from experiments.data.miniimagenet_splits import all_classes
+    from tests.experiments.miniimagenet_cases import write_folders
+
+    data_dir = tmp_path_factory.mktemp("miniimagenet")
+    source = write_folders(tmp_path_factory.mktemp("miniimagenet-source"), all_classes(), 16)
+    import_miniimagenet(source, data_dir)
+    return data_dir

@@ -28,7 +28,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
 
 # Libraries with one home: what knows torch, the database, the screen.
 HOMES: dict[str, tuple[str, ...]] = {
-    "plotext": ("fsrun.plot",),
+    "plotext": ("fsrun.plot.frame",),
     "textual": ("fsrun.tui",),
     "typer": ("fsrun.cli",),
     "sqlmodel": ("store",),

@@ -45,6 +45,7 @@ ROW = RunRow(
     heartbeat_age=1.0,
     waits_for=(),
     error=None,
+    lease_left=59.0,
 )
 
 
@@ -72,7 +73,9 @@ def test_a_status_says_what_hinders_the_run() -> None:
     assert status_word(ROW) == "running"
     assert status_word(replace(ROW, cancel_requested=True)) == "stopping"
     assert status_word(replace(ROW, status=JobStatus.QUEUED, waits_for=(3,))) == "waiting"
-    assert status_word(replace(ROW, heartbeat_age=61.0)) == "lost"
+    assert status_word(replace(ROW, heartbeat_age=300.0)) == "running"  # late, and its lease goes on
+    assert status_word(replace(ROW, lease_left=-0.1)) == "lost"
+    assert status_word(replace(ROW, worker_died=True)) == "lost"
     assert status_word(replace(ROW, heartbeat_age=None)) == "lost"
     assert not is_lost(replace(ROW, status=JobStatus.DONE, heartbeat_age=None))
 

@@ -8,7 +8,21 @@ import sys
 
 import typer
 
-from fsrun.cli import classify, data, database, doctor, export, queueing, reporting, runs, working
+from fsrun.cli import (
+    classify,
+    dashboard,
+    data,
+    database,
+    doctor,
+    export,
+    queueing,
+    remarks,
+    reporting,
+    runs,
+    screenshot,
+    watching,
+    working,
+)
 from fsrun.cli.errors import reported
 from fsrun.paths import PRIVATE
 
@@ -31,11 +45,18 @@ app.command(epilog=_example("fsrun queue omniglot --method fastslow,protonet --n
 )
 app.command(epilog=_example("fsrun run synthetic --preset quick"))(queueing.run)
 app.command(epilog=_example("fsrun worker --drain --device auto"))(working.worker)
-app.command(epilog=_example("fsrun tui"))(reporting.tui)
+app.command(epilog=_example("fsrun tui"))(dashboard.tui)
+app.command(epilog=_example("fsrun screenshot overview theory --size 120x36 --out docs"))(
+    screenshot.screenshot
+)
 app.command(epilog=_example("fsrun report --table2 --format markdown"))(reporting.report)
 app.command(epilog=_example("fsrun ls --status running"))(runs.ls)
 app.command(epilog=_example("fsrun show 3"))(runs.show)
 app.command(epilog=_example("fsrun logs 3 --follow"))(runs.logs)
+app.command(epilog=_example("fsrun watch 3"))(watching.watch)
+app.command(epilog=_example("fsrun note 3 'the first that converged'"))(remarks.note)
+app.command(epilog=_example("fsrun tag 3 paper baseline"))(remarks.tag)
+app.command(epilog=_example("fsrun rm 3 4"))(remarks.rm)
 app.command(epilog=_example("fsrun cancel 3 4"))(runs.cancel)
 app.command(epilog=_example("fsrun retry 3"))(runs.retry)
 app.command(epilog=_example("fsrun pause"))(runs.pause)
@@ -53,7 +74,11 @@ def main() -> None:
     words = sys.argv[1:]
     if words in ([], ["data"], ["db"]):
         words = [*words, "--help"]
-    if words[0] in ("report", "export"):  # nothing below the home: what they write is the user's to share
+    if words[0] in (
+        "report",
+        "export",
+        "screenshot",
+    ):  # nothing below the home: what they write is the user's to share
         sys.exit(reported(lambda: app(words, standalone_mode=False)))
     before = os.umask(PRIVATE)
     try:

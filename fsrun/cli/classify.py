@@ -15,6 +15,7 @@ from fsrun.cli.options import open_database
 from fsrun.errors import FsrunError, UsageError
 
 if TYPE_CHECKING:
+    from experiments.config import ImageShape
     from experiments.data.folder import Examples, Picture
     from fsrun.models import Model
     from fsrun.report.render import Table
@@ -50,13 +51,15 @@ def classify(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     """Show a trained model some labelled examples of new classes, and let it label other images."""
+    from experiments.classify import image_shape
     from experiments.data.folder import read_examples
     from fsrun.worker.devices import check_device
 
     check_device(device)
     chosen = _model(run, model)
-    examples = read_examples(support)
-    pictures, refused = _pictures(images)
+    shape = image_shape(chosen.config)
+    examples = read_examples(support, shape)
+    pictures, refused = _pictures(images, shape)
     labels = _label(chosen, examples, pictures, device)
     typer.echo(_rendered(labels, output))
     if refused:
@@ -75,7 +78,7 @@ def _model(run: int | None, folder: Path | None) -> "Model":
     raise UsageError("name one model: fsrun classify --run RUN, or --model DIR that fsrun export wrote")
 
 
-def _pictures(images: Path) -> "tuple[list[Picture], list[str]]":
+def _pictures(images: Path, shape: "ImageShape") -> "tuple[list[Picture], list[str]]":
     """Return the images that can be read, and for each of the others one line that says why not."""
     from experiments.data.folder import image_paths, read_picture
     from experiments.errors import DataError
@@ -83,7 +86,7 @@ def _pictures(images: Path) -> "tuple[list[Picture], list[str]]":
     pictures, refused = [], []
     for path in [images] if images.is_file() else image_paths(images):
         try:
-            pictures.append(read_picture(path))
+            pictures.append(read_picture(path, shape))
         except DataError as error:
             refused.append(str(error))
     if not pictures:

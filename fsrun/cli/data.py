@@ -13,6 +13,7 @@ import typer
 from fsrun.errors import UsageError
 
 if TYPE_CHECKING:
+    from experiments.data.catalogue import ImportedSet
     from experiments.data.storage import DataSummary
 
 app = typer.Typer(
@@ -21,44 +22,49 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The data set: omniglot.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The data set: omniglot or miniimagenet.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Import again even where a good import exists.")]
+
+MADE = {
+    "glyphs": "characters drawn by the program at the first use; not Omniglot",
+    "synthetic": "Gaussian regression tasks, drawn as they are needed",
+}
 
 
 @app.command("list", epilog="Example:  fsrun data list")
 def list_data() -> None:
     """List the data sets and whether they are here."""
-    from experiments.data.omniglot import is_imported, omniglot_folder
+    from experiments.data.catalogue import IMPORTED
     from fsrun.paths import find_home
 
     data_dir = find_home().data
-    here = is_imported(data_dir)
-    where = (
-        str(omniglot_folder(data_dir))
-        if here
-        else "fsrun data import omniglot PATH, or fsrun data fetch omniglot"
-    )
-    typer.echo(f"omniglot   {'imported    ' if here else 'not imported'}  {where}")
-    typer.echo("glyphs     always here   characters drawn by the program at the first use; not Omniglot")
-    typer.echo("synthetic  always here   Gaussian regression tasks, drawn as they are needed")
+    for name, each in IMPORTED.items():
+        here = each.is_here(data_dir)
+        where = each.folder(data_dir) if here else each.how
+        typer.echo(f"{name:12}  {'imported' if here else 'not imported':12}  {where}")
+    for name, what in MADE.items():
+        typer.echo(f"{name:12}  {'always here':12}  {what}")
 
 
 @app.command("import", epilog="Example:  fsrun data import omniglot ~/downloads/omniglot")
 def import_data(
     name: Name,
     path: Annotated[
-        Path, typer.Argument(help="Folder with the two official zips, or with the official folders.")
+        Path,
+        typer.Argument(
+            help="Folder with the data set's archives or folders, and for miniimagenet its csv lists if any."
+        ),
     ],
     replace: Replace = False,
 ) -> None:
-    """Import a data set from files you have."""
-    from experiments.data.omniglot import import_omniglot
+    """Import a data set from files you have; of miniimagenet what there is, the rest when you have it."""
     from fsrun.paths import find_home
 
-    _check_name(name)
+    chosen = _named(name)
     with _bar("Reading") as progress:
-        summary = import_omniglot(path, find_home().data, progress=progress, replace=replace)
+        summary = chosen.read(path, find_home().data, progress=progress, replace=replace)
     _say(summary, "Imported" if summary.written else "Already imported")
+    _say_parts(name)
 
 
 @app.command("fetch", epilog="Example:  fsrun data fetch omniglot")
@@ -67,7 +73,8 @@ def fetch_data(name: Name, replace: Replace = False) -> None:
     from experiments.data.omniglot import fetch_omniglot
     from fsrun.paths import find_home
 
-    _check_name(name)
+    if _named(name).title != "Omniglot":
+        raise UsageError(f"{name} has no official place to fetch it from: fsrun data import {name} PATH")
     with _bar("Fetching") as progress:
         summary = fetch_omniglot(find_home().data, progress=progress, replace=replace)
     _say(summary, "Fetched" if summary.written else "Already imported")
@@ -76,20 +83,23 @@ def fetch_data(name: Name, replace: Replace = False) -> None:
 @app.command("verify", epilog="Example:  fsrun data verify omniglot")
 def verify_data(name: Name) -> None:
     """Check an imported data set against its checksum and counts."""
-    from experiments.data.omniglot import verify_omniglot
     from fsrun.paths import find_home
 
-    _check_name(name)
-    _say(verify_omniglot(find_home().data), "Verified")
+    _say(_named(name).verify(find_home().data), "Verified")
+    _say_parts(name)
+    if name == "miniimagenet":
+        _say_duplicates()
 
 
-def _check_name(name: str) -> None:
-    if name in ("glyphs", "synthetic"):
+def _named(name: str) -> "ImportedSet":
+    from experiments.data.catalogue import IMPORTED
+    from experiments.errors import unknown_name
+
+    if name in MADE:
         raise UsageError(f"{name} is made by the program and needs no import: just queue it")
-    if name != "omniglot":
-        from experiments.errors import unknown_name
-
-        raise unknown_name("data set", name, ("omniglot", "glyphs", "synthetic"))
+    if name not in IMPORTED:
+        raise unknown_name("data set", name, (*IMPORTED, *MADE))
+    return IMPORTED[name]
 
 
 def _say(summary: "DataSummary", done: str) -> None:
@@ -97,6 +107,32 @@ def _say(summary: "DataSummary", done: str) -> None:
         f"{done} {summary.dataset}: {summary.classes:,} classes, {summary.images:,} images, "
         f"{summary.bytes / 1e6:.1f} MB in {summary.path} (sha256 {summary.sha256[:12]})"
     )
+
+
+def _say_parts(name: str) -> None:
+    """Say how much of each list of mini-ImageNet is here, and what to do about the rest."""
+    from experiments.data.miniimagenet_stored import counts
+    from fsrun.paths import find_home
+
+    for each in counts(find_home().data) if name == "miniimagenet" else ():
+        missing = each.expected - each.images
+        rest = f", {missing:,} missing: import again when they are there" if missing else ""
+        typer.echo(f"  {each.part:5}  {each.images:,} of {each.expected:,} images{rest}")
+
+
+def _say_duplicates() -> None:
+    """Name the pairs of equal images, which the published data set has and keeps."""
+    from experiments.data.miniimagenet import duplicates
+    from fsrun.paths import find_home
+
+    found = duplicates(find_home().data)
+    across = sum(each.across_parts for each in found)
+    typer.echo(
+        f"  {len(found)} pair{'s' * (len(found) != 1)} of equal images, {across} of them across lists "
+        "(the complete set has 8 and 6)"
+    )
+    for each in found:
+        typer.echo(f"    {each.one} = {each.other}")
 
 
 @contextmanager

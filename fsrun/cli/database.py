@@ -1,17 +1,24 @@
 """The commands about the database and the files it knows: `db check|backup|restore|upgrade`, `gc`.
 
-Not here: what is checked (store.upkeep) and what can go (fsrun.garbage).
+Not here: what is checked (store.upkeep) and what can go (fsrun.garbage, fsrun.emptying).
 """
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fsrun.cli.options import open_database
 from fsrun.errors import FsrunError, UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from fsrun.emptying import Deleted
+    from fsrun.garbage import Garbage
 
 app = typer.Typer(
     help="The database: check it, copy it, bring it up to date.",
@@ -89,20 +96,50 @@ def upgrade() -> None:
 
 def gc(
     yes: Annotated[bool, typer.Option("--yes", help="Free it; without this it is only listed.")] = False,
+    trash_days: Annotated[
+        float, typer.Option(min=0, help="Days after which deleted runs are freed for good.")
+    ] = 7.0,
 ) -> None:
-    """List the files nobody needs any more, or free them."""
-    from fsrun.garbage import find_garbage, free
+    """List the files nobody needs any more and the runs deleted long ago, or free them."""
+    from fsrun.emptying import long_deleted
+    from fsrun.garbage import find_garbage
     from fsrun.paths import find_home
+
+    engine, home, now = open_database(create=False), find_home(), time.time()
+    deleted = long_deleted(engine, home, now, trash_days)
+    total = _free_deleted(engine, deleted, now, yes=yes)
+    found = find_garbage(engine, home, now)
+    total += _free_garbage(engine, found, yes=yes)
+    if not found and not deleted:
+        typer.echo("Nothing to free.")
+        return
+    count = len(found) + sum(len(each.files) for each in deleted)
+    runs = f" and {len(deleted)} deleted run{'s' * (len(deleted) > 1)}" if deleted else ""
+    summary = f"{total / 1e6:.1f} MB in {count} files{runs}"
+    typer.echo(f"Freed {summary}." if yes else f"{summary} could be freed: fsrun gc --yes")
+
+
+def _free_deleted(engine: "Engine", deleted: "Sequence[Deleted]", now: float, *, yes: bool) -> int:
+    """List runs deleted long ago, or free them; return the bytes of their files."""
+    from fsrun.emptying import free_deleted
+
+    total = 0
+    for each in deleted:
+        if yes and not free_deleted(engine, each):
+            typer.echo(f"run {each.run.run_id} was brought back meanwhile and stays")
+            continue
+        typer.echo(f"{each.bytes / 1e6:8.1f} MB  {each.line(now)}")
+        total += each.bytes
+    return total
+
+
+def _free_garbage(engine: "Engine", found: "Sequence[Garbage]", *, yes: bool) -> int:
+    """List files nobody needs, or free them; return their bytes."""
+    from fsrun.garbage import free
     from fsrun.words import plain
 
-    engine = open_database(create=False)
-    found = find_garbage(engine, find_home(), time.time())
-    total = f"{sum(each.bytes for each in found) / 1e6:.1f} MB in {len(found)} files"
     for each in found:
         typer.echo(plain(f"{each.bytes / 1e6:8.1f} MB  {each.path}  ({each.why})"))
         if yes:
             free(engine, each)
-    if not found:
-        typer.echo("Nothing to free.")
-    else:
-        typer.echo(f"Freed {total}." if yes else f"{total} could be freed: fsrun gc --yes")
+    return sum(each.bytes for each in found)

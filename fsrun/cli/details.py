@@ -44,6 +44,12 @@ def _summary(run: RunRecord) -> dict[str, str]:
         "created": _clock(run.created),
         "config hash": run.spec.config_hash,
     }
+    if run.trashed is not None:
+        facts["deleted"] = f"{_clock(run.trashed)}; fsrun rm --undo {run.id} brings it back"
+    if run.tags:
+        facts["tags"] = " ".join(run.tags)
+    if run.note:
+        facts["note"] = plain(run.note)
     if run.parents:
         facts["starts from"] = ", ".join(f"run {parent}" for parent in run.parents)
     if run.started and run.finished:

@@ -131,29 +131,33 @@ def _checkpoints() -> str:
 
 def _workers() -> str:
     from fsrun.cli.options import open_database
+    from fsrun.liveness import with_the_dead
     from fsrun.words import LOST_AFTER, duration, is_lost
     from store.snapshot import snapshot
 
-    taken = snapshot(open_database(), now=time.time())
+    taken = with_the_dead(snapshot(open_database(), now=time.time()))
     lost = [row for row in taken.runs if is_lost(row)]
     if lost:
         named = ", ".join(f"run {row.id}" for row in lost)
         raise FsrunError(
             f"{named} lost its worker: start fsrun worker, which goes on from the last checkpoint"
         )
-    alive = [worker for worker in taken.workers if worker.heartbeat_age <= LOST_AFTER]
+    alive = [worker for worker in taken.workers if not worker.died and worker.heartbeat_age <= LOST_AFTER]
     heard = ", ".join(f"{worker.id} ({duration(worker.heartbeat_age)} ago)" for worker in alive)
     return heard or "none is running; start one with fsrun worker"
 
 
 def _data() -> str:
-    from experiments.data.omniglot import is_imported, verify_omniglot
+    from experiments.data.catalogue import IMPORTED
     from fsrun.paths import find_home
 
     data_dir = find_home().data
-    if not is_imported(data_dir):
-        return "Omniglot is not imported (only omniglot runs need it): fsrun data import omniglot PATH"
-    return f"Omniglot, {verify_omniglot(data_dir).images:,} images, checksum right"
+    return "; ".join(
+        f"{each.title}, {each.verify(data_dir).images:,} images, checksum right"
+        if each.is_here(data_dir)
+        else f"{each.title} is not imported (only {name} runs need it): {each.how}"
+        for name, each in IMPORTED.items()
+    )
 
 
 def _devices() -> str:

@@ -1,4 +1,4 @@
-"""Words several commands share: lists, and where the database is.
+"""Words several commands share: lists, answers, and where the database is.
 
 Not here: any command.
 """
@@ -25,6 +25,11 @@ def numbers(text: str | None, option: str) -> list[int]:
                 f"{option} {part!r} is not a whole number above 0: write for example {option} 5,20"
             )
     return [int(part) for part in parts]
+
+
+def sentence(line: str) -> str:
+    """Return an answer as a sentence of its own."""
+    return f"{line[0].upper()}{line[1:]}."
 
 
 def open_database(*, create: bool = True) -> "Engine":

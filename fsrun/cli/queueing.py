@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fsrun.cli.options import numbers, open_database, words
+from fsrun.cli.options import numbers, open_database, sentence, words
 from fsrun.errors import FsrunError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from experiments.sweeps import PlannedRun
-    from store.runs import Enqueued
 
-Experiment = Annotated[str, typer.Argument(help="synthetic, omniglot or glyphs.", show_default=False)]
+Experiment = Annotated[
+    str,
+    typer.Argument(
+        help="synthetic, omniglot, glyphs or miniimagenet; or a study: table2, ablations (of fastslow).",
+        show_default=False,
+    ),
+]
 Method = Annotated[
     str | None,
     typer.Option(
@@ -41,6 +44,9 @@ Settings = Annotated[
         help="Any option; a list is swept: slow_lr=0.01,0.1. [1,2] is one value, @FILE the numbers in it.",
     ),
 ]
+On = Annotated[
+    str | None, typer.Option("--on", help="Of a study: its data, omniglot unless said, or glyphs.")
+]
 Priority = Annotated[int, typer.Option(help="Higher runs first.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the sweep and store nothing.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
@@ -54,20 +60,24 @@ def queue(
     k_shot: KShot = None,
     seeds: Seeds = 1,
     settings: Settings = None,
+    on: On = None,
     priority: Priority = 0,
     dry_run: DryRun = False,
 ) -> None:
     """Queue a sweep: the product of the lists, shown before it is stored."""
-    planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings)
+    from fsrun.paths import find_home
+    from fsrun.planning import effort, enqueue_planned, queued_line, require_data  # loads the store
+
+    planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings, on)
     _show(planned)
+    if said := effort(planned):
+        typer.echo(f"{said}.")
     if dry_run:
         typer.echo("Dry run: nothing was stored.")
         return
-    _check_data(experiment)
-    queued = _store(open_database(), planned, priority)
-    made = [run_id for each in queued for run_id in each.new_parents]
-    shared = {parent for each in queued for parent in each.parents} - set(made)
-    typer.echo(f"Queued {_runs([each.run_id for each in queued])}{_needed(made, shared)}.")
+    require_data(planned, find_home())
+    queued = enqueue_planned(open_database(), planned, now=time.time(), priority=priority)
+    typer.echo(sentence(queued_line(queued)))
     typer.echo(
         "Next:  fsrun worker   (or fsrun worker --drain to stop when all is done), and fsrun tui to watch."
     )
@@ -81,24 +91,28 @@ def run(
     k_shot: KShot = None,
     seeds: Seeds = 1,
     settings: Settings = None,
+    on: On = None,
     device: Device = "auto",
 ) -> None:
     """Queue a sweep and carry it out here; after Ctrl-C the same command goes on where it stopped."""
     from fsrun.cli.foreground import work_in_foreground  # loads the store
+    from fsrun.paths import find_home
+    from fsrun.planning import enqueue_planned, require_data, runs_named
     from fsrun.worker.devices import check_device
     from store.runs import unfinished_run, with_prerequisites
 
     check_device(device)
-    planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings)
-    _check_data(experiment)
+    planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings, on)
+    require_data(planned, find_home())
     engine = open_database()
     specs = _specs(planned)
     known = [unfinished_run(engine, spec) for spec in specs]
     fresh = [each for each, run_id in zip(planned, known, strict=True) if run_id is None]
     going_on = [run_id for run_id in known if run_id is not None]
     if going_on:
-        typer.echo(f"Going on with {_runs(going_on)}, queued earlier with the same options.")
-    asked = going_on + [each.run_id for each in _store(engine, fresh, priority=0)]
+        typer.echo(f"Going on with {runs_named(going_on)}, queued earlier with the same options.")
+    queued = enqueue_planned(engine, fresh, now=time.time())
+    asked = going_on + [each.run_id for each in queued]
     finished = work_in_foreground(engine, device, asked, with_prerequisites(engine, asked))
     if finished:
         return
@@ -115,23 +129,12 @@ def _plan(
     k_shot: str | None,
     seeds: int,
     settings: list[str] | None,
+    on: str | None,
 ) -> "list[PlannedRun]":
-    from experiments.registry import EXPERIMENTS  # loads pydantic
-    from experiments.sweeps import Sweep, parse_settings, plan
+    from fsrun.planning import Asked, plan_asked  # loads pydantic and the store
 
-    known = EXPERIMENTS.get(experiment)
-    together = known is not None and known.seeds_in_one_run
-    sweep = Sweep(
-        experiment,
-        words(method),
-        preset,
-        numbers(n_way, "--n-way"),
-        numbers(k_shot, "--k-shot"),
-        1 if together else seeds,
-        seeds if together else 1,
-        parse_settings(settings or []),
-    )
-    planned = plan(sweep)
+    ways, shots = numbers(n_way, "--n-way"), numbers(k_shot, "--k-shot")
+    planned = plan_asked(Asked(experiment, words(method), preset, ways, shots, seeds, settings or [], on))
     _warn(planned)
     return planned
 
@@ -146,52 +149,15 @@ def _warn(planned: "list[PlannedRun]") -> None:
         typer.echo(f"Warning: {found[0]}{more}.", err=True)
 
 
-def _check_data(experiment: str) -> None:
-    """Refuse to queue what no worker here could run."""
-    from experiments.registry import EXPERIMENTS
-    from fsrun.paths import find_home
-
-    if EXPERIMENTS[experiment].needs_import:
-        from experiments.data.omniglot import require_imported
-
-        require_imported(find_home().data)
-
-
 def _specs(planned: "list[PlannedRun]") -> list[str]:
     from experiments.config import config_hash
 
     return [config_hash(each.config) for each in planned]
 
 
-def _store(engine: "Engine", planned: "list[PlannedRun]", priority: int) -> "list[Enqueued]":
-    from fsrun.planning import requests  # loads the store
-    from fsrun.provenance import provenance
-    from store.runs import enqueue
-
-    return enqueue(engine, requests(planned), now=time.time(), priority=priority, provenance=provenance())
-
-
 def _show(planned: "list[PlannedRun]") -> None:
     """Print the sweep as a table."""
-    from fsrun.cli.tables import console, sweep_table
+    from fsrun.cli.tables import console
+    from fsrun.sweep_table import sweep_table
 
     console().print(sweep_table(planned))
-
-
-def _runs(run_ids: list[int]) -> str:
-    """Say which runs: "run 3", or "runs 3 to 8", or "runs 3, 5"."""
-    if len(run_ids) == 1:
-        return f"run {run_ids[0]}"
-    if run_ids == list(range(run_ids[0], run_ids[-1] + 1)):
-        return f"runs {run_ids[0]} to {run_ids[-1]}"
-    return "runs " + ", ".join(str(run_id) for run_id in run_ids)
-
-
-def _needed(made: list[int], shared: set[int]) -> str:
-    """Say which pre-trainings were queued first, and which that exist already are used."""
-    parts = []
-    if made:
-        parts.append(f"{_runs(sorted(made))} first, which they start from")
-    if shared:
-        parts.append(f"starting from {_runs(sorted(shared))}, there already")
-    return "".join(f"; {part}" for part in parts)

@@ -1,6 +1,6 @@
-"""The commands that show: `tui` and `report`.
+"""The command that reports: `report`.
 
-Not here: screens (fsrun.tui) and reports (fsrun.report).
+Not here: the reports (fsrun.report).
 """
 
 from collections.abc import Callable
@@ -38,61 +38,72 @@ class Format(StrEnum):
     JSON = "json"
 
 
-def tui() -> None:
-    """Open the dashboard."""
-    from fsrun.paths import find_home
-    from fsrun.tui.app import run_tui
-
-    run_tui(find_home().database)
+Table2 = Annotated[bool, typer.Option("--table2", help="One-shot accuracy, method by method.")]
+Figure4 = Annotated[
+    bool, typer.Option("--figure4", help="The linear case study's curves, and what becomes of each claim.")
+]
+Theory = Annotated[bool, typer.Option("--theory", help="Its formulas: as printed, corrected, measured.")]
+Mixture = Annotated[
+    bool, typer.Option("--mixture", help="Inputs from a mixture: one slow module against several.")
+]
+Shift = Annotated[bool, typer.Option("--shift", help="Test tasks of another Sigma than was learned from.")]
+Classes = Annotated[
+    str | None, typer.Option(metavar="EXPERIMENT", help="Accuracy by number of classes: omniglot, ...")
+]
+Ablations = Annotated[
+    bool, typer.Option("--ablations", help="What each part of Fast/Slow is worth, question by question.")
+]
+Explain = Annotated[
+    str | None,
+    typer.Option(metavar="ROW", help="Where a row's number in Table 2 is from, and what is done here."),
+]
+Output = Annotated[Format, typer.Option("--format", help="How to write it.")]
+Run = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="The synthetic run to report on, without it the newest finished; of --ablations: the base.",
+    ),
+]
+NWay = Annotated[
+    int | None, typer.Option(min=2, help="Of --table2: classes per episode, other than 5 and 20.")
+]
+KShot = Annotated[
+    int | None, typer.Option(min=1, help="Of --table2 and --classes: support images per class.")
+]
+Out = Annotated[Path | None, typer.Option(help="Draw the figure into a .png, .svg or .pdf file instead.")]
 
 
 def report(
-    table2: Annotated[bool, typer.Option("--table2", help="One-shot accuracy, method by method.")] = False,
-    figure4: Annotated[
-        bool,
-        typer.Option("--figure4", help="The linear case study's curves, and what becomes of each claim."),
-    ] = False,
-    theory: Annotated[
-        bool, typer.Option("--theory", help="Its formulas: as printed, corrected, measured.")
-    ] = False,
-    mixture: Annotated[
-        bool, typer.Option("--mixture", help="Inputs from a mixture: one slow module against several.")
-    ] = False,
-    shift: Annotated[
-        bool, typer.Option("--shift", help="Test tasks of another Sigma than was learned from.")
-    ] = False,
-    classes: Annotated[
-        str | None,
-        typer.Option(metavar="EXPERIMENT", help="Accuracy by number of classes: omniglot or glyphs."),
-    ] = None,
-    explain: Annotated[
-        str | None,
-        typer.Option(
-            metavar="METHOD", help="Where a row's number in Table 2 is from, and what is done here."
-        ),
-    ] = None,
-    output: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TEXT,
-    run: Annotated[
-        int | None,
-        typer.Option(min=1, help="The synthetic run to report on; without it the newest finished."),
-    ] = None,
-    n_way: Annotated[int, typer.Option(min=2, help="Of --table2: classes per episode.")] = 20,
-    k_shot: Annotated[
-        int, typer.Option(min=1, help="Of --table2 and --classes: support images per class.")
-    ] = 1,
-    out: Annotated[
-        Path | None, typer.Option(help="Draw the figure into a .png, .svg or .pdf file instead.")
-    ] = None,
+    table2: Table2 = False,
+    figure4: Figure4 = False,
+    theory: Theory = False,
+    mixture: Mixture = False,
+    shift: Shift = False,
+    classes: Classes = None,
+    ablations: Ablations = False,
+    explain: Explain = None,
+    output: Output = Format.TEXT,
+    run: Run = None,
+    n_way: NWay = None,
+    k_shot: KShot = None,
+    out: Out = None,
 ) -> None:
     """Print the paper's tables and figures from what was measured here."""
     asked = {"table2": table2, "figure4": figure4, "theory": theory, "mixture": mixture, "shift": shift}
-    name = _only(asked | {"classes": classes is not None, "explain": explain is not None})
+    name = _only(
+        asked | {"ablations": ablations, "classes": classes is not None, "explain": explain is not None}
+    )
     if explain is not None:
         typer.echo(_explained(explain))
     elif classes is not None:
         if run is not None:
             raise UsageError("--run picks a synthetic run: --classes takes the newest of each method")
-        typer.echo(_classes(classes, output, k_shot, out))
+        typer.echo(_classes(classes, output, k_shot or 1, out))
+    elif ablations:
+        if out is not None:
+            raise UsageError("--out draws a figure: for --ablations use --format")
+        typer.echo(_ablations(output, run))
     elif name == "table2":
         if run is not None:
             raise UsageError("--run picks a synthetic run: --table2 always takes the newest of each method")
@@ -105,14 +116,16 @@ def report(
         typer.echo(_rendered(name, output, run))
 
 
-def _explained(method: str) -> str:
+def _explained(row: str) -> str:
     from fsrun.cli.tables import console
-    from fsrun.report.stories import story
-    from fsrun.words import method_title
+    from fsrun.paths import find_home
+    from fsrun.report.explained import explained
 
+    database = find_home().database
+    anything = not isinstance(database, Path) or database.is_file()
+    title, *paragraphs = explained(row, open_database() if anything else None)
     width = min(console().width, 100)
-    paragraphs = (fill(paragraph, width) for paragraph in story(method))
-    return "\n\n".join((f"{method_title(method)} in Table 2", *paragraphs))
+    return "\n\n".join((title, *(fill(paragraph, width) for paragraph in paragraphs)))
 
 
 def _classes(experiment: str, output: Format, k_shot: int, out: Path | None) -> str:
@@ -134,6 +147,16 @@ def _classes(experiment: str, output: Format, k_shot: int, out: Path | None) -> 
     return render_classes(
         open_database(), experiment, form, k_shot=k_shot, width=page.width, colour=page.is_terminal
     )
+
+
+def _ablations(output: Format, run: int | None) -> str:
+    from fsrun.cli.tables import console
+    from fsrun.report import render
+    from fsrun.report.ablations import ablations, ablations_table
+
+    page = console()
+    table = ablations_table(ablations(open_database(), run_id=run))
+    return render.render(table, render.Format(output.value), width=page.width, colour=page.is_terminal)
 
 
 def _only(asked: dict[str, bool]) -> str:
@@ -167,7 +190,7 @@ def _rendered(name: str, output: Format, run: int | None) -> str:
     return make(engine, Form(output.value), run_id=run, width=page.width, colour=page.is_terminal)
 
 
-def _table2(output: Format, n_way: int, k_shot: int) -> str:
+def _table2(output: Format, n_way: int | None, k_shot: int | None) -> str:
     from fsrun.cli.tables import console
     from fsrun.report import render
     from fsrun.report.table2 import table2 as make_table2

@@ -13,6 +13,8 @@ import typer
 from fsrun.cli.options import open_database
 from fsrun.errors import FsrunError, UsageError
 
+WIDE = 100  # columns from which a list has room for notes and tags
+
 RunId = Annotated[int, typer.Argument(metavar="RUN", help="The number of a run, from fsrun ls.")]
 RunIds = Annotated[list[int], typer.Argument(metavar="RUN...", help="Numbers of runs, from fsrun ls.")]
 
@@ -21,10 +23,13 @@ def ls(
     status: Annotated[
         str | None, typer.Option(help="Only queued, running, done, failed or cancelled runs.")
     ] = None,
+    tag: Annotated[str | None, typer.Option(help="Only runs with this tag.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 50,
 ) -> None:
     """List runs, the newest first."""
     from fsrun.cli.tables import console, runs_table
+    from fsrun.liveness import with_the_dead
+    from fsrun.words import plain
     from store.jobs import JobStatus
     from store.snapshot import snapshot
 
@@ -32,16 +37,18 @@ def ls(
     if status is not None and status not in known:
         raise UsageError(f"unknown status {status!r}: choose from {', '.join(known)}")
     now = time.time()
-    taken = snapshot(open_database(), now=now)
+    taken = with_the_dead(snapshot(open_database(), now=now))
     if taken.paused:
         typer.echo("The queue is paused: fsrun resume lets workers go on.")
-    rows = [row for row in taken.runs if status in (None, row.status.value)]
+    rows = [row for row in taken.runs if status in (None, row.status.value) and tag in (None, *row.tags)]
     if not rows:
-        typer.echo(
-            "No runs" + (f" are {status}." if status else " yet: try fsrun queue synthetic --preset quick")
-        )
+        asked = [f" are {status}"] if status else []
+        asked += [f" have the tag {plain(tag)}"] if tag else []
+        none = " and".join(asked) + "." if asked else " yet: try fsrun queue synthetic --preset quick"
+        typer.echo(f"No runs{none}")
         return
-    console().print(runs_table(rows[:limit], now))
+    page = console()
+    page.print(runs_table(rows[:limit], now, with_remarks=page.width >= WIDE))
     if len(rows) > limit:
         typer.echo(f"... and {len(rows) - limit} older: fsrun ls --limit {len(rows)}")
 

@@ -14,11 +14,11 @@ from experiments.registry import METHODS
 from fsrun.provenance import PEAK_BYTES, SECONDS_PER_EPISODE
 from fsrun.report.errors import NothingToReport
 from fsrun.report.measured import Measured, combine, newest_group, traced
-from fsrun.report.paired import Difference, held_out, paired_difference
+from fsrun.report.paired import Difference, held_out, paired_difference, unusual_test
 from fsrun.report.render import Column, Table
 from store.results import FinishedResult, finished_results
 
-IMAGE_EXPERIMENTS = ("omniglot", "glyphs")
+IMAGE_EXPERIMENTS = ("omniglot", "glyphs", "miniimagenet")
 REFERENCE = "fastslow"  # what the others are compared with
 _EPISODE_OPTIONS = ("evaluation", "trained_by", "seed")  # of a config: not of the model
 
@@ -54,6 +54,7 @@ class Classes:
     k_shot: int
     curves: tuple[MethodCurve, ...]
     left_out: tuple[int, ...]  # runs that were tested on other classes
+    unusual: tuple[int, ...] = ()  # runs whose test was not drawn from all classes, or normalised otherwise
 
 
 def classes(engine: Engine, experiment: str, *, k_shot: int = 1) -> Classes:
@@ -62,7 +63,8 @@ def classes(engine: Engine, experiment: str, *, k_shot: int = 1) -> Classes:
     Raises NothingToReport.
     """
     found = finished_results(engine, experiment=experiment, name="test/accuracy")
-    results = [each for each in found if each.k_shot == k_shot and each.method != "pretrain"]
+    asked = [each for each in found if each.k_shot == k_shot and each.method != "pretrain"]
+    results = [each for each in asked if unusual_test(each) is None]
     if not results:
         shots = "" if k_shot == 1 else f" --k-shot {k_shot}"
         command = f"fsrun queue {experiment} --method fastslow,protonet,cnn-nn --n-way 5,20,100{shots}"
@@ -77,6 +79,7 @@ def classes(engine: Engine, experiment: str, *, k_shot: int = 1) -> Classes:
         k_shot=k_shot,
         curves=tuple(_curve(method, ways, groups) for method, ways in groups.items() if ways),
         left_out=tuple(sorted(each.run_id for each in results if each not in comparable)),
+        unusual=tuple(sorted(each.run_id for each in asked if unusual_test(each) is not None)),
     )
 
 
@@ -178,6 +181,9 @@ def _notes(found: Classes) -> Iterator[str]:
             yield f"{curve.title}: {ours.preset} with {', '.join(changed)}."
     if found.left_out:
         yield f"Not shown, since tested on other classes: runs {', '.join(map(str, found.left_out))}."
+    if found.unusual:
+        runs = ", ".join(map(str, found.unusual))
+        yield f"Not shown, since within alphabets or with batch statistics that were asked for: runs {runs}."
 
 
 def _record(found: Classes, curve: MethodCurve, point: Point) -> dict[str, Any]:

@@ -3,15 +3,16 @@
 Not here: what is drawn (classes.py).
 """
 
+from collections.abc import Callable
 from math import log10
 from pathlib import Path
 
 from rich.text import Text
 from sqlalchemy import Engine
 
-from fsrun.plot import Series, draw_chart
+from fsrun.plot import Plot, Series, draw
 from fsrun.report.canvas import check_picture, empty_figure, save
-from fsrun.report.classes import REFERENCE, Classes, MethodCurve, classes, classes_table
+from fsrun.report.classes import REFERENCE, Classes, MethodCurve, Point, classes, classes_table
 from fsrun.report.render import Format, printed, render, to_markdown, to_text
 
 CHART_HEIGHT = 18  # lines
@@ -37,17 +38,26 @@ def render_classes(
 
 def chart(found: Classes, *, width: int, colour: bool) -> Text:
     """Draw the curves of Fast/Slow and of the best others, on a logarithmic axis."""
+    return Text("\n").join(draw(plots(found)[0], width=width, height=CHART_HEIGHT, colour=colour).rows)
+
+
+def plots(found: Classes) -> tuple[Plot, ...]:
+    """Return accuracy, and time and memory of an episode where they are known, by number of classes."""
     curves = _drawn(found)
+    costs = {
+        "seconds per episode": [_cost(curve, lambda point: point.seconds_per_episode) for curve in curves],
+        "memory of the evaluation, MB": [_cost(curve, _megabytes) for curve in curves],
+    }
     ways = sorted({point.n_way for curve in curves for point in curve.points})
-    return draw_chart(
-        [_series(curve) for curve in curves],
-        width=width,
-        height=CHART_HEIGHT,
-        title=_title(found),
-        colour=colour,
-        x_label=_X_LABEL,
-        x_ticks=[(log10(n_way), f"{n_way:,}") for n_way in ways],
+    ticks = tuple((log10(n_way), f"{n_way:,}") for n_way in ways)
+    accuracy = Plot(tuple(map(_series, curves)), _title(found), x_label=_X_LABEL, x_ticks=ticks)
+    known = {name: [one for one in series if one.values] for name, series in costs.items()}
+    drawn = (
+        Plot(tuple(series), name, log_y=True, x_label=_X_LABEL, x_ticks=ticks)
+        for name, series in known.items()
+        if series
     )
+    return (accuracy, *drawn)
 
 
 def save_classes(found: Classes, path: Path) -> None:
@@ -80,8 +90,8 @@ def _title(found: Classes) -> str:
 
 
 def _drawn(found: Classes) -> list[MethodCurve]:
-    """Return the curves that fit: of more than one point, Fast/Slow first, then by their last points."""
-    curves = [curve for curve in found.curves if len(curve.points) > 1]
+    """Return the curves that fit: those of several points if any, Fast/Slow first, then by the last point."""
+    curves = [curve for curve in found.curves if len(curve.points) > 1] or list(found.curves)
     curves.sort(key=lambda curve: (curve.method != REFERENCE, -curve.points[-1].measured.mean))
     return curves[:MOST_CURVES]
 
@@ -96,3 +106,12 @@ def _series(curve: MethodCurve) -> Series:
         [mean - half for mean, half in zip(means, halves, strict=True)],
         [mean + half for mean, half in zip(means, halves, strict=True)],
     )
+
+
+def _cost(curve: MethodCurve, of: Callable[[Point], float | None]) -> Series:
+    known = [(log10(point.n_way), cost) for point in curve.points if (cost := of(point))]
+    return Series(curve.title, [place for place, _ in known], [cost for _, cost in known])
+
+
+def _megabytes(point: Point) -> float | None:
+    return None if point.peak_bytes is None else point.peak_bytes / 2**20

@@ -4,10 +4,11 @@ Not here: presets and options themselves (experiments).
 """
 
 from collections.abc import Iterator
+from functools import cache
 from json import dumps, loads
 from typing import Any
 
-from experiments.config import config_to_json
+from experiments.config import config_from_json, config_to_json
 from experiments.errors import ConfigError
 from experiments.sweeps import Sweep, plan
 from store.results import FinishedResult
@@ -20,18 +21,25 @@ def differences(run: RunSpec | FinishedResult) -> tuple[str, ...]:
     Ways, shots and who trained the model count as asked for, not as differences. A preset that is no longer
     known is the only entry.
     """
-    sweep = Sweep(
-        experiment=run.experiment,
-        methods=(run.method,),
-        preset=run.preset,
-        n_way=() if run.n_way is None else (run.n_way,),
-        k_shot=() if run.k_shot is None else (run.k_shot,),
-    )
     try:
-        usual = loads(config_to_json(plan(sweep)[0].config))
+        usual = loads(_usual(run.experiment, run.method, run.preset, run.n_way, run.k_shot))
+        stored = loads(_complete(run.config))
     except ConfigError as error:  # stored by another version of the program
         return (str(error),)
-    return tuple(_unequal(loads(run.config) | {"seed": usual["seed"], "trained_by": None}, usual, ""))
+    return tuple(_unequal(stored | {"seed": usual["seed"], "trained_by": None}, usual, ""))
+
+
+@cache
+def _complete(config: str) -> str:
+    """Return a stored config with the options that came later."""
+    return config_to_json(config_from_json(config))
+
+
+@cache
+def _usual(experiment: str, method: str, preset: str, n_way: int | None, k_shot: int | None) -> str:
+    """Return the config of a preset as JSON; raises ConfigError."""
+    ways, shots = (() if value is None else (value,) for value in (n_way, k_shot))
+    return config_to_json(plan(Sweep(experiment, (method,), preset, ways, shots))[0].config)
 
 
 def _unequal(stored: Any, usual: Any, path: str) -> Iterator[str]:

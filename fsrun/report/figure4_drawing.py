@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from rich.text import Text
 from sqlalchemy import Engine
 
-from fsrun.plot import Level, Series, draw_chart
+from fsrun.plot import Level, Plot, Series, Style, draw
 from fsrun.report.figure4 import DRAWN_POINTS, Figure4, document, figure4, points, summary, verdicts
 from fsrun.report.render import Format, printed, to_csv, to_json, to_markdown, to_text
 from fsrun.report.study import Band
 
 ALL_POINTS = 10_000_000
 CHART_HEIGHT = 16  # lines
-DASH = 5  # points, of the 150 of an expected curve
 
 
 def render_figure4(
@@ -44,37 +43,27 @@ def render_figure4(
 
 
 def charts(figure: Figure4, *, width: int, colour: bool) -> Text:
-    """Draw both panels below each other, (b) on a log axis, each with its expected curve and its floor."""
+    """Draw both panels below each other."""
+    drawn = [draw(plot, width=width, height=CHART_HEIGHT, colour=colour).rows for plot in plots(figure)]
+    return Text("\n\n").join(Text("\n").join(rows) for rows in drawn)
+
+
+def plots(figure: Figure4) -> tuple[Plot, Plot]:
+    """Return both panels, (b) on a log axis, each with its expected curve and its floor."""
     expected, bands = figure.expected, figure.study.bands
     to_rest = bands["fixed_point_distance"]
     left = [series_of(bands["loss_ratio"], figure.study.name)]
     right = [series_of(bands["frobenius"], figure.study.name)]
     if expected:
-        left.append(dashed("expected", expected.steps, expected.loss_ratio))
-        right.append(dashed("expected", expected.steps, expected.frobenius))
+        left.append(reference(expected.steps, expected.loss_ratio))
+        right.append(reference(expected.steps, expected.frobenius))
     if to_rest.steps and figure.prediction.rest is not None:
         right.append(Series("to S*", to_rest.steps, to_rest.middle))
-    return Text("\n\n").join(
-        [
-            draw_chart(
-                left,
-                width=width,
-                height=CHART_HEIGHT,
-                title="(a) L1/L0 after one fast step",
-                lines=levels(figure.prediction.training_floor),
-                colour=colour,
-            ),
-            draw_chart(
-                right,
-                width=width,
-                height=CHART_HEIGHT,
-                title="(b) ‖S - Σ⁻¹/η‖² (Frobenius)",
-                log_y=True,
-                lines=levels(figure.prediction.frobenius_floor),
-                colour=colour,
-                x_label="tasks",
-            ),
-        ]
+    low = tuple(levels(figure.prediction.training_floor))
+    lower = tuple(levels(figure.prediction.frobenius_floor))
+    return (
+        Plot(tuple(left), "(a) L1/L0 after one fast step", low),
+        Plot(tuple(right), "(b) ‖S - Σ⁻¹/η‖² (Frobenius)", lower, log_y=True, x_label="tasks"),
     )
 
 
@@ -83,13 +72,9 @@ def series_of(band: Band, name: str) -> Series:
     return Series(name, band.steps, band.middle, band.low, band.high)
 
 
-def dashed(name: str, steps: Sequence[int], values: Sequence[float]) -> Series:
-    """Return a smooth curve in dashes, through which what lies below it shows; its last value is kept."""
-    shown = [
-        value if index // DASH % 2 == 0 or index == len(values) - 1 else float("nan")
-        for index, value in enumerate(values)
-    ]
-    return Series(name, steps, shown)
+def reference(steps: Sequence[int], values: Sequence[float]) -> Series:
+    """Return the way theory expects, as a line one tells from what was measured."""
+    return Series("expected", steps, values, style=Style.REFERENCE)
 
 
 def levels(floor: float | None, name: str = "floor") -> list[Level]:

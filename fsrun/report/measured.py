@@ -6,6 +6,7 @@ Not here: which runs may stand in which report (table2.py, figure4.py).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from json import loads
 from typing import Any
 
@@ -52,7 +53,7 @@ def combine(runs: Sequence[FinishedResult], *, scale: float = 1.0) -> Measured:
     the intervals over episodes, which more seeds do not narrow because all runs meet the same episodes.
     """
     values = [run.result.value for run in runs]
-    interval = _interval(values, [run.result.interval for run in runs])
+    interval = interval_of(values, [run.result.interval for run in runs])
     newest = max(runs, key=lambda run: run.run_id)
     return Measured(
         mean=scale * sum(values) / len(values),
@@ -68,6 +69,17 @@ def combine(runs: Sequence[FinishedResult], *, scale: float = 1.0) -> Measured:
     )
 
 
+def interval_of(values: Sequence[float], own: Sequence[float | None]) -> float | None:
+    """Return half of the 95 % interval of the mean of runs, given their own; None where one is unknown."""
+    known = [interval for interval in own if interval is not None]
+    if len(known) < len(own):
+        return None
+    if len(own) == 1:
+        return known[0]
+    over_episodes = math.sqrt(sum(interval**2 for interval in known) / len(known))
+    return math.hypot(over_runs(values), over_episodes)
+
+
 def over_runs(values: Sequence[float]) -> float:
     """Return half of the 95 % interval of the mean over runs by Student's t, 0 for a single run."""
     if len(values) < 2:
@@ -77,6 +89,7 @@ def over_runs(values: Sequence[float]) -> float:
     return student_t(len(values) - 1) * math.sqrt(variance / len(values))
 
 
+@cache
 def student_t(degrees: int) -> float:
     """Return t so that Student's distribution has 95 % of its mass within -t..t; degrees of freedom >= 1."""
     low, high = 0.0, math.pi / 2
@@ -101,16 +114,6 @@ def traced(run: FinishedResult) -> dict[str, Any]:
         "config": loads(run.config),
         "provenance": dict(run.provenance),
     }
-
-
-def _interval(values: Sequence[float], own: Sequence[float | None]) -> float | None:
-    known = [interval for interval in own if interval is not None]
-    if len(known) < len(own):
-        return None
-    if len(own) == 1:
-        return known[0]
-    over_episodes = math.sqrt(sum(interval**2 for interval in known) / len(known))
-    return math.hypot(over_runs(values), over_episodes)
 
 
 def _mass_within(angle: float, degrees: int) -> float:

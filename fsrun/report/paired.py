@@ -10,9 +10,12 @@ from json import loads
 
 import numpy as np
 
+from experiments.data.miniimagenet_splits import miniimagenet_splits
 from experiments.data.protocols import OMNIGLOT_PROTOCOLS, protocol_splits
 from fsrun.report.measured import over_runs
 from store.results import FinishedResult
+
+_MIXED = "mixed"  # what evaluation.sampling is, and was before there was this option
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ def paired_difference(
 def held_out(run: FinishedResult) -> object:
     """Return what tells test classes apart: equal for runs that are tested on the same ones."""
     data = loads(run.config)["data"]
+    if data["kind"] == "miniimagenet":
+        return miniimagenet_splits(data["protocol"], holdout=data["holdout"])["test"]
     if data["kind"] != "omniglot":
         return tuple(sorted(data.items()))
     protocol = data["protocol"]
@@ -55,10 +60,20 @@ def held_out(run: FinishedResult) -> object:
     return classes, data["rotations"]
 
 
+def unusual_test(run: FinishedResult) -> str | None:
+    """Return why a run is not to stand beside others that met the same test classes, None if it may."""
+    evaluation = loads(run.config)["evaluation"]
+    if evaluation.get("sampling", _MIXED) != _MIXED:
+        return f"its episodes are drawn {evaluation['sampling']}"
+    statistics = evaluation.get("batch_norm")
+    return None if statistics is None else f"its batch statistics in the test are asked for ({statistics})"
+
+
 def _episodes_of(run: FinishedResult) -> object:
     """Return what tells series of numbered episodes apart, but for how many there are."""
-    evaluation = loads(run.config)["evaluation"]
-    return held_out(run), *(evaluation.get(name) for name in ("n_way", "k_shot", "n_query", "seed"))
+    evaluation = {"split": "test", "sampling": _MIXED} | loads(run.config)["evaluation"]
+    names = ("split", "sampling", "n_way", "k_shot", "n_query", "seed")
+    return held_out(run), *(evaluation.get(name) for name in names)
 
 
 def _values(run: FinishedResult) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 class PaperRow:
     """One row of Table 2: Omniglot 20-way 1-shot, MiniImagenet 5-way 1-shot.
 
-    `method` is the name in experiments.registry; `source` is what the cited source measured for the Omniglot
-    cell, `second_hand` if known only from others' reports of it; `note` says what the cell does not.
+    `method` is the name in experiments.registry, and that of the row in experiments.table2; `source` is what
+    the cited source measured for the Omniglot cell, `second_hand` if known only from others' reports of it;
+    `note` says what the cell does not.
     """
 
     title: str
@@ -126,6 +127,9 @@ TABLE2: tuple[PaperRow, ...] = (
         note="964 base and 1,200 test categories cannot both hold: Omniglot has 1,623 characters",
     ),
 )
+
+PRESENTATIONS = (36.4, 82.8)
+"""What MANN's source measured on the first and second image of a class among five (its Table 1)."""
 
 FIGURE4_LOSS_RATIO = "from 0.8 to 0"
 FIGURE4_FROBENIUS = "to 0 in 100,000 tasks"

@@ -7,7 +7,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from io import StringIO
 from typing import Any
@@ -34,10 +34,14 @@ class Format(StrEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """A column as a person sees it; numbers are set flush right."""
+    """A column as a person sees it; numbers are set flush right.
+
+    Where there is no room for all, columns of the highest `spare` are left out first; 0 is never left out.
+    """
 
     heading: str
     numeric: bool = False
+    spare: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,11 @@ def render(table: Table, form: Format, *, width: int = 80, colour: bool = False)
 
 
 def to_text(table: Table, *, width: int, colour: bool) -> str:
-    """Return the table for a terminal: cells wrap where `width` columns are too few."""
+    """Return the table for a terminal: where `width` is too little columns are left out, and said to be.
+
+    Cells wrap where even that does not do.
+    """
+    table = fitted(table, width)
     gap = 1 if _natural_width(table) <= width else 0  # beyond the one that the box draws
     grid = RichTable(
         title=Text(table.title), box=box.SIMPLE_HEAD, title_justify="left", padding=(0, gap, 0, 0)
@@ -81,11 +89,33 @@ def to_text(table: Table, *, width: int, colour: bool) -> str:
     return printed(Group(grid, Text(""), *notes), width=width, colour=colour)
 
 
+def fitted(table: Table, width: int) -> Table:
+    """Return the table with as many columns as `width` has room for, and a note that names the others."""
+    widths = _column_widths(table)
+    kept = list(range(len(widths)))
+    for place in sorted(kept, key=lambda place: (-table.columns[place].spare, -place)):
+        if table.columns[place].spare and sum(widths[each] + 1 for each in kept) - 1 > width:
+            kept.remove(place)
+    if len(kept) == len(widths):
+        return table
+    left_out = [column.heading for place, column in enumerate(table.columns) if place not in kept]
+    note = f"Left out in {width} columns: {', '.join(left_out)}. All are in {sum(widths) + len(widths) - 1}."
+    return replace(
+        table,
+        columns=tuple(table.columns[place] for place in kept),
+        rows=tuple(tuple(row[place] for place in kept) for row in table.rows),
+        notes=(note, *table.notes),
+    )
+
+
 def _natural_width(table: Table) -> int:
     """Return how wide the text is if no cell wraps and columns are two apart."""
+    return sum(width + 2 for width in _column_widths(table)) - 2
+
+
+def _column_widths(table: Table) -> list[int]:
     headings = tuple(column.heading for column in table.columns)
-    widest = (max(map(cell_len, column)) for column in zip(headings, *table.rows, strict=True))
-    return sum(width + 2 for width in widest) - 2
+    return [max(map(cell_len, column)) for column in zip(headings, *table.rows, strict=True)]
 
 
 def printed(renderable: RenderableType, *, width: int, colour: bool) -> str:

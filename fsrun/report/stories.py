@@ -6,8 +6,8 @@ Not here: the numbers themselves (paper.py, measured.py). Accuracies in percent.
 from experiments.errors import unknown_name
 
 PROTOCOL = """
-Every row is tested here on the same numbered episodes: 20 of the 1,692 test classes (423 characters, each
-in four turns, as classes of their own), one support image and five queries of each.
+Every row is tested here on the same numbered episodes: 5 or 20 of the 1,692 test classes (423 characters,
+each in four turns, as classes of their own), one or five support images and five queries of each.
 """
 
 # Paragraphs, an empty line between them: where the paper's number is from, then what is done here.
@@ -34,6 +34,7 @@ are `first_presentation` and `second_presentation`, which runs with `training=se
 
 The presets cpu and quick put conv4 in front of the memory and train on episodes like those tested, from 5
 classes up (`encoder`, `training`, `curriculum`): the source's recipe is known to learn 20 classes poorly.
+`fsrun queue table2` makes both, as rows of their own.
 """,
     "cnn": """
 The Omniglot cell is from an earlier paper of the same group: a softmax classifier of the 964 background

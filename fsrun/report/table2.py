@@ -1,159 +1,158 @@
-"""The paper's Table 2 beside our measurements of its Omniglot column.
+"""The paper's Table 2 beside our measurements of its Omniglot column, as a table for people and programs.
 
-Not here: the paper's cells (paper.py), and how a table is written (render.py). Accuracies in percent.
+Not here: the measurements (rows.py), the paper's cells (paper.py), and how a table is written (render.py).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from json import loads
 from typing import Any
 
 from sqlalchemy import Engine
 
-from experiments.data.protocols import OMNIGLOT_PROTOCOLS, protocol_splits
-from fsrun.report.measured import Measured, combine, newest_group, traced
-from fsrun.report.paired import paired_difference
-from fsrun.report.paper import K_SHOT, N_WAY, TABLE2, PaperRow
+from experiments.table2 import SHAPES, Shape
+from fsrun.report.measured import Measured, traced
+from fsrun.report.paper import K_SHOT, N_WAY, PRESENTATIONS
 from fsrun.report.render import Column, Table
-from store.results import FinishedResult, finished_results
+from fsrun.report.rows import Cell, Table2Row, left_out, rows
+from fsrun.words import duration
 
-__all__ = ["Measured", "Table2Row", "left_out", "rows", "table2"]
+__all__ = ["NOT_RUN", "Measured", "Table2Row", "left_out", "rows", "table2"]
 
 NOT_RUN = "not run"
-REFERENCE = "Fast/Slow"  # which the others are compared with
 FIRST_STEPS = (
-    "Nothing is measured yet: type `fsrun data import omniglot PATH`, "
-    "`fsrun queue omniglot --preset quick{}`, `fsrun worker --drain`."
+    "Nothing is measured yet: type `fsrun data import omniglot PATH`, `fsrun queue table2 --preset quick`, "
+    "`fsrun worker --drain`."
 )
 
 
-@dataclass(frozen=True)
-class Table2Row:
-    """One method: the paper's cell, what the cell's source measured, and what we did; percent.
+def table2(engine: Engine, *, n_way: int | None = None, k_shot: int | None = None) -> Table:
+    """Return Table 2 ready to be written, with notes on what its numbers mean.
 
-    `paper` is None where the paper has no cell: other ways and shots than its 20-way 1-shot. `measured` is
-    None where no finished run may stand in the row.
+    5 and 20 ways, 1 and 5 shots; or those asked for alone, 20 ways and 1 shot where one of them is None.
     """
-
-    title: str
-    method: str
-    paper: float | None
-    source: str
-    note: str
-    measured: Measured | None
-
-
-def rows(engine: Engine, *, n_way: int = N_WAY, k_shot: int = K_SHOT) -> tuple[Table2Row, ...]:
-    """Return the twelve rows in the paper's order, each with the group of runs of it that finished last.
-
-    Only runs on Omniglot tested on the rotated test classes of P-V count; `left_out` names the others.
-    """
-    results = [result for result in _results(engine, n_way, k_shot) if _obstacle(result) is None]
-    return tuple(_row(paper, results, in_paper=(n_way, k_shot) == (N_WAY, K_SHOT)) for paper in TABLE2)
-
-
-def left_out(engine: Engine, *, n_way: int = N_WAY, k_shot: int = K_SHOT) -> tuple[str, ...]:
-    """Return one line for each finished run that is not comparable with the rows, and why; newest first."""
-    results = [(result, _obstacle(result)) for result in _results(engine, n_way, k_shot)]
-    return tuple(f"run {result.run_id} ({result.method}): {why}" for result, why in results if why)
-
-
-def table2(engine: Engine, *, n_way: int = N_WAY, k_shot: int = K_SHOT) -> Table:
-    """Return Table 2 ready to be written, with notes on what its numbers mean."""
-    lines = rows(engine, n_way=n_way, k_shot=k_shot)
-    usual = (n_way, k_shot) == (N_WAY, K_SHOT)
+    alone = n_way is not None or k_shot is not None
+    shapes: tuple[Shape, ...] = ((n_way or N_WAY, k_shot or K_SHOT),) if alone else SHAPES
+    lines = rows(engine, shapes=shapes)
+    asked = f"{shapes[0][0]}-way {shapes[0][1]}-shot accuracy" if alone else "accuracy"
     return Table(
-        title=f"Table 2: Omniglot {n_way}-way {k_shot}-shot accuracy, %",
-        columns=(
-            Column("Method"),
-            Column("Paper", numeric=True),
-            Column("Source measured"),
-            Column("Ours", numeric=True),
-            Column("Episodes", numeric=True),
-            Column("Preset"),
-            Column("Runs"),
-        ),
+        title=f"Table 2: Omniglot {asked}, %",
+        columns=_columns(shapes),
         rows=tuple(_cells(line) for line in lines),
         notes=(
-            *_reading(lines, "" if usual else f" --n-way {n_way} --k-shot {k_shot}"),
-            *(f"Not counted: {line}." for line in left_out(engine, n_way=n_way, k_shot=k_shot)),
+            *_reading(lines),
+            *(f"Not counted: {line}." for line in left_out(engine, shapes=shapes)),
             *_caveats(lines),
         ),
         records=tuple(_record(line) for line in lines),
     )
 
 
-def _results(engine: Engine, n_way: int, k_shot: int) -> list[FinishedResult]:
-    methods = {paper.method for paper in TABLE2}
-    results = finished_results(engine, experiment="omniglot", name="test/accuracy")
-    return [r for r in results if r.method in methods and (r.n_way, r.k_shot) == (n_way, k_shot)]
+def short(shape: Shape) -> str:
+    """Return ways and shots for a narrow column, for example 20w1s."""
+    return f"{shape[0]}w{shape[1]}s"
 
 
-def _obstacle(result: FinishedResult) -> str | None:
-    """Return why a result is not comparable with the rows of Table 2, None if it is."""
-    data = loads(result.config)["data"]
-    protocol = data["protocol"]
-    # R1 divides the training classes differently, but tests on the very classes of P-V.
-    if protocol not in OMNIGLOT_PROTOCOLS or _test_classes(protocol) != _test_classes("P-V"):
-        return f"protocol {protocol} has other test classes than P-V"
-    return None if data["rotations"] else "its test classes are not rotated"
+# What is left out first where there is no room for all has the highest number.
+_PAPER, _BEHIND, _RUNS, _TIME, _PRESET, _PARAMETERS, _SOURCE, _TRAINERS, _MINI, _EPISODES = range(4, 14)
 
 
-def _test_classes(protocol: str) -> Sequence[object]:
-    return protocol_splits(protocol)["test"]
-
-
-def _row(paper: PaperRow, results: Sequence[FinishedResult], *, in_paper: bool) -> Table2Row:
-    own = [result for result in results if result.method == paper.method]
-    measured = combine(newest_group(own), scale=100) if own else None
-    return Table2Row(
-        title=paper.title,
-        method=paper.method,
-        paper=paper.omniglot if in_paper else None,
-        source=paper.source + "*" * paper.second_hand if in_paper else "",
-        note=paper.note if in_paper else "",
-        measured=measured,
+def _columns(shapes: Sequence[Shape]) -> tuple[Column, ...]:
+    """Return the columns: those of 20-way 1-shot go last of their kind."""
+    places = {shape: 0 if shape == (N_WAY, K_SHOT) else place for place, shape in enumerate(shapes, start=1)}
+    places = places if len(shapes) > 1 else dict.fromkeys(shapes, 0)
+    return (
+        Column("Method"),
+        Column("Paper", numeric=True, spare=_PAPER),
+        *(Column(short(shape), numeric=True, spare=min(places[shape], _PAPER - 1)) for shape in shapes),
+        *(
+            Column(f"to F/S {short(shape)}", numeric=True, spare=_EPISODES + 1 if places[shape] else _BEHIND)
+            for shape in shapes
+        ),
+        Column("Training", numeric=True, spare=_TIME),
+        Column("Parameters", numeric=True, spare=_PARAMETERS),
+        Column("Preset", spare=_PRESET),
+        Column("Runs", spare=_RUNS),
+        Column("Trained by", spare=_TRAINERS),
+        Column("Source measured", spare=_SOURCE),
+        Column("Mini paper/ours", spare=_MINI),
+        Column("Episodes", numeric=True, spare=_EPISODES),
     )
 
 
 def _cells(row: Table2Row) -> tuple[str, ...]:
-    paper = "" if row.paper is None else f"{row.paper:.1f}"
-    ours = row.measured
-    if ours is None:
-        return row.title, paper, row.source, NOT_RUN, "", "", ""
-    accuracy = f"{ours.mean:.2f}" if ours.interval is None else f"{ours.mean:.2f} ± {ours.interval:.2f}"
-    preset = ours.preset + "+" * bool(ours.differences)
-    runs = ", ".join(map(str, ours.run_ids))
-    return row.title, paper, row.source, accuracy, str(ours.episodes or ""), preset, runs
+    main, ours = row.main, row.main.measured
+    training = main.training
+    runs = [run_id for cell in row.cells if cell.measured for run_id in cell.measured.run_ids]
+    trainers = [run_id for cell in row.cells if cell.training for run_id in cell.training.run_ids]
+    return (
+        row.title,
+        "" if row.paper is None else f"{row.paper:.1f}",
+        *(percent(cell.measured) for cell in row.cells),
+        *(points(cell) for cell in row.cells),
+        "" if training is None else duration(training.seconds),
+        "" if training is None or training.parameters is None else f"{training.parameters:,}",
+        "" if ours is None else ours.preset + "+" * bool(ours.differences),
+        ranges(runs),
+        ranges(trainers),
+        row.source,
+        f"{'–' if row.mini is None else row.mini} / {NOT_RUN}",
+        "" if ours is None else str(ours.episodes or ""),
+    )
 
 
-def _reading(lines: Sequence[Table2Row], options: str) -> Iterator[str]:
+def percent(measured: Measured | None) -> str:
+    """Return an accuracy with its interval, in percent."""
+    if measured is None:
+        return NOT_RUN
+    spread = "" if measured.interval is None else f" ± {measured.interval:.2f}"
+    return f"{measured.mean:.2f}{spread}"
+
+
+def points(cell: Cell) -> str:
+    """Return how far a cell is from Fast/Slow, in points; nothing where that cannot be told."""
+    return "" if cell.behind is None else f"{cell.behind.mean:+.2f} ± {cell.behind.interval:.2f}"
+
+
+def ranges(run_ids: Sequence[int]) -> str:
+    """Return run numbers in order, each once, for example 3-6, 9."""
+    parts: list[list[int]] = []
+    for run_id in sorted(set(run_ids)):
+        if parts and parts[-1][-1] == run_id - 1:
+            parts[-1] = [parts[-1][0], run_id]
+        else:
+            parts.append([run_id])
+    return ", ".join("-".join(map(str, part)) for part in parts)
+
+
+def _reading(lines: Sequence[Table2Row]) -> Iterator[str]:
     """Yield how our numbers are to be read, or how to come by some."""
-    measured = [(line.title, line.measured) for line in lines if line.measured is not None]
-    if not measured:
-        yield FIRST_STEPS.format(options)
+    cells = [(line, cell.measured) for line in lines for cell in line.cells if cell.measured is not None]
+    if not cells:
+        yield FIRST_STEPS
         return
-    yield "Ours: mean ± half of the 95 % interval over the episodes."
-    if any(len(ours.runs) > 1 for _, ours in measured):
+    yield "20w1s: 20 ways, 1 shot. Ours: mean ± half of the 95 % interval over the episodes."
+    if any(len(ours.runs) > 1 for _, ours in cells):
         yield (
             "Several runs: mean over the runs; the interval joins Student's t over the runs "
             "and the interval over the episodes, which all runs share."
         )
-    if leads := list(_leads(lines)):
-        yield f"{REFERENCE} ahead, in points, on the same numbered episodes: {', '.join(leads)}."
-    for title, ours in measured:
-        if ours.differences:
-            yield f"{title}: {ours.preset} with {', '.join(ours.differences)}."
+    if any(cell.behind for line in lines for cell in line.cells):
+        yield "to F/S: accuracy minus that of Fast/Slow, in points, on the same numbered episodes alone."
+    yield (
+        "Training, parameters, preset and episodes are those of 20w1s, else of the last column measured; "
+        "the time is that of the training run and what it starts from."
+    )
+    yield from map(presentations_line, (line for line in lines if line.presentations))
+    told = {(line.title, ours.preset, ours.differences): None for line, ours in cells if ours.differences}
+    yield from (f"{title}: {preset} with {', '.join(changes)}." for title, preset, changes in told)
 
 
-def _leads(lines: Sequence[Table2Row]) -> Iterator[str]:
-    """Yield how far Fast/Slow is ahead of each other method, with the interval of the difference."""
-    ours = next((line.measured for line in lines if line.title == REFERENCE), None)
-    for line in lines:
-        if ours is not None and line.measured is not None and line.title != REFERENCE:
-            lead = paired_difference(ours.runs, line.measured.runs, scale=100)
-            if lead is not None:
-                yield f"{line.title} {lead.mean:+.2f} ± {lead.interval:.2f}"
+def presentations_line(row: Table2Row) -> str:
+    """Say what a row with presentations measured by them, beside its source."""
+    (first, second), (source_first, source_second) = row.presentations, PRESENTATIONS
+    return (
+        f"{row.title}: among 5 classes {percent(first)} on the first image of a class (its source: "
+        f"{source_first}), {percent(second)} on the second ({source_second})."
+    )
 
 
 def _caveats(lines: Sequence[Table2Row]) -> Iterator[str]:
@@ -164,24 +163,46 @@ def _caveats(lines: Sequence[Table2Row]) -> Iterator[str]:
 
 
 def _record(row: Table2Row) -> dict[str, Any]:
-    ours = row.measured
+    first, second = row.presentations or (None, None)
     record: dict[str, Any] = {
+        "row": row.name,
         "method": row.method,
         "title": row.title,
         "paper_percent": row.paper,
         "source": row.source,
         "note": row.note,
-        "status": NOT_RUN if ours is None else "measured",
+        "paper_mini_percent": row.mini,
+        "mini_status": NOT_RUN,
+        "status": "measured" if row.measured else NOT_RUN,
+        "first_presentation_percent": first and first.mean,
+        "first_presentation_interval": first and first.interval,
+        "second_presentation_percent": second and second.mean,
+        "second_presentation_interval": second and second.interval,
     }
-    return record | {
-        "mean_percent": ours and ours.mean,
-        "interval_percent": ours and ours.interval,
+    ours = [cell.measured for cell in row.cells if cell.measured is not None]
+    record["run_ids"] = sorted({run_id for each in ours for run_id in each.run_ids})
+    for cell in row.cells:
+        record |= {f"{short(cell.shape)}_{name}": value for name, value in _cell_record(cell).items()}
+    return record | {"runs": {str(run.run_id): traced(run) for each in ours for run in each.runs}}
+
+
+def _cell_record(cell: Cell) -> dict[str, Any]:
+    ours, behind, training = cell.measured, cell.behind, cell.training
+    return {
+        "percent": ours and ours.mean,
+        "interval": ours and ours.interval,
         "interval_over": ours and ours.interval_over,
         "episodes": ours and ours.episodes,
+        "to_fastslow_points": behind and behind.mean,
+        "to_fastslow_interval": behind and behind.interval,
+        "to_fastslow_episodes": behind and behind.episodes,
         "preset": ours and ours.preset,
         "differences": list(ours.differences) if ours else [],
         "seeds": list(ours.seeds) if ours else [],
         "run_ids": list(ours.run_ids) if ours else [],
         "group_hash": ours and ours.group_hash,
-        "runs": {str(run.run_id): traced(run) for run in ours.runs} if ours else {},
+        "trained_by": list(training.run_ids) if training else [],
+        "stages": list(training.stages) if training else [],
+        "train_seconds": training and training.seconds,
+        "parameters": training and training.parameters,
     }

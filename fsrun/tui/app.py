@@ -3,232 +3,275 @@
 Not here: what is on the screens (screens/, widgets/) and what is read (database.py).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
-from threading import Event
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from textual import events, on
-from textual.app import App
+from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.reactive import var
-from textual.theme import Theme
-from textual.worker import get_current_worker
+from textual.screen import Screen
 
-from fsrun.tui.database import Database
+from fsrun.errors import FsrunError
+from fsrun.tui import orders
+from fsrun.tui.database import Database, Order
+from fsrun.tui.exporting import write
 from fsrun.tui.messages import (
+    LogCopied,
+    LookedCloser,
     OrderCarriedOut,
     OrderRefused,
     Picture,
     PictureTaken,
     ReadFailed,
+    ResourcesMeasured,
     RunHighlighted,
     RunOpened,
+    RunsMarked,
+    ThreadBroke,
 )
-from fsrun.tui.screens.confirm import Confirm
-from fsrun.tui.screens.help import Help
+from fsrun.tui.pager import page, plain_copy
+from fsrun.tui.reading import Reader
+from fsrun.tui.report_keys import REPORT_KEYS
+from fsrun.tui.resources import Resources
+from fsrun.tui.screens.classes import ClassesScreen
+from fsrun.tui.screens.compare import CompareScreen
+from fsrun.tui.screens.export import Chosen, export_of
 from fsrun.tui.screens.overview import Overview
 from fsrun.tui.screens.run import RunScreen
 from fsrun.tui.screens.table2 import Table2Screen
-from fsrun.words import method_title, plain
+from fsrun.tui.screens.theory import TheoryScreen
+from fsrun.tui.shell import Shell
+from fsrun.tui.state import State
+from store.details import RunDetail
 from store.errors import StoreError
-from store.jobs import JobStatus
 from store.snapshot import RunRow
 
-REFRESH_SECONDS = 0.5
-NOTICE_SECONDS = 8.0
-
-_THEME = Theme(
-    name="fsrun",
-    primary="#46a0dc",
-    secondary="#14a073",
-    accent="#e1911e",
-    warning="#e1911e",
-    error="#dc5046",
-    success="#14a073",
-    foreground="#c9ced6",
-    background="#14171c",
-    surface="#1c2027",
-    panel="#232830",
-    dark=True,
-)
+SILENT_SECONDS = 3.0
+"""After so long without an answer from the database the status line says that one waits for it."""
 
 
-@dataclass(frozen=True)
-class _Wish:
-    """What the next picture should hold."""
-
-    selected: int | None = None
-    max_points: int = 200
-    with_table2: bool = False
-
-
-class Dashboard(App[None]):
+class Dashboard(Shell):
     """Runs, curves and results of one database, read about twice a second."""
 
     CSS_PATH = "app.tcss"
     TITLE = "fsrun"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("c", "cancel", "Cancel"),
-        Binding("r", "retry", "Retry"),
-        Binding("t,2", "table2", "Table 2"),
-        Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("q", "quit", "Quit"),
+        *orders.BINDINGS,
+        Binding("1", "read('')", "Runs", show=False, tooltip="the runs"),
+        *(replace(key, show=False) for key in REPORT_KEYS),
+        Binding("m", "compare", "Compare", show=False, tooltip="the marked runs side by side"),
+        Binding("l", "log", "Log", show=False, tooltip="read the run's log in the pager"),
     ]
 
     picture: var[Picture | None] = var(None)
     trouble: var[str] = var("")
-    notice: var[str] = var("")
+    marked: var[frozenset[int]] = var(frozenset())
+    resources: var[Resources | None] = var(None)
 
-    def __init__(self, database: Database) -> None:
-        super().__init__()
+    def __init__(self, database: Database, *, state: State | None = None, read_only: bool = False) -> None:
+        super().__init__(state or State())
         self._database = database
-        self._wish = _Wish()  # replaced as a whole by the UI thread, read by the reading thread
-        self._wake = Event()
+        self.read_only = read_only
+        self._reader = Reader(database, self.state, self.post_message)
+        self._orders = orders.Orders(
+            self, self._order, home=lambda: self._database.home, selected=self._selected_in_full
+        )
 
     def on_mount(self) -> None:
         """Show the overview and begin to read."""
-        self.register_theme(_THEME)
-        self.theme = "fsrun"
-        self.push_screen(Overview(self._database.shown))
-        self.run_worker(self._read_on, thread=True, group="read", exit_on_error=True)
+        self.push_screen(Overview(self._database.shown, self.state, read_only=self.read_only))
+        self._reader.start()
+        self.set_interval(1.0, self._mind_silence)
+        self.screen_change_signal.subscribe(self, self._keep_screen)
 
     def on_unmount(self) -> None:
-        """Let the reading thread end at once."""
-        self._wake.set()
+        """Let the threads end at once."""
+        self._reader.stop()
 
-    def _read_on(self) -> None:
-        """Read the database again and again; runs on a thread of its own."""
-        worker = get_current_worker()
-        while not worker.is_cancelled and self.is_running:
-            self._wake.clear()
-            wish = self._wish
-            try:
-                picture = self._database.picture(
-                    wish.selected, max_points=wish.max_points, with_table2=wish.with_table2
-                )
-            except StoreError as error:
-                self.post_message(ReadFailed(str(error)))
-            else:
-                self.post_message(PictureTaken(picture))
-            self._wake.wait(REFRESH_SECONDS)
+    @on(ThreadBroke)
+    def _break(self, message: ThreadBroke) -> None:
+        raise message.error
 
-    def _ask_for(self, wish: _Wish) -> None:
-        """Have the next picture hold this, and have it taken now."""
-        if wish != self._wish:
-            self._wish = wish
-            self._wake.set()
+    def _mind_silence(self) -> None:
+        """Say that the database does not answer, where it neither does nor refuses."""
+        silent = self._reader.silent_seconds
+        if silent >= SILENT_SECONDS:
+            self.trouble = (
+                f"the database has not answered for {silent:.0f} s; what is shown is older: waiting"
+            )
 
     @on(PictureTaken)
     def _show(self, message: PictureTaken) -> None:
         self.trouble = ""
-        before = self._selected()
+        first, offered = self.picture is None, self._offered()
         self.picture = message.picture
-        after = self._selected()
-        if (after and (after.id, after.status)) != (before and (before.id, before.status)):
-            self.refresh_bindings()  # draws the footer anew, so only when the keys on offer may change
+        if first:
+            self._take_up()
+        elif self.marked:
+            self._mark(self.marked & {row.id for row in message.picture.snapshot.runs})
+        if offered != self._offered():
+            self.refresh_bindings()  # draws the footer anew, so only when other keys are on offer
 
     @on(ReadFailed)
     def _say_what_is_wrong(self, message: ReadFailed) -> None:
-        self.trouble = message.reason
+        place = self._database.place  # which the first line tells; there is more to say in this one
+        self.trouble = message.reason.replace(place, place.rpartition("/")[2])
+
+    @on(ResourcesMeasured)
+    def _show_resources(self, message: ResourcesMeasured) -> None:
+        self.resources = message.resources
+
+    @on(RunsMarked)
+    def _toggle_marks(self, message: RunsMarked) -> None:
+        all_marked = message.run_ids <= self.marked
+        self._mark(self.marked - message.run_ids if all_marked else self.marked | message.run_ids)
+
+    def _mark(self, run_ids: frozenset[int]) -> None:
+        self.marked = run_ids
+        self.state.set("marked", sorted(run_ids))
+
+    def _take_up(self) -> None:
+        """Go on where the user left off: marks, and the screen."""
+        assert self.picture is not None
+        there = {row.id for row in self.picture.snapshot.runs}
+        self.marked = frozenset(each for each in self.state.get("marked", []) if each in there)
+        kept = self.state.get("screen", "")
+        if kept in REPORTS and len(self.screen_stack) == 2:  # the empty one, the overview
+            self.call_later(self.action_read, kept)
+
+    def _keep_screen(self, screen: Screen[Any]) -> None:
+        """Keep which screen is open, but for dialogs; read what it shows."""
+        if not screen.is_modal:
+            name = screen.name if screen.name in REPORTS else ""
+            self.state.set("screen", name)
+            self._reader.ask_for(report=name)
 
     @on(RunHighlighted)
     def _select(self, message: RunHighlighted) -> None:
-        self._ask_for(replace(self._wish, selected=message.run_id))
+        self._reader.ask_for(selected=message.run_id)
+
+    @on(LookedCloser)
+    def _look_closer(self, message: LookedCloser) -> None:
+        self._reader.ask_for(closely=message.closely)
 
     @on(RunOpened)
     def _open(self, message: RunOpened) -> None:
-        self._ask_for(replace(self._wish, selected=message.run_id))
-        self.push_screen(RunScreen())
+        self._reader.ask_for(selected=message.run_id)
+        self.push_screen(RunScreen(self.state))
 
     @on(OrderCarriedOut)
     def _report(self, message: OrderCarriedOut) -> None:
-        self._notify_in_line(message.notice)
-        self._wake.set()
+        self.say(message.notice)
+        self._reader.read_now()
 
     @on(OrderRefused)
     def _refuse(self, message: OrderRefused) -> None:
-        self._notify_in_line(message.reason)
+        self.say(message.reason)
 
     def on_resize(self, event: events.Resize) -> None:
         """Ask for as many points as there are dots across the screen."""
-        self._ask_for(replace(self._wish, max_points=max(2 * event.size.width, 100)))
+        self._reader.ask_for(max_points=max(2 * event.size.width, 100))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what the selected run allows; None greys a key out in the footer."""
-        row = self._selected()
-        if action in ("cancel", "retry", "table2") and isinstance(self.screen, Table2Screen):
+        if not super().check_action(action, parameters):
             return False
-        if action == "cancel":
-            return True if row and row.status in (JobStatus.QUEUED, JobStatus.RUNNING) else None
-        if action == "retry":
-            return True if row and row.status in (JobStatus.FAILED, JobStatus.CANCELLED) else None
+        if action == "order" and (self.read_only or not isinstance(self.screen, _ABOUT_RUNS)):
+            return False
+        if action == "read":
+            return self._reader.wish.report != parameters[0]
+        if action == "order":
+            return orders.applies(str(parameters[0]), self._chosen()) or None
         return True
 
-    def action_cancel(self) -> None:
-        """Ask, then cancel the selected run."""
-        row = self._selected()
-        if row is None:
+    def action_order(self, name: str) -> None:
+        """Begin with an order about the marked runs or, where none is marked, the selected one."""
+        self._orders.begin(name, self._chosen())
+
+    def action_read(self, name: str) -> None:
+        """Show a report by the name of its screen, the runs without one."""
+        while len(self.screen_stack) > 2 and self.screen.name != name:  # the empty one, the overview
+            self.pop_screen()
+        if name and self.screen.name != name:
+            self.push_screen(REPORTS[name](name))
+
+    def action_export(self) -> None:
+        """Ask into which file this screen goes, and as what."""
+        self.push_screen(export_of(self.screen), self._export_if)
+
+    def action_compare(self) -> None:
+        """Show the marked runs side by side."""
+        if isinstance(self.screen, CompareScreen):
             return
-        name = f"run {row.id}, {method_title(row.method)} on {plain(row.experiment)}"
-        after = "It keeps its last checkpoint; r queues it again."
-        question = Confirm(f"Cancel {name}?\n\n{after}", yes="Cancel run", no="Keep it")
-        self.push_screen(question, partial(self._cancel_if, row.id))
+        if not self.marked:
+            self.say("mark the runs to compare: space marks the one under the cursor")
+        else:
+            self.push_screen(CompareScreen(sorted(self.marked), self.state))
 
-    def action_retry(self) -> None:
-        """Queue the selected run again."""
-        row = self._selected()
-        if row is not None:
-            self._order(partial(self._database.retry, row.id))
+    def action_log(self) -> None:
+        """Show the selected run's log in the user's pager."""
+        if row := self._selected():
+            log = self._database.home.log(row.id)
+            self._carry_out(lambda: LogCopied(plain_copy(row.id, log)))
 
-    def action_table2(self) -> None:
-        """Show Table 2."""
-        if not isinstance(self.screen, Table2Screen):
-            self._ask_for(replace(self._wish, with_table2=True))
-            self.push_screen(Table2Screen(), self._leave_table2)
+    @on(LogCopied)
+    def _page(self, message: LogCopied) -> None:
+        try:
+            with self.suspend():
+                page(message.path)
+        except SuspendNotSupported:
+            message.path.unlink(missing_ok=True)
+            self.say("this terminal cannot show a pager: fsrun logs prints the log")
+        except FsrunError as error:
+            self.say(str(error))
 
-    def action_help(self) -> None:
-        """Show the keys."""
-        self.push_screen(Help())
+    def _export_if(self, chosen: Chosen | None) -> None:
+        if chosen is not None:
+            self._carry_out(lambda: OrderCarriedOut(write(*chosen)))
 
-    def _leave_table2(self, _: None) -> None:
-        self._ask_for(replace(self._wish, with_table2=False))
+    def _order(self, order: Order) -> None:
+        self._carry_out(lambda: OrderCarriedOut(self._database.carry_out(order)))
 
-    def _cancel_if(self, run_id: int, sure: bool | None) -> None:
-        if sure:
-            self._order(partial(self._database.cancel, run_id))
-
-    def _order(self, order: Callable[[], str]) -> None:
-        """Carry the order out on a thread: the database may be busy for long."""
+    def _carry_out(self, order: Callable[[], Message]) -> None:
+        """Carry the order out on a thread: the database or the disk may be busy for long."""
 
         def carry_out() -> None:
             try:
-                self.post_message(OrderCarriedOut(order()))
-            except StoreError as error:
+                self.post_message(order())
+            except (StoreError, FsrunError) as error:
                 self.post_message(OrderRefused(str(error)))
 
         self.run_worker(carry_out, thread=True, group="orders")
+
+    def _offered(self) -> Sequence[bool]:
+        """Return which orders apply to the runs chosen now."""
+        return orders.offered(self._chosen())
 
     def _selected(self) -> RunRow | None:
         if self.picture is None or self.picture.snapshot.selected is None:
             return None
         return self.picture.snapshot.selected.row
 
-    def _notify_in_line(self, notice: str) -> None:
-        self.notice = notice
-        self.set_timer(NOTICE_SECONDS, partial(self._forget, notice))
+    def _selected_in_full(self) -> RunDetail | None:
+        return None if self.picture is None else self.picture.snapshot.selected
 
-    def _forget(self, notice: str) -> None:
-        if self.notice == notice:
-            self.notice = ""
+    def _chosen(self) -> Sequence[RunRow]:
+        """Return the runs that an order is about."""
+        if self.marked and self.picture is not None and isinstance(self.screen, Overview):
+            return [row for row in self.picture.snapshot.runs if row.id in self.marked]
+        row = self._selected()
+        return [row] if row else []
 
 
-def run_tui(database: str | Path) -> None:
-    """Show the dashboard of a database, which is made if there is none, until the user quits."""
-    source = Database(database)
-    try:
-        Dashboard(source).run()
-    finally:
-        source.close()
+REPORTS: dict[str, type[Screen[None]]] = {
+    "table2": Table2Screen,
+    "classes": ClassesScreen,
+    "theory": TheoryScreen,
+}
+"""The screens that show a report, by name; they are open again at the next start."""
+
+_ABOUT_RUNS = (Overview, RunScreen)
+"""The screens on which orders about runs are on offer."""

@@ -4,23 +4,27 @@ Not here: threads and widgets. Everything here may take long and belongs on a th
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
 from sqlalchemy import Engine, make_url
 
-from fsrun.report.paper import K_SHOT, N_WAY
-from fsrun.report.render import Table
-from fsrun.report.table2 import table2
+from fsrun.liveness import with_the_dead
+from fsrun.paths import Home, find_home
+from fsrun.tui.closely import Closely, LogReader, LogTail
 from fsrun.tui.messages import Picture
-from store.engine import open_store
-from store.errors import RunNotFound
-from store.jobs import JobStatus
+from fsrun.tui.reports import Reports
+from store.details import Look
+from store.engine import check_schema, open_store, reading
+from store.errors import DatabaseUnavailable, RunNotFound
 from store.pictures import Pictures
 from store.postgres import shown
-from store.queue import request_cancel, retry
 from store.snapshot import Snapshot
+
+Order = Callable[[Engine, float], str]
+"""Does something in the store at a time, and says in one line what has happened (fsrun.orders)."""
 
 
 class Database:
@@ -29,8 +33,18 @@ class Database:
     Every method may raise a StoreError, and may be called from any thread, `picture` from one at a time.
     """
 
-    def __init__(self, place: str | Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        place: str | Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        home: Home | None = None,
+        read_only: bool = False,
+    ) -> None:
         self.place = str(place)
+        self._read_only = read_only
+        self._home = home  # whose logs are shown; None: that of this process
+        self._log = LogReader()
         self._clock = clock
         self._engine: Engine | None = None
         self._pictures: Pictures | None = None  # of that engine
@@ -40,33 +54,60 @@ class Database:
 
     @property
     def shown(self) -> str:
-        """The place as a screen may show it: a URL without its password."""
-        return shown(make_url(self.place)) if "://" in self.place else self.place
+        """The place as a screen may show it: a URL without its password, a path from the user's folder on."""
+        if "://" in self.place:
+            return shown(make_url(self.place))
+        path, home = Path(self.place), Path.home()
+        return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else self.place
 
-    def picture(self, selected: int | None, *, max_points: int, with_table2: bool = False) -> Picture:
-        """Read what the screen shows; a selected run that is not there any more counts as none."""
+    def picture(
+        self,
+        selected: int | None,
+        *,
+        max_points: int,
+        closely: Closely | None = None,
+        report: str = "",
+    ) -> Picture:
+        """Read what the screen shows, all of it as it was at one moment.
+
+        A selected run that is not there any more counts as none. `report` is "table2", "classes" or "theory".
+        """
+        closely = closely or Closely()
         engine = self._current_engine()
         if self._pictures is None or self._pictures.engine is not engine:
-            self._pictures = Pictures(engine)
+            self._pictures, self._reports = Pictures(engine), Reports(engine)
         now = self._clock()
-        try:
-            taken = self._pictures.take(now=now, selected=selected, max_points=max_points)
-        except RunNotFound:
-            taken = self._pictures.take(now=now)
-        return Picture(taken, _tables(engine, taken) if with_table2 else ())
+        # A window is read half as wide again on either side.
+        most = max_points if closely.window is None else 2 * max_points
+        look = Look(most, closely.window, closely.compared, closely.metric)
+        with _schema_named(engine), reading(engine):
+            try:
+                taken = self._pictures.take(now=now, selected=selected, look=look)
+            except RunNotFound:
+                taken = self._pictures.take(now=now)
+            return Picture(
+                with_the_dead(taken),
+                tables=self._reports.table2() if report == "table2" else (),
+                stories=self._reports.stories() if report == "table2" else {},
+                classes=self._reports.classes() if report == "classes" else (),
+                theory=self._reports.theory(taken) if report == "theory" else (),
+                log=self._log_of(taken) if closely.with_log else None,
+            )
 
-    def cancel(self, run_id: int) -> str:
-        """Cancel the run or ask its worker to; return what has happened."""
-        if request_cancel(self._current_engine(), run_id, self._clock()) is JobStatus.RUNNING:
-            return f"run {run_id} will stop at its next checkpoint"
-        return f"run {run_id} is cancelled"
+    def _log_of(self, taken: Snapshot) -> LogTail | None:
+        if taken.selected is None:
+            return None
+        run_id = taken.selected.row.id
+        return self._log.read(run_id, self.home.log(run_id))
 
-    def retry(self, run_id: int) -> str:
-        """Queue the run again; return what has happened."""
-        again = retry(self._current_engine(), run_id, self._clock())
-        also = [str(each) for each in again if each != run_id]
-        needs = f", with {', '.join(also)} which it starts from" if also else ""
-        return f"run {run_id} is queued again{needs}"
+    def carry_out(self, order: Order) -> str:
+        """Carry out what the user ordered; return what has happened, in one line."""
+        return order(self._current_engine(), self._clock())
+
+    @property
+    def home(self) -> Home:
+        """Where logs and data sets of this machine are."""
+        return self._home or find_home()
 
     def close(self) -> None:
         """Let go of the database."""
@@ -83,7 +124,7 @@ class Database:
             if self._engine is not None and self._file() != self._opened_file:
                 self.close()
             if self._engine is None:
-                self._engine = open_store(self.place, create=self._is_first)
+                self._engine = open_store(self.place, create=self._is_first, read_only=self._read_only)
                 self._opened_file = self._file()
                 self._is_first = False
             return self._engine
@@ -99,9 +140,11 @@ class Database:
         return found.st_dev, found.st_ino
 
 
-def _tables(engine: Engine, taken: Snapshot) -> tuple[Table, ...]:
-    """Return the paper's table, then one for every other way and shot that was measured."""
-    done = [run for run in taken.runs if run.experiment == "omniglot" and run.status is JobStatus.DONE]
-    pairs = {(run.n_way, run.k_shot) for run in done if "test/accuracy" in run.results} - {(N_WAY, K_SHOT)}
-    others = sorted((n_way, k_shot) for n_way, k_shot in pairs if n_way is not None and k_shot is not None)
-    return tuple(table2(engine, n_way=n_way, k_shot=k_shot) for n_way, k_shot in [(N_WAY, K_SHOT), *others])
+@contextmanager
+def _schema_named(engine: Engine) -> Iterator[None]:
+    """Where reading fails because another version has changed the tables meanwhile, say that."""
+    try:
+        yield
+    except DatabaseUnavailable:
+        check_schema(engine)
+        raise

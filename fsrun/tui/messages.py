@@ -3,20 +3,30 @@
 Not here: who acts on it (fsrun.tui.app).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from textual.message import Message
 
+from fsrun.drafting import Checked
 from fsrun.report.render import Table
+from fsrun.tui.closely import Closely, LogTail
+from fsrun.tui.pages import Page
+from fsrun.tui.resources import Resources
 from store.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
 class Picture:
-    """All that is on the screen at one moment; `tables` is empty unless Table 2 was asked for."""
+    """All that is on the screen at one moment; a report is empty unless it was asked for."""
 
     snapshot: Snapshot
-    tables: tuple[Table, ...] = ()
+    tables: tuple[Table, ...] = ()  # Table 2
+    stories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of its rows, by name
+    classes: tuple[Page, ...] = ()
+    theory: tuple[Page, ...] = ()
+    log: LogTail | None = None
 
 
 @dataclass
@@ -41,6 +51,20 @@ class RunHighlighted(Message):
 
 
 @dataclass
+class LookedCloser(Message):
+    """A screen wants the next pictures to hold this besides."""
+
+    closely: Closely
+
+
+@dataclass
+class SectionChosen(Message):
+    """The user wants to read this section."""
+
+    name: str
+
+
+@dataclass
 class RunOpened(Message):
     """The user wants to see everything about the run."""
 
@@ -59,3 +83,72 @@ class OrderRefused(Message):
     """What the user ordered cannot be; `reason` is one line."""
 
     reason: str
+
+
+@dataclass
+class RunsMarked(Message):
+    """The user marked these runs, or took the marks off where all of them had one."""
+
+    run_ids: frozenset[int]
+
+
+@dataclass
+class GroupToggled(Message):
+    """The user folded or unfolded the runs of one config."""
+
+    key: str
+
+
+@dataclass
+class SortChosen(Message):
+    """The user wants the list sorted by this column, the other way round if it is already."""
+
+    column: str
+
+
+@dataclass
+class SearchChanged(Message):
+    """The user typed in the search line."""
+
+    query: str
+
+
+@dataclass
+class ResourcesMeasured(Message):
+    """How busy this machine is was measured."""
+
+    resources: Resources
+
+
+@dataclass
+class SearchEnded(Message):
+    """The user has typed what to search for."""
+
+
+@dataclass
+class ThreadBroke(Message):
+    """A thread came upon an error that nobody foresaw."""
+
+    error: Exception
+
+
+@dataclass
+class OptionWritten(Message):
+    """The user wrote a value for an option of a run to queue; an empty text takes the change back."""
+
+    name: str
+    text: str
+
+
+@dataclass
+class DraftChecked(Message):
+    """What the user wrote so far about runs to queue was checked."""
+
+    checked: Checked
+
+
+@dataclass
+class LogCopied(Message):
+    """A copy of a run's log that a pager may show is ready."""
+
+    path: Path

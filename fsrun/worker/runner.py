@@ -25,11 +25,11 @@ from sqlalchemy import Engine
 
 from experiments.config import config_from_json
 from experiments.errors import CheckpointError, ExperimentError
-from experiments.events import Cost, Finished, Measurement, Stopped
+from experiments.events import Finished, Measurement, Stopped
 from experiments.method import Resources
 from experiments.run import run
 from fsrun.paths import PRIVATE, Home, find_home
-from fsrun.provenance import PEAK_BYTES, SECONDS_PER_EPISODE, THREADS
+from fsrun.provenance import THREADS, facts_of
 from fsrun.worker.devices import resolve_device, thread_count
 from fsrun.worker.memory import out_of_memory
 from fsrun.worker.outage import RETRY_SECONDS, Outage
@@ -47,14 +47,6 @@ logger = logging.getLogger("fsrun.runner")
 
 Order = dict[str, int]  # run_id and attempt
 T = TypeVar("T")
-
-
-def _facts(cost: Cost | None) -> dict[str, str]:
-    """Return what the evaluation cost, as an attempt's provenance keeps it."""
-    if cost is None:
-        return {}
-    facts = {SECONDS_PER_EPISODE: f"{cost.seconds_per_episode:.3g}"}
-    return facts | ({} if cost.peak_bytes is None else {PEAK_BYTES: str(cost.peak_bytes)})
 
 
 @dataclass(frozen=True)
@@ -132,7 +124,7 @@ def _end(job: _Job, record: RunRecord, device: str) -> bool:
             rows = [_row(measurement) for measurement in outcome.results]
             values = (f"{row.name} {row.value:.4f} ± {row.interval:.4f}" for row in rows)
             logger.info("done: %s", ", ".join(values))
-            job.note(_facts(outcome.cost))
+            job.note(facts_of(outcome.cost))
             job.persist(jobs.finish, rows)
         else:
             logger.info("stopped at step %d", outcome.step)

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing
+from json import dumps
 from pathlib import Path
 
 import pytest
@@ -209,9 +210,10 @@ def test_hostile_texts_reach_no_terminal_as_control_codes_or_markup(
     queue.fail(engine, 1, 1, HOSTILE, now=time.time())
     with closing(sqlite3.connect(home.root / "fsrun.db")) as database, database:
         database.execute(
-            "UPDATE run SET experiment = :x, preset = :x, method = :x, note = :x, provenance = :p",
+            "UPDATE run SET experiment = :x, preset = :x, method = :x, provenance = :p",
             {"x": HOSTILE, "p": '{"commit": "\\u001b[31m[/x]"}'},
         )
+        database.execute("INSERT INTO remark VALUES (1, ?, ?, NULL)", (HOSTILE, dumps([HOSTILE])))
         database.execute(
             "INSERT INTO result VALUES (1, :x, 0.5, 0.1, 3, 1.0, NULL)", {"x": f"test/{HOSTILE}"}
         )

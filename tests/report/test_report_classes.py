@@ -86,7 +86,7 @@ def test_a_curve_is_of_one_model_the_one_that_was_measured_last(filled: Filled) 
 
 def test_a_measuring_run_stands_in_its_methods_row_of_table_2(filled: Filled) -> None:
     sweep(filled, "fastslow")
-    row = next(row for row in rows(filled.engine, n_way=5) if row.method == "fastslow")
+    row = next(row for row in rows(filled.engine, shapes=[(5, 1)]) if row.method == "fastslow")
     assert row.measured is not None
     assert row.measured.mean == pytest.approx(93.01, abs=0.01)
     assert row.measured.differences == ("evaluation.episodes=4",)
@@ -95,8 +95,9 @@ def test_a_measuring_run_stands_in_its_methods_row_of_table_2(filled: Filled) ->
 def test_table_2_tells_leads_on_the_same_episodes(filled: Filled) -> None:
     sweep(filled, "fastslow")
     sweep(filled, "protonet", lead=0.02)
-    text = " ".join(render(table2(filled.engine), Format.TEXT, width=200).split())
-    assert "Fast/Slow ahead, in points, on the same numbered episodes: Prototypical Net -2.00 ± 0.00." in text
+    text = render(table2(filled.engine), Format.TEXT, width=240)
+    assert "+2.00 ± 0.00" in next(line for line in text.splitlines() if line.startswith("Prototypical Net"))
+    assert "to F/S: accuracy minus that of Fast/Slow, in points, on the same numbered episodes alone." in text
 
 
 def test_runs_on_other_test_classes_are_left_out_and_named(filled: Filled) -> None:
@@ -108,6 +109,20 @@ def test_runs_on_other_test_classes_are_left_out_and_named(filled: Filled) -> No
     assert "Not shown, since tested on other classes: runs 1, 2, 3, 4, 5." in " ".join(
         render_classes(filled.engine, "omniglot", Format.TEXT).split()
     )
+
+
+def test_other_kinds_of_tests_stand_neither_here_nor_in_table_2(filled: Filled) -> None:
+    sweep(filled, "fastslow")
+    usual = classes(filled.engine, "omniglot").curves, rows(filled.engine)
+    before = max(run_id for point in usual[0][0].points for run_id in point.measured.run_ids)
+    for settings in ({"sampling": ["within-alphabet"]}, {"evaluation.batch_norm": ["queries"]}):
+        sweep(filled, "fastslow", lead=0.05, n_way=[5, 20], **settings)
+    found = classes(filled.engine, "omniglot")
+    assert (found.curves, rows(filled.engine)) == usual
+    assert found.unusual == (before + 1, before + 2, before + 3, before + 4)
+    notes = " ".join(render(table2(filled.engine), Format.TEXT, width=200).split())
+    assert f"Not counted: run {before + 4} (fastslow): its batch statistics in the test are asked for" in notes
+    assert f"Not counted: run {before + 1} (fastslow): its episodes are drawn within-alphabet." in notes
 
 
 @pytest.mark.parametrize(("experiment", "k_shot"), [("omniglot", 5), ("glyphs", 1)])

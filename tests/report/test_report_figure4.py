@@ -114,7 +114,7 @@ def test_text_shows_floor_expectation_measurement_claim_and_run_side_by_side(fil
 def test_legends_tell_measured_expected_and_floor_apart_without_colour_in_80_columns(filled: Filled) -> None:
     finished(filled)
     text = render_figure4(filled.engine, Format.TEXT, width=80)
-    assert text.count("* measured") == text.count("+ expected") == text.count(".. floor") == 2
+    assert text.count("* measured") == text.count("~ expected") == text.count(".. floor") == 2
     assert text.count("o to S*") == 1
     assert max(map(len, text.splitlines())) <= 82  # combining bars count twice
 

@@ -21,8 +21,8 @@ def filled(tmp_path: Path, request: pytest.FixtureRequest) -> Filled:
     return fill(tmp_path, request)
 
 
-def row_of(filled: Filled, method: str, **asked: int) -> Table2Row:
-    return next(row for row in rows(filled.engine, **asked) if row.method == method)
+def row_of(filled: Filled, name: str, **asked: list[tuple[int, int]]) -> Table2Row:
+    return next(row for row in rows(filled.engine, **asked) if row.name == name)
 
 
 def line_of(text: str, title: str) -> str:
@@ -31,18 +31,23 @@ def line_of(text: str, title: str) -> str:
 
 def records(filled: Filled) -> dict[str, Any]:
     document = json.loads(render(table2(filled.engine), Format.JSON))
-    return {record["method"]: record for record in document["rows"]}
+    return {record["row"]: record for record in document["rows"]}
 
 
-def test_an_empty_store_gives_the_twelve_rows_of_the_paper_and_says_what_to_type(filled: Filled) -> None:
+def test_an_empty_store_gives_the_twelve_rows_of_the_paper_and_ours_and_says_what_to_type(
+    filled: Filled,
+) -> None:
     lines = rows(filled.engine)
-    assert [line.paper for line in lines] == [
+    assert [line.paper for line in lines if line.paper] == [
         26.7, 36.4, 85.0, 88.1, 89.5, 93.8, 95.0, 95.8, 96.0, 97.0, 97.6, 96.8
+    ]  # fmt: skip
+    assert [line.title for line in lines if not line.paper] == [
+        "Pixel-KNN, cosine", "MANN, sequences", "Coordinate-wise LSTM", "Meta-LSTM"
     ]  # fmt: skip
     assert all(line.measured is None for line in lines)
     text = render(table2(filled.engine), Format.TEXT)
-    assert text.count("not run") == 12
-    assert "fsrun queue omniglot --preset quick" in " ".join(text.split())
+    assert text.count("not run") == 4 * len(lines)
+    assert "fsrun queue table2 --preset quick" in " ".join(text.split())
 
 
 def test_every_method_that_counts_as_a_row_is_in_the_papers_table() -> None:
@@ -57,9 +62,10 @@ def test_a_finished_run_fills_its_row_in_percent_with_interval_episodes_and_run_
     assert measured.interval == pytest.approx(0.35)
     assert (measured.episodes, measured.run_ids, measured.preset) == (1000, (run_id,), "paper")
     assert (measured.interval_over, measured.differences) == ("episodes", ())
-    text = render(table2(filled.engine), Format.TEXT, width=120)
-    assert line_of(text, "Pixel-KNN").split()[-5:] == ["±", "0.35", "1000", "paper", str(run_id)]
-    assert text.count("not run") == 11
+    text = render(table2(filled.engine, n_way=20), Format.TEXT, width=200)
+    assert line_of(text, "Pixel-KNN ").split()[1:7] == ["26.7", "26.97", "±", "0.35", "paper", str(run_id)]
+    assert line_of(text, "Pixel-KNN ").endswith("1000")
+    assert text.count("not run") == 15 + 16  # the other rows, and MiniImagenet
 
 
 def test_what_the_source_really_measured_stands_beside_the_papers_cell(filled: Filled) -> None:
@@ -146,8 +152,8 @@ def test_r1_counts_because_it_is_tested_on_the_classes_of_p_v(filled: Filled) ->
 
 def test_other_ways_and_shots_have_their_own_table_without_the_papers_cells(filled: Filled) -> None:
     filled.measure("protonet", 0.97, settings={"n_way": [5]})
-    assert row_of(filled, "protonet").measured is None
-    row = row_of(filled, "protonet", n_way=5, k_shot=1)
+    assert row_of(filled, "protonet", shapes=[(20, 1)]).measured is None
+    row = row_of(filled, "protonet", shapes=[(5, 1)])
     assert (row.paper, row.source) == (None, "")
     assert row.measured is not None
     assert row.measured.differences == ()
@@ -163,7 +169,7 @@ def test_an_unknown_preset_of_an_old_run_is_named_and_stops_nothing(filled: Fill
 
 def test_a_number_that_is_not_one_is_null_in_json_and_nan_in_the_table(filled: Filled) -> None:
     filled.measure("protonet", float("nan"), interval=float("nan"))
-    assert records(filled)["protonet"]["mean_percent"] is None
+    assert records(filled)["protonet"]["20w1s_percent"] is None
     assert "nan" in line_of(render(table2(filled.engine), Format.TEXT, width=120), "Prototypical Net")
 
 
@@ -172,19 +178,20 @@ def test_markdown_has_the_same_number_of_columns_in_every_line(filled: Filled) -
     lines = [
         line for line in render(table2(filled.engine), Format.MARKDOWN).splitlines() if line.startswith("|")
     ]
-    assert len(lines) == 2 + 12
-    assert {line.count("|") for line in lines} == {8}
+    assert len(lines) == 2 + 16
+    assert {line.count("|") for line in lines} == {19}
 
 
 def test_csv_gives_one_line_a_method_with_bare_numbers(filled: Filled) -> None:
     ids = [filled.measure("protonet", 0.9, seed=seed) for seed in (0, 1)]
     read = list(csv.DictReader(StringIO(render(table2(filled.engine), Format.CSV))))
-    assert [line["method"] for line in read] == [row.method for row in TABLE2]
+    assert [line["row"] for line in read if line["paper_percent"]] == [row.method for row in TABLE2]
     line = next(line for line in read if line["method"] == "protonet")
     assert line["paper_percent"] == "96.0"
-    assert float(line["mean_percent"]) == pytest.approx(90)
-    assert line["run_ids"].split() == [str(run_id) for run_id in ids]
-    assert read[0]["mean_percent"] == ""
+    assert float(line["20w1s_percent"]) == pytest.approx(90)
+    assert line["20w1s_run_ids"].split() == line["run_ids"].split() == [str(run_id) for run_id in ids]
+    assert float(line["20w1s_train_seconds"]) == 10
+    assert read[0]["20w1s_percent"] == line["5w1s_percent"] == ""
 
 
 def test_json_traces_every_number_to_config_versions_and_commit(filled: Filled) -> None:
@@ -204,11 +211,25 @@ def test_text_is_never_wider_than_asked(filled: Filled, width: int) -> None:
     assert max(map(len, text.splitlines())) <= width
 
 
-def test_in_80_columns_every_method_has_one_line(filled: Filled) -> None:
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_every_row_has_one_line_and_what_there_is_no_room_for_is_named(filled: Filled, width: int) -> None:
     for seed in range(3):
         filled.measure("protonet", 0.9, seed=seed)
-    lines = render(table2(filled.engine), Format.TEXT, width=80).splitlines()
-    assert [line.split()[0] for line in lines[3:15]] == [row.title.split()[0] for row in TABLE2]
+    lines = render(table2(filled.engine), Format.TEXT, width=width).splitlines()
+    assert [line.split()[0] for line in lines[3:19]] == [row.title.split()[0] for row in rows(filled.engine)]
+    assert {"5w1s", "5w5s", "20w1s", "20w5s", "Paper"} <= set(lines[1].split())
+    note = " ".join(lines[20:])
+    assert f"Left out in {width} columns: " in note
+    assert ("Runs" in lines[1]) == (width >= 100)
+    assert ("Parameters" in note.split("All are in")[0]) == (width < 140)
+
+
+def test_a_wide_text_leaves_nothing_out(filled: Filled) -> None:
+    filled.measure("protonet", 0.9)
+    table = table2(filled.engine)
+    text = render(table, Format.TEXT, width=240)
+    assert "Left out" not in text
+    assert all(column.heading in text for column in table.columns)
 
 
 def test_reports_load_without_torch() -> None:

@@ -15,16 +15,18 @@ from fsrun.tui.screens.overview import Overview
 from fsrun.tui.screens.run import RunScreen
 from fsrun.tui.screens.table2 import Table2Screen
 from fsrun.tui.widgets.charts import Charts
+from fsrun.tui.widgets.key_line import KeyLine
 from fsrun.tui.widgets.run_table import RunTable
 from tests.tui.tui_cases import Lab, halving, is_open, rising, screen_text, shows, until, use
 
 
-def test_an_empty_database_says_what_to_type_first(lab: Lab) -> None:
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (160, 50)])
+def test_an_empty_database_says_what_to_do_first(lab: Lab, size: tuple[int, int]) -> None:
     async def steps(pilot: Pilot[None]) -> None:
-        commands = ("fsrun data import omniglot PATH", "fsrun queue omniglot --preset quick", "fsrun worker")
+        commands = ("n, then ctrl+s", "fsrun worker", "enter", "fsrun data import omniglot PATH")
         await until(pilot, shows(pilot, *commands))
 
-    use(lab.dashboard(), steps)
+    use(lab.dashboard(), steps, size)
 
 
 def test_a_database_that_is_not_there_yet_is_made(tmp_path: Path) -> None:
@@ -57,8 +59,8 @@ def test_a_new_run_appears_on_top_and_the_cursor_stays_on_its_run(lab: Lab) -> N
         (second,) = lab.ask("glyphs", "protonet")
         table = pilot.app.screen.query_one(RunTable)
         await until(pilot, lambda: table.row_count == 2)
-        assert [str(row.key.value) for row in table.ordered_rows] == [str(second), str(first)]
-        assert table.cursor_row == 1
+        assert [line.run_ids for line in table.lines_shown] == [(second,), (first,)]
+        assert table.cursor_line is table.lines_shown[1]
         await pilot.press("k")
         await until(pilot, shows(pilot, "#2 Prototypical Net on glyphs · 20-way 1-shot"))
 
@@ -119,37 +121,6 @@ def test_a_run_whose_worker_fell_silent_is_shown_as_lost_and_a_slow_one_is_not(l
     use(lab.dashboard(), steps)
 
 
-def test_table_2_shows_what_was_measured_beside_the_papers_cell_and_never_glyphs(lab: Lab) -> None:
-    (measured,) = lab.ask("omniglot", "pixel-knn")
-    lab.finish(lab.work(measured), "test/accuracy", 0.2671)
-    (glyphs,) = lab.ask("glyphs", "protonet")
-    lab.finish(lab.work(glyphs), "test/accuracy", 0.5555)
-
-    async def steps(pilot: Pilot[None]) -> None:
-        await pilot.press("t")
-        await until(pilot, shows(pilot, "Table 2", "Pixel-KNN", "26.7", "26.71 ± 0.12", "1000", "quick"))
-        assert "55.55" not in screen_text(pilot)
-        (protonet,) = (line for line in screen_text(pilot).splitlines() if "Prototypical Net" in line)
-        assert "96.0" in protonet
-        assert "not run" in protonet
-        await pilot.press("escape")
-        await until(pilot, is_open(pilot, Overview))
-
-    use(lab.dashboard(), steps)
-
-
-def test_table_2_has_a_table_of_its_own_for_other_ways_and_shots(lab: Lab) -> None:
-    (run_id,) = lab.ask("omniglot", "pixel-knn", n_way=[5])
-    lab.finish(lab.work(run_id), "test/accuracy", 0.41)
-
-    async def steps(pilot: Pilot[None]) -> None:
-        await pilot.press("2")
-        await until(pilot, is_open(pilot, Table2Screen))
-        await until(pilot, shows(pilot, "20-way 1-shot", "5-way 1-shot", "41.00 ± 0.12"))
-
-    use(lab.dashboard(), steps, (200, 60))
-
-
 def test_enter_opens_the_run_with_its_error_drawn_as_plain_text(lab: Lab) -> None:
     (run_id,) = lab.ask("glyphs", "protonet")
     error = (
@@ -199,7 +170,7 @@ def test_a_file_that_is_no_database_is_named_in_one_line(tmp_path: Path) -> None
     use(Dashboard(Database(tmp_path / "fsrun.db")), steps, (160, 45))
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 60), (60, 20), (20, 5)])
+@pytest.mark.parametrize("size", [(80, 24), (200, 60), (60, 20)])
 def test_every_screen_draws_at_every_size(lab: Lab, size: tuple[int, int]) -> None:
     (run_id,) = lab.ask("omniglot", "protonet")
     lab.report(lab.work(run_id), range(20, 201, 20), {"train/loss": halving, "train/accuracy": rising})
@@ -207,7 +178,7 @@ def test_every_screen_draws_at_every_size(lab: Lab, size: tuple[int, int]) -> No
     async def steps(pilot: Pilot[None]) -> None:
         screens: dict[str, type[Screen[Any]]] = {
             "enter": RunScreen,
-            "t": Table2Screen,
+            "2": Table2Screen,
             "question_mark": Help,
             "c": Confirm,
         }
@@ -224,14 +195,17 @@ def test_every_screen_draws_at_every_size(lab: Lab, size: tuple[int, int]) -> No
 
 
 def test_help_names_every_key_of_the_footer(lab: Lab) -> None:
+    lab.ask("synthetic")
+
     async def steps(pilot: Pilot[None]) -> None:
+        await until(pilot, shows(pilot, "#1 Linear"))
+        keys = pilot.app.screen.query_one(KeyLine).keys
+        assert {"Open", "Search", "Cancel", "Queue", "Help", "Quit"} <= {key.name for key in keys}
         await pilot.press("question_mark")
         await until(pilot, is_open(pilot, Help))
-        await until(
-            pilot, shows(pilot, "enter", "tab", "cancel the run", "queue it again", "Table 2", "quit")
-        )
+        await until(pilot, shows(pilot, *(key.does for key in keys)))
 
-    use(lab.dashboard(), steps)
+    use(lab.dashboard(), steps, (120, 70))
 
 
 def test_a_password_in_the_databases_url_is_never_shown() -> None:

@@ -1,6 +1,7 @@
 """What the picture must stand: a paused queue, texts made to steer a terminal, values that are no numbers."""
 
 import math
+from json import dumps
 
 from sqlalchemy import text
 from textual.pilot import Pilot
@@ -36,9 +37,9 @@ def test_hostile_texts_are_drawn_without_control_codes_and_as_they_were_written(
     lab.fail(lab.work(failed), HOSTILE)
     with writing(lab.engine) as connection:
         hostile = {"x": HOSTILE}
-        connection.execute(
-            text("UPDATE run SET experiment = :x, preset = :x, method = :x, note = :x"), hostile
-        )
+        connection.execute(text("UPDATE run SET experiment = :x, preset = :x, method = :x"), hostile)
+        remarks = text("INSERT INTO remark SELECT id, :x, :tags, NULL FROM run")
+        connection.execute(remarks, hostile | {"tags": dumps([HOSTILE])})
         connection.execute(text("UPDATE worker SET host = :x, device = :x"), hostile)
 
     async def steps(pilot: Pilot[None]) -> None:

@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from experiments.sweeps import Sweep, plan
+from fsrun.paths import Home
 from fsrun.planning import requests
 from fsrun.tui.app import Dashboard
 from fsrun.tui.database import Database
@@ -18,6 +19,7 @@ from store.engine import open_store
 from store.metrics import Point, write_points
 from store.results import ResultRow
 from store.runs import enqueue
+from tests.report.report_cases import Filled
 
 LEASE_SECONDS = 60.0
 
@@ -28,12 +30,13 @@ class Lab:
     """A database, one worker, and a clock that only moves when told."""
 
     def __init__(self, folder: Path) -> None:
+        self.home = Home(folder)
         self.path = folder / "fsrun.db"
         self.engine = open_store(self.path)
         self.now = 1_000_000.0
 
     def dashboard(self) -> Dashboard:
-        return Dashboard(Database(self.path, clock=lambda: self.now))
+        return Dashboard(Database(self.path, clock=lambda: self.now, home=self.home))
 
     def ask(self, experiment: str, method: str = "", *, preset: str = "quick", **sweep: Any) -> list[int]:
         planned = plan(Sweep(experiment, (method,) if method else (), preset, **sweep))
@@ -63,6 +66,12 @@ class Lab:
 
     def fail(self, job: queue.Claim, error: str) -> None:
         queue.fail(self.engine, job.run_id, job.attempt, error, now=self.now)
+
+
+def dashboard_of(filled: Filled) -> Dashboard:
+    """Return the dashboard of a database that a test of reports has filled."""
+    assert filled.engine.url.database
+    return Dashboard(Database(filled.engine.url.database, clock=lambda: filled.now))
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -1,121 +1,106 @@
-"""One run in full: its curves, results, attempts, error and config.
+"""One run in full: its curves, results, log, config, error, attempts and provenance.
 
-Not here: the list of runs (overview.py).
+Not here: the list of runs (overview.py), and the text of the sections (fsrun.tui.run_sections).
 """
 
-import json
 from typing import ClassVar
 
 from rich.text import Text
-from textual.app import ComposeResult
+from textual import on
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widget import Widget
 
+from fsrun.tui import run_sections
+from fsrun.tui.closely import Closely
 from fsrun.tui.curves import charts_of
-from fsrun.tui.messages import Picture
-from fsrun.tui.widgets.charts import Charts
-from fsrun.tui.widgets.facts import Facts, result_words, tellingly
-from fsrun.tui.widgets.status_line import StatusLine
-from fsrun.words import STATUS_STYLES, duration, living, plain
-from store.runs import AttemptRecord
-from store.snapshot import RunDetail
+from fsrun.tui.messages import Picture, SectionChosen
+from fsrun.tui.rulers import steps_per_epoch
+from fsrun.tui.screens.chart_screen import ChartScreen
+from fsrun.tui.state import State
+from fsrun.tui.widgets.facts import Facts
+from fsrun.tui.widgets.section_line import Section
+from fsrun.words import living
+from store.jobs import JobStatus
+
+_USUAL = {JobStatus.FAILED: "error", JobStatus.DONE: "results", JobStatus.RUNNING: "log"}
+_PLAIN_SECTIONS = {
+    "results": run_sections.results,
+    "error": run_sections.error,
+    "provenance": run_sections.provenance,
+}
 
 
-class RunScreen(Screen[None]):
+class RunScreen(ChartScreen):
     """Everything about the run under the cursor."""
 
+    BINDING_GROUP_TITLE = "Run"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,backspace", "app.pop_screen", "Back"),
-        Binding("j", "scroll_text(1)", "down", show=False),
-        Binding("k", "scroll_text(-1)", "up", show=False),
-        Binding("tab", "turn(1)", "Next chart", show=False),
-        Binding("shift+tab", "turn(-1)", "Previous chart", show=False),
+        Binding("R", "section('results')", "Results", show=False, tooltip="what the run measured"),
+        Binding("O", "section('log')", "Log", show=False, tooltip="the end of its log, which follows it"),
+        Binding("C", "section('config')", "Config", show=False, tooltip="its options"),
+        Binding("E", "section('error')", "Error", show=False, tooltip="why it failed, with the traceback"),
+        Binding("A", "section('attempts')", "Attempts", show=False, tooltip="each time a worker had it"),
+        Binding("P", "section('provenance')", "Provenance", show=False, tooltip="commit, versions, machine"),
+        Binding("slash", "search", "Search", show=False, tooltip="search in the config"),
     ]
+    SECTIONS: ClassVar[tuple[Section, ...]] = (
+        Section("results", "R", "Results"),
+        Section("log", "O", "Output"),
+        Section("config", "C", "Config"),
+        Section("error", "E", "Error"),
+        Section("attempts", "A", "Attempts"),
+        Section("provenance", "P", "Provenance"),
+    )
 
-    def compose(self) -> ComposeResult:
-        """Lay out the screen."""
-        yield Facts()
-        with VerticalScroll():
-            yield Charts()
-            yield Static(id="text")
-        yield StatusLine()
-        yield Footer(show_command_palette=False)
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self._picture: Picture | None = None
 
-    def on_mount(self) -> None:
-        """Follow the app's picture of the database."""
-        self._described = Text()
-        self.watch(self.app, "picture", self._show)
-        self.watch(self.app, "trouble", self._show_trouble)
-        self.watch(self.app, "notice", self._show_notice)
-        self.query_one(VerticalScroll).focus()
+    def heading(self) -> Widget:
+        """Return the two lines about the run."""
+        return Facts()
 
-    def action_turn(self, by: int) -> None:
-        """Show the next charts, where not all fit."""
-        self.query_one(Charts).turn(by)
+    def usual_section(self) -> str:
+        """Return what one wants to know first of a run like this."""
+        detail = self._picture.snapshot.selected if self._picture else None
+        return _USUAL.get(detail.row.status, "config") if detail else "config"
 
-    def action_scroll_text(self, by: int) -> None:
-        """Scroll by lines."""
-        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
+    def closely(self) -> Closely:
+        """Return the window of the charts, and whether the log is on the screen."""
+        return Closely(window=self.window(), with_log=self.shown_section() == "log")
 
-    def _show(self, picture: Picture | None) -> None:
-        detail = None if picture is None else picture.snapshot.selected
-        if picture is None or detail is None:
+    def show_picture(self, picture: Picture) -> None:
+        """Bring the two lines and the charts up to date."""
+        detail = picture.snapshot.selected
+        if detail is None:
             return
+        row = detail.row
+        self._picture = picture
         self.query_one(Facts).show(detail, has_workers=living(picture.snapshot.workers) > 0)
-        charts = self.query_one(Charts)
-        charts.charts = charts_of(detail.curves)
-        charts.display = bool(detail.curves)
-        text = describe(detail, picture.snapshot.taken)
-        if text != self._described:
-            self._described = text
-            self.query_one("#text", Static).update(text)
+        charts = charts_of(
+            detail.curves,
+            started=row.started,
+            epoch=steps_per_epoch(detail.config),
+            length=float(row.total_steps),
+        )
+        self.charts.show(charts, float(row.step))
 
-    def _show_trouble(self, trouble: str) -> None:
-        self.query_one(StatusLine).trouble = trouble
+    def section_text(self, name: str, search: str) -> Text | None:
+        """Return what stands in a section."""
+        picture = self._picture
+        detail = picture.snapshot.selected if picture else None
+        if picture is None or detail is None:
+            return None
+        match name:
+            case "log":
+                return run_sections.log(detail, picture.log)
+            case "config":
+                return run_sections.config(detail, search)
+            case "attempts":
+                return run_sections.attempts(detail, picture.snapshot.taken)
+            case _:
+                return _PLAIN_SECTIONS[name](detail)
 
-    def _show_notice(self, notice: str) -> None:
-        self.query_one(StatusLine).notice = notice
-
-
-def describe(detail: RunDetail, now: float) -> Text:
-    """Return all that is known about a run beside its curves, section by section."""
-    sections = [
-        ("Results", [Text(result_words(result)) for result in tellingly(detail.results)]),
-        ("Error", [Text(line, STATUS_STYLES["failed"]) for line in plain(detail.error or "").splitlines()]),
-        ("Attempts", [_attempt(attempt, now) for attempt in detail.attempts]),
-        ("Starts from", [Text(f"run {parent}") for parent in detail.parents]),
-        ("Config", [Text(line) for line in _config_lines(detail.config)]),
-    ]
-    text = Text()
-    for heading, lines in sections:
-        if lines:
-            text.append(f"\n{heading}\n", "bold")
-            for line in lines:
-                text.append("  ").append_text(line).append("\n")
-    return text
-
-
-def _attempt(attempt: AttemptRecord, now: float) -> Text:
-    took = duration((attempt.ended or now) - attempt.started)
-    outcome = "under way for" if attempt.outcome is None else f"{attempt.outcome} after"
-    parts = [f"{attempt.number}  {outcome} {took}", f"from step {attempt.from_step}"]
-    parts += [part for part in (plain(attempt.device), plain(attempt.worker_id)) if part]
-    text = Text(" · ".join(parts))
-    return text.append(f" · {plain(attempt.error.splitlines()[-1])}", "dim") if attempt.error else text
-
-
-def _config_lines(config: str) -> list[str]:
-    """Return the config as one option a line, nested names joined by dots."""
-
-    def options(value: object, name: str) -> list[str]:
-        if isinstance(value, dict):
-            inner = [options(item, f"{name}.{key}" if name else str(key)) for key, item in value.items()]
-            return [line for lines in inner for line in lines]
-        return [f"{name} = {json.dumps(value)}"]
-
-    try:
-        return [plain(line) for line in options(json.loads(config), "")]
-    except json.JSONDecodeError:
-        return plain(config).splitlines()
+    @on(SectionChosen)
+    def _open_section(self, message: SectionChosen) -> None:
+        self.action_section(message.name)

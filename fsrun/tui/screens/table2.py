@@ -1,96 +1,148 @@
-"""Table 2: the paper's accuracies beside ours.
+"""Table 2: the paper's accuracies beside ours, and below the story of the row under the cursor.
 
-Not here: what stands in the table (fsrun.report.table2).
+Not here: what stands in the table (fsrun.report.table2) and in a story (fsrun.report.stories).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from rich import box
-from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table as RichTable
 from rich.text import Text
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Container, VerticalScroll
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from fsrun.report.render import Table
-from fsrun.report.table2 import NOT_RUN
-from fsrun.tui.messages import Picture
+from fsrun.tui.exporting import Export, of_table
+from fsrun.tui.messages import OrderRefused, Picture, RunOpened
+from fsrun.tui.report_keys import REPORT_KEYS
+from fsrun.tui.screens.menu import Menu
+from fsrun.tui.widgets.key_line import KeyLine
+from fsrun.tui.widgets.report_table import ReportTable
 from fsrun.tui.widgets.status_line import StatusLine
 from fsrun.words import plain
 
-_ROOMY = 100  # columns from which every column of the report is shown
-_LONG = "Source measured"  # the column that goes first where there is no room
+WIDE = 140
+"""Columns from which the story stands beside the table, not below it."""
 
 
 class Table2Screen(Screen[None]):
     """The report's table, kept up to date."""
 
+    BINDING_GROUP_TITLE = "Table 2"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,backspace,t,1", "app.pop_screen", "Back"),
-        Binding("j", "scroll_text(1)", "down", show=False),
-        Binding("k", "scroll_text(-1)", "up", show=False),
+        Binding("escape,backspace", "app.pop_screen", "Back", tooltip="back to the runs"),
+        *REPORT_KEYS,
+        Binding("s", "sort", "Sort", tooltip="choose the column to sort by; or click on its name"),
+        Binding("tab", "turn(1)", "Next", tooltip="the next table, where there are several"),
+        Binding("J", "scroll_story(1)", "Read on", show=False, tooltip="scroll the row's story down"),
+        Binding("K", "scroll_story(-1)", "Read back", show=False, tooltip="scroll the row's story up"),
     ]
+
+    def __init__(self, name: str = "table2") -> None:
+        super().__init__(name)
+        self._tables: tuple[Table, ...] = ()
+        self._stories: Mapping[str, tuple[str, ...]] = {}
+        self._number = 0
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
-        with VerticalScroll():
-            yield Static(id="tables")
+        yield Static(classes="heading")
+        with Container(id="table2"):
+            yield ReportTable()
+            with VerticalScroll(can_focus=False):
+                yield Static(classes="story")
         yield StatusLine()
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Follow the app's picture of the database."""
-        self._tables: tuple[Table, ...] = ()
         self.watch(self.app, "picture", self._show)
-        self.watch(self.app, "trouble", self._show_trouble)
-        self.query_one(VerticalScroll).focus()
+        self.query_one(ReportTable).focus()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Show as many columns as fit."""
-        self._draw(event.size.width)
+        """Put the story where there is room."""
+        self.set_class(event.size.width >= WIDE, "wide")
 
-    def action_scroll_text(self, by: int) -> None:
-        """Scroll by lines."""
+    def exports(self) -> tuple[Export, ...]:
+        """Return what can be written into a file."""
+        return of_table(self._tables[self._number]) if self._tables else ()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to turn only where there is something to turn to."""
+        return action != "turn" or len(self._tables) > 1
+
+    def action_turn(self, by: int) -> None:
+        """Show the next table, round and round."""
+        self._number = (self._number + by) % max(len(self._tables), 1)
+        self._draw()
+
+    def action_sort(self) -> None:
+        """Ask which column to sort by."""
+        if not self._tables:
+            return
+        table = self.query_one(ReportTable)
+        names = [column.heading for column in self._tables[self._number].columns]
+        self.app.push_screen(Menu("Sort by", names, table.sorting[0]), self._sort_by)
+
+    def action_scroll_story(self, by: int) -> None:
+        """Scroll the story by a line."""
         self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
 
+    @on(ReportTable.Highlighted)
+    def _tell(self, message: ReportTable.Highlighted) -> None:
+        if self._tables:
+            table = self._tables[self._number]
+            story = self._stories.get(str(table.records[message.place]["row"]), ())
+            self.query_one(".story", Static).update(told(table, message.place, story))
+            self.query_one(VerticalScroll).scroll_home(animate=False)
+
+    @on(ReportTable.Opened)
+    def _open(self, message: ReportTable.Opened) -> None:
+        record = self._tables[self._number].records[message.place]
+        if record["run_ids"]:
+            self.post_message(RunOpened(max(record["run_ids"])))
+        else:
+            order = f"fsrun queue omniglot --method {record['method']} --preset cpu"
+            self.post_message(OrderRefused(f"{record['title']} was not run yet: type `{order}`"))
+
+    def _sort_by(self, heading: str | None) -> None:
+        if heading is not None:
+            self.query_one(ReportTable).sort_by(heading)
+
     def _show(self, picture: Picture | None) -> None:
-        if picture is not None and picture.tables and picture.tables != self._tables:
-            self._tables = picture.tables
-            self._draw(self.size.width)
+        if picture is not None and picture.tables and picture.tables is not self._tables:
+            self._tables, self._stories = picture.tables, picture.stories
+            self._number = min(self._number, len(self._tables) - 1)
+            self._draw()
 
-    def _show_trouble(self, trouble: str) -> None:
-        self.query_one(StatusLine).trouble = trouble
-
-    def _draw(self, width: int) -> None:
-        self.query_one("#tables", Static).update(drawn(self._tables, width))
-
-
-def drawn(tables: Sequence[Table], width: int) -> RenderableType:
-    """Return the tables one below the other; what was measured stands out from what was not."""
-    parts: list[RenderableType] = []
-    for table in tables:
-        parts += [Text(table.title, "bold"), _grid(table, width), Text()]
-        notes = [note for note in table.notes if width >= _ROOMY or not note.startswith("*")]
-        parts += [Padding(Text(plain(note), "dim"), (0, 0, 0, 1)) for note in notes]
-        parts.append(Text())
-    return Group(*parts)
+    def _draw(self) -> None:
+        if not self._tables:
+            return
+        table = self._tables[self._number]
+        heading = Text(plain(table.title), "bold")
+        if len(self._tables) > 1:
+            heading.append(f"  {self._number + 1}/{len(self._tables)}", "not bold dim")
+        self.query_one(".heading", Static).update(heading)
+        self.query_one(ReportTable).table = table
+        self.refresh_bindings()
 
 
-def _grid(table: Table, width: int) -> RichTable:
-    shown = [i for i, column in enumerate(table.columns) if width >= _ROOMY or column.heading != _LONG]
-    grid = RichTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), border_style="dim")
-    for index in shown:
-        column = table.columns[index]
-        grid.add_column(
-            Text(column.heading, "dim"), justify="right" if column.numeric else "left", no_wrap=column.numeric
-        )
-    for row in table.rows:
-        style = "dim" if NOT_RUN in row else ""
-        grid.add_row(*(Text(plain(row[index]), style) for index in shown))
-    return grid
+def told(table: Table, place: int, story: Sequence[str]) -> Text:
+    """Return all there is to say about a row: every cell, its story, and how to read the table."""
+    record = table.records[place]
+    text = Text(f"{plain(record['title'])}\n", "bold")
+    cells = [
+        f"{column.heading} {plain(cell)}"
+        for column, cell in zip(table.columns[1:], table.rows[place][1:], strict=True)
+        if cell
+    ]
+    text.append(" · ".join(cells) + "\n", "not bold")
+    for paragraph in story:
+        text.append(f"\n{paragraph}\n", "not bold")
+    text.append("\nThe table\n")
+    for note in table.notes:
+        text.append(f"{plain(note)}\n", "not bold dim")
+    return text

@@ -11,9 +11,10 @@ from textual.widget import Widget
 
 from fsrun.axes import with_interval
 from fsrun.words import STATUS_STYLES, duration, method_title, number, plain, status_word, task_text
+from store.details import RunDetail
 from store.jobs import JobStatus
 from store.results import ResultRow
-from store.snapshot import RunDetail, RunRow
+from store.snapshot import RunRow
 
 
 class Facts(Widget):
@@ -56,7 +57,8 @@ def standing(detail: RunDetail, *, has_workers: bool) -> Text:
         return Text(_waiting(row, has_workers=has_workers), STATUS_STYLES["queued"])
     if word == "lost":
         silence = "" if row.heartbeat_age is None else f", silent for {duration(row.heartbeat_age)}"
-        return Text(f"worker lost{silence}: another worker will resume it", STATUS_STYLES["lost"])
+        fate = "died" if row.worker_died else "lost"
+        return Text(f"worker {fate}{silence}: another worker will resume it", STATUS_STYLES["lost"])
     return _progress(detail)
 
 
@@ -84,7 +86,7 @@ def _waiting(row: RunRow, *, has_workers: bool) -> str:
     words = (
         "waits for a worker to be free"
         if has_workers
-        else "waits for a worker: start one with `fsrun worker`"
+        else "waits for a worker: start one in another terminal: `fsrun worker`"
     )
     return words + resumes
 

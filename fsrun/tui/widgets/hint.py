@@ -1,27 +1,51 @@
-"""What a user sees before there is any run: what to type first.
+"""What a user sees before there is any run: how to get from there to a finished run's chart.
 
 Not here: help on keys (fsrun.tui.screens.help).
 """
 
 from rich.text import Text
-from textual.widgets import Static
+from textual.reactive import reactive
+from textual.widget import Widget
 
-_STEPS = (
-    ("Bring in the characters of Omniglot, once:", "fsrun data import omniglot PATH"),
-    ("Queue a run that takes minutes:", "fsrun queue omniglot --preset quick"),
-    ("Start a worker, and leave it running:", "fsrun worker"),
-)
+from fsrun.tui.themes import BLUE
+from fsrun.words import living
+from store.snapshot import Snapshot
+
+_DO = "bold rgb({},{},{})".format(*BLUE)
+Step = tuple[str, str]  # why, and what to press or type
 
 
-class Hint(Static):
-    """The first three commands, and one that needs no data."""
+class Hint(Widget):
+    """The first steps; hidden as soon as there is a run."""
 
-    def __init__(self) -> None:
-        text = Text("No runs yet. In another terminal:\n\n", "bold")
-        for number, (why, command) in enumerate(_STEPS, start=1):
-            text.append(f"{number}  {why}\n", "not bold")
-            text.append(f"   {command}\n\n", "bold rgb(70,160,220)")
-        text.append("No data at hand? ", "not bold dim")
-        text.append("fsrun queue synthetic --preset quick", "not bold")
-        text.append(" needs none.\nRuns appear here by themselves.", "not bold dim")
-        super().__init__(text)
+    has_worker: reactive[bool] = reactive(False)
+
+    def __init__(self, *, read_only: bool) -> None:
+        super().__init__()
+        self._read_only = read_only
+
+    def show(self, taken: Snapshot) -> None:
+        """Be there while there are no runs."""
+        self.has_worker = living(taken.workers) > 0
+        self.display = not taken.runs
+
+    def render(self) -> Text:
+        """Draw the steps."""
+        text = Text("No runs yet. To see a first one learn:\n\n", "bold")
+        for number, (why, do) in enumerate(self._steps(), start=1):
+            text.append(f"{number}  {why}\n", "not bold").append(f"   {do}\n\n", _DO)
+        text.append("For Omniglot, import its images once:\n", "not bold dim")
+        text.append("   fsrun data import omniglot PATH", "not bold")
+        return text
+
+    def _steps(self) -> list[Step]:
+        if self._read_only:
+            queue = (
+                "In another terminal, queue a run that needs no data:",
+                "fsrun queue synthetic --preset quick",
+            )
+        else:
+            queue = ("Queue a run that needs no data and takes a minute:", "n, then ctrl+s")
+        worker = ("In another terminal, start a worker; leave it running:", "fsrun worker")
+        look = ("It appears here by itself. To open its charts:", "enter")
+        return [queue, look] if self.has_worker else [queue, worker, look]

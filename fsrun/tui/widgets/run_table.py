@@ -1,160 +1,290 @@
-"""The list of runs: one row each, changed in place.
+"""The list of runs: draws only the lines in sight, and only those that changed.
 
-Not here: the words in its cells (fsrun.words).
+Not here: which lines there are (fsrun.tui.listing) and what is in their cells (fsrun.tui.columns).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.segment import Segment
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
 from textual.reactive import var
-from textual.widgets import DataTable
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
 
-from fsrun.tui.messages import RunHighlighted, RunOpened
-from fsrun.words import (
-    duration,
-    newest_value,
-    plain,
-    progress_text,
-    short_task,
-    status_text,
-    status_word,
-)
-from store.jobs import JobStatus
-from store.snapshot import RunRow
+from fsrun.tui.columns import Column, column, layout
+from fsrun.tui.listing import GroupLine, Line, View
+from fsrun.tui.messages import GroupToggled, RunHighlighted, RunOpened, RunsMarked, SortChosen
+
+_MARK = "◆"
+_SIGNS = {True: "▾", False: "▸"}
 
 
-@dataclass(frozen=True)
-class _Column:
-    """A column; one with `extra` above zero only comes where the table is that much wider than it must be."""
+class RunTable(ScrollView, can_focus=True):
+    """Lines of runs and groups; tells which the cursor is on, and what the user does with it."""
 
-    name: str
-    width: int
-    cell: Callable[[RunRow, int], Text]
-    extra: int = 0
-    right: bool = False
-
-
-_COLUMNS = (
-    _Column("id", 4, lambda row, _: Text(str(row.id), "dim"), right=True),
-    _Column("experiment", 10, lambda row, _: Text(plain(row.experiment))),
-    _Column("method", 9, lambda row, _: Text(plain(row.method))),
-    _Column("task", 6, lambda row, _: Text(short_task(row))),
-    _Column("preset", 6, lambda row, _: Text(plain(row.preset)), extra=7),
-    _Column("seed", 4, lambda row, _: Text(str(row.seed)), extra=12, right=True),
-    _Column("status", 11, lambda row, _: status_text(status_word(row))),
-    _Column("progress", 12, progress_text),
-    _Column("ETA", 6, lambda row, _: Text(duration(row.eta_seconds) if row.eta_seconds else ""), right=True),
-    _Column("newest", 12, lambda row, _: newest_value(row), right=True),
-)
-
-
-class RunTable(DataTable[Text]):
-    """Runs, newest first; tells which one the cursor is on, and which one was opened."""
-
+    BINDING_GROUP_TITLE = "Runs"
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"run-table--cursor", "run-table--header", "run-table--hover"}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select_cursor", "Open"),
-        Binding("j", "cursor_down", "down", show=False),
-        Binding("k", "cursor_up", "up", show=False),
-        Binding("g,home", "scroll_top", "first run", show=False),
-        Binding("G,end", "scroll_bottom", "last run", show=False),
+        Binding("enter", "open", "Open", tooltip="open the run: charts, results, attempts, error, config"),
+        Binding("space", "mark", "Mark", show=False, tooltip="mark the run, for comparing and for orders"),
+        Binding("asterisk", "mark_all", "Mark all", show=False, tooltip="mark all runs shown, or none"),
+        Binding("down,j", "move(1)", "Down", show=False, tooltip="to the next line"),
+        Binding("up,k", "move(-1)", "Up", show=False, tooltip="to the line before"),
+        Binding("pagedown,ctrl+d", "page(1)", "Page down", show=False, tooltip="a page on"),
+        Binding("pageup,ctrl+u", "page(-1)", "Page up", show=False, tooltip="a page back"),
+        Binding("home,g", "to_end(0)", "First", show=False, tooltip="to the first line"),
+        Binding("end,G", "to_end(1)", "Last", show=False, tooltip="to the last line"),
     ]
 
-    rows_shown: var[tuple[RunRow, ...]] = var(())
+    lines_shown: var[tuple[Line, ...]] = var(())
+    view: var[View] = var(View)
 
     def __init__(self) -> None:
-        super().__init__(cursor_type="row", cell_padding=0, cursor_foreground_priority="renderable")
-        self._drawn: dict[int, tuple[RunRow, tuple[Text, ...]]] = {}
-        self._layout: tuple[tuple[_Column, int], ...] = ()
-        self._highlighted: int | None = None
+        super().__init__()
+        self._columns: tuple[Column, ...] = ()
+        self._cursor = 0
+        self._at: str | None = None  # the key of the line the cursor stays on
+        self._wanted: int | None = None  # the run the user went to
+        self._highlighted: int | None = None  # the run that was told of
+        self._hover = -1
+        self._strips: dict[str, tuple[tuple[object, ...], Strip]] = {}
 
-    def watch_rows_shown(self) -> None:
-        """Bring the table up to date, the cursor staying on its run."""
-        if self._layout:
-            self._bring_up_to_date()
+    @property
+    def row_count(self) -> int:
+        """How many lines there are."""
+        return len(self.lines_shown)
+
+    @property
+    def cursor_line(self) -> Line | None:
+        """The line the cursor is on."""
+        return self.lines_shown[self._cursor] if self._cursor < len(self.lines_shown) else None
+
+    def watch_lines_shown(self, before: tuple[Line, ...], after: tuple[Line, ...]) -> None:
+        """Bring the list up to date, the cursor staying on its line, else on the one in its place."""
+        if len(before) != len(after):
+            self.virtual_size = Size(self.size.width, len(after) + 1)
+            self._strips.clear()
+        keys = {line.key: place for place, line in enumerate(after)}
+        place = keys.get(self._at or "", self._near(after))
+        moved = place != self._cursor
+        self._cursor = place
+        self._at = after[place].key if after else None
+        if moved:
+            self._bring_into_sight()
+        self._refresh_changed(before, after, everything=moved or len(before) != len(after))
+        self._tell()
+
+    def watch_view(self) -> None:
+        """Show by what the list is sorted now."""
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        """Draw everything anew in the new colours."""
+        self._strips.clear()
+        super().notify_style_update()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Choose the columns that fit, and draw the table anew where that changes them."""
-        layout = _layout_for(event.size.width)
-        if layout != self._layout:
-            self._layout = layout
-            self._drawn = {}
-            self.clear(columns=True)
-            for column, width in layout:
-                name = column.name.rjust(width - 1) if column.right else column.name
-                self.add_column(Text(name, "dim"), width=width, key=column.name)
-            self._bring_up_to_date()
+        """Choose the columns that fit."""
+        self._columns = layout(event.size.width - 2)
+        self._strips.clear()
+        self.virtual_size = Size(event.size.width, self.row_count + 1)
+        self._bring_into_sight()
+        self.refresh()
 
-    def on_data_table_row_highlighted(self) -> None:
-        """Tell which run the cursor is on, once for each change."""
-        run_id = self._run_at_cursor()
-        if run_id is not None and run_id != self._highlighted:
+    def move_to(self, run_id: int) -> None:
+        """Put the cursor on a run, where it is in the list."""
+        for place, line in enumerate(self.lines_shown):
+            if line.key == str(run_id):
+                self._go(place)
+
+    def action_open(self) -> None:
+        """Open the run under the cursor, or unfold its group."""
+        line = self.cursor_line
+        if isinstance(line, GroupLine):
+            self.post_message(GroupToggled(line.group.key))
+        elif line is not None:
+            self.post_message(RunOpened(line.run_ids[0]))
+
+    def action_mark(self) -> None:
+        """Mark what is under the cursor, or take the mark off, and go on to the next line."""
+        if self.cursor_line is not None:
+            self.post_message(RunsMarked(frozenset(self.cursor_line.run_ids)))
+            self._go(self._cursor + 1)
+
+    def action_mark_all(self) -> None:
+        """Mark every run in the list, or none where all are marked."""
+        every = frozenset(run_id for line in self.lines_shown for run_id in line.run_ids)
+        self.post_message(RunsMarked(every))
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor by lines."""
+        self._go(self._cursor + by)
+
+    def action_page(self, by: int) -> None:
+        """Move the cursor by as many lines as are in sight."""
+        self._go(self._cursor + by * max(self.size.height - 2, 1))
+
+    def action_to_end(self, last: int) -> None:
+        """Move the cursor to the first or the last line."""
+        self._go(self.row_count - 1 if last else 0)
+
+    def on_click(self, event: events.Click) -> None:
+        """Sort by a header; select a line; open it with a second click."""
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        if offset.y == 0:
+            name = self._column_at(offset.x)
+            if name is not None:
+                self.post_message(SortChosen(name))
+            return
+        place = self._place_of(offset.y)
+        if place >= self.row_count:
+            return
+        self._go(place)
+        if event.chain == 2 or (offset.x < 2 and isinstance(self.cursor_line, GroupLine)):
+            self.action_open()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Show which line a click would choose."""
+        self._hover_over(self._place_of(event.y) if event.y else -1)
+
+    def on_leave(self) -> None:
+        """Show that no more."""
+        self._hover_over(-1)
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of those in sight: the header, then runs."""
+        width = self.size.width
+        if y == 0:
+            return self._drawn(self._header(), "run-table--header")
+        place = self._place_of(y)
+        if place >= self.row_count:
+            return Strip.blank(width, self.rich_style)
+        line = self.lines_shown[place]
+        style = self._style_of(place)
+        state = (line, style, width, self.has_focus)
+        known = self._strips.get(line.key)
+        if known is None or known[0] != state:
+            known = state, self._drawn(_text(line, self._columns), style)
+            self._strips[line.key] = known
+        return known[1]
+
+    def _near(self, lines: tuple[Line, ...]) -> int:
+        """Return where to go when the line of the cursor is gone: to one with its run, else to its place."""
+        with_run = (place for place, line in enumerate(lines) if self._wanted in line.run_ids)
+        return next(with_run, min(self._cursor, max(len(lines) - 1, 0)))
+
+    def _style_of(self, place: int) -> str:
+        if place == self._cursor:
+            return "run-table--cursor"
+        return "run-table--hover" if place == self._hover else ""
+
+    def _drawn(self, text: Text, style: str) -> Strip:
+        width = self.size.width
+        base = self.get_component_rich_style(style) if style else self.rich_style
+        segments = Segment.apply_style(text.render(self.app.console), base)
+        return Strip(segments).adjust_cell_length(width, base).crop(0, width)
+
+    def _header(self) -> Text:
+        text = Text("  ", "dim")
+        for each in self._columns:
+            chosen = each.name == column(self.view.sort).name
+            arrow = ("↓" if self.view.descending else "↑") if chosen else ""
+            name = each.name[: each.width - len(arrow)] + arrow
+            text.append(
+                name.rjust(each.width) if each.right else name.ljust(each.width), "bold not dim" * chosen
+            )
+            text.append(" ")
+        return text
+
+    def _column_at(self, x: int) -> str | None:
+        left = 2
+        for each in self._columns:
+            if left - 1 <= x < left + each.width:
+                return each.name
+            left += each.width + 1
+        return None
+
+    def _place_of(self, y: int) -> int:
+        """Return the place in the list of what is drawn in line y of the widget."""
+        return y - 1 + round(self.scroll_y)
+
+    def _go(self, place: int) -> None:
+        if not self.lines_shown:
+            return
+        before, self._cursor = self._cursor, min(max(place, 0), self.row_count - 1)
+        line = self.lines_shown[self._cursor]
+        self._at, self._wanted = line.key, line.run_ids[0]
+        self._bring_into_sight()
+        for each in {before, self._cursor}:
+            self.refresh_line(each + 1)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say which run the cursor is on, once for each change."""
+        line = self.cursor_line
+        run_id = line.run_ids[0] if line is not None else None
+        if run_id != self._highlighted:
             self._highlighted = run_id
-            self.post_message(RunHighlighted(run_id))
+            message = RunHighlighted(run_id)
+            message.set_sender(self)  # not whoever has changed the list: it would not hear of it
+            self.post_message(message)
 
-    def on_data_table_row_selected(self) -> None:
-        """Tell that the run under the cursor was opened."""
-        run_id = self._run_at_cursor()
-        if run_id is not None:
-            self.post_message(RunOpened(run_id))
+    def _hover_over(self, place: int) -> None:
+        if place != self._hover:
+            before, self._hover = self._hover, place
+            for each in {before, place}:
+                self.refresh_line(each + 1)
 
-    def _run_at_cursor(self) -> int | None:
-        if not self.is_valid_row_index(self.cursor_row):
-            return None
-        key = self.coordinate_to_cell_key(self.cursor_coordinate).row_key.value
-        return None if key is None else int(key)
+    def _bring_into_sight(self) -> None:
+        top, height = round(self.scroll_y), self.size.height - 1
+        if height > 0 and not top <= self._cursor < top + height:
+            target = self._cursor if self._cursor < top else self._cursor - height + 1
+            self.scroll_to(y=target, animate=False)
 
-    def _bring_up_to_date(self) -> None:
-        """Change only the cells that differ; sort only after runs were added."""
-        present = {row.id for row in self.rows_shown}
-        for run_id in [run_id for run_id in self._drawn if run_id not in present]:
-            self.remove_row(str(run_id))
-            del self._drawn[run_id]
-        added = [row for row in self.rows_shown if row.id not in self._drawn]
-        for row in added:
-            self._drawn[row.id] = row, self._cells(row)
-            self.add_row(*self._drawn[row.id][1], key=str(row.id))
-        for row in self.rows_shown:
-            if row != self._drawn[row.id][0]:
-                self._change(row)
-        if added:
-            self.sort("id", key=lambda cell: -int(cell.plain))
-        target = self._highlighted if self._highlighted in present else self._first_to_show()
-        if target is not None and target != self._run_at_cursor():
-            self.move_cursor(row=self.get_row_index(str(target)))
-
-    def _change(self, row: RunRow) -> None:
-        cells = self._cells(row)
-        for (column, _), cell, old in zip(self._layout, cells, self._drawn[row.id][1], strict=True):
-            if cell != old:
-                self.update_cell(str(row.id), column.name, cell)
-        self._drawn[row.id] = row, cells
-
-    def _first_to_show(self) -> int | None:
-        """Return the newest running run, else the newest."""
-        running = (row.id for row in self.rows_shown if row.status is JobStatus.RUNNING)
-        return next(running, self.rows_shown[0].id if self.rows_shown else None)
-
-    def _cells(self, row: RunRow) -> tuple[Text, ...]:
-        return tuple(_fitted(column, row, width - 1) for column, width in self._layout)
+    def _refresh_changed(
+        self, before: tuple[Line, ...], after: tuple[Line, ...], *, everything: bool
+    ) -> None:
+        if everything:
+            self.refresh()
+            return
+        top = round(self.scroll_y)
+        for place in range(top, min(top + self.size.height, len(after))):
+            if after[place] is not before[place] and after[place] != before[place]:
+                self.refresh(Region(0, place - top + 1, self.size.width, 1))
 
 
-def _fitted(column: _Column, row: RunRow, width: int) -> Text:
-    """Return the cell cut to its width, so that columns stay straight whatever the text."""
-    cell = column.cell(row, width)
-    cell.truncate(width, overflow="ellipsis")
-    if column.right:
-        cell.pad_left(width - cell.cell_len)
+def _text(line: Line, columns: tuple[Column, ...]) -> Text:
+    """Return the line with each cell cut to its width, so that columns stay straight whatever the text."""
+    text = Text()
+    if isinstance(line, GroupLine):
+        marks = sum(entry.marked for entry in line.group.entries)
+        text.append(_MARK if marks == len(line.group.entries) else "◇" if marks else " ")
+        text.append(_SIGNS[line.is_open])
+    else:
+        text.append(f"{_MARK if line.entry.marked else ' '} ")
+    for each in columns:
+        text.append_text(_fitted(_cell(line, each), each)).append(" ")
+    return text
+
+
+def _cell(line: Line, each: Column) -> Text:
+    if isinstance(line, GroupLine):
+        return each.group_cell(line.group, each.width)
+    if line.nested and each.shared:
+        return Text(f"└seed {line.entry.row.seed}" if each.name == "method" else "", "dim")
+    return each.cell(line.entry, each.width)
+
+
+def _fitted(cell: Text, each: Column) -> Text:
+    cell.truncate(each.width, overflow="ellipsis")
+    room = each.width - cell.cell_len
+    if each.right:
+        cell.pad_left(room)
+    else:
+        cell.pad_right(room)
     return cell
-
-
-def _layout_for(width: int) -> tuple[tuple[_Column, int], ...]:
-    """Return the columns that fit, each with its width and the gap after it; progress takes what is left."""
-    spare = width - 2 - sum(column.width + 1 for column in _COLUMNS if not column.extra)
-    shown = [column for column in _COLUMNS if column.extra <= max(spare, 0)]
-    spare = width - 2 - sum(column.width + 1 for column in shown)
-    grow = min(max(spare, 0), 18)
-    return tuple((column, column.width + 1 + grow * (column.name == "progress")) for column in shown)

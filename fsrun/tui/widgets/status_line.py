@@ -13,8 +13,13 @@ from fsrun.words import STATUS_STYLES, plain
 class StatusLine(Widget):
     """One line, hidden when there is nothing to say; trouble comes before news."""
 
-    trouble: reactive[str] = reactive("")
-    notice: reactive[str] = reactive("")
+    trouble: reactive[str] = reactive("", layout=True)
+    notice: reactive[str] = reactive("", layout=True)
+
+    def on_mount(self) -> None:
+        """Follow the app."""
+        self.watch(self.app, "trouble", self._hear_of_trouble)
+        self.watch(self.app, "notice", self._hear_of_news)
 
     def watch_trouble(self) -> None:
         """Show or hide the line."""
@@ -28,6 +33,10 @@ class StatusLine(Widget):
         """Draw the line."""
         style = STATUS_STYLES["failed"] if self.trouble else ""
         words = plain(self.trouble or self.notice).replace("\n", " ")
-        line = Text(f" {'! ' * bool(self.trouble)}{words}", style)
-        line.truncate(self.size.width, overflow="ellipsis")
-        return line
+        return Text(f" {'! ' * bool(self.trouble)}{words}", style)
+
+    def _hear_of_trouble(self, trouble: str) -> None:
+        self.trouble = trouble
+
+    def _hear_of_news(self, notice: str) -> None:
+        self.notice = notice

@@ -19,8 +19,9 @@ class Summary(Widget):
 
     counts: reactive[Text | None] = reactive(None)
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, *, read_only: bool) -> None:
         super().__init__()
+        self._read_only = read_only
         self._place = plain(place)
 
     def show(self, snapshot: Snapshot) -> None:
@@ -30,7 +31,9 @@ class Summary(Widget):
     def render(self) -> Text:
         """Draw the line."""
         name = Text(" fsrun ", "bold")
-        right = self.counts or Text()
+        right = self.counts or Text("reading the database", "dim")
+        if self._read_only:
+            name.append(" read-only ", f"reverse {STATUS_STYLES['stopping']}")
         room = self.size.width - name.cell_len - right.cell_len - 4
         place = self._place if len(self._place) <= room else "…" + self._place[len(self._place) - room + 1 :]
         left = Text().append_text(name).append(f" {place}" if room > 8 else "", "dim")

@@ -1,0 +1,122 @@
+"""The other dashboards on the same curve: how long from their start to the first picture.
+
+Not here: ours (tui.py). Runs in a Python that has them, which need not have fsrun.
+"""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # the checkout, not this folder, whose queue.py would hide Python's own
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import json
+import math
+import os
+import pty
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+TAG = "train/loss"
+PATIENCE = 600.0  # seconds
+
+
+def value(step: int) -> float:
+    """Return the curve that every dashboard shows."""
+    return math.sin(step / 1e5) + step % 7 / 50
+
+
+def tensorboard(folder: Path, points: int) -> float:
+    """Return the seconds from starting tensorboard until it hands out the curve; a browser comes after."""
+    event: Any = import_module("tensorboard.compat.proto.event_pb2").Event
+    summary: Any = import_module("tensorboard.compat.proto.summary_pb2").Summary
+    files: Any = import_module("tensorboard.summary.writer.event_file_writer")
+    writer = files.EventFileWriter(str(folder / "run"), max_queue_size=10_000, flush_secs=60)
+    for step in range(points):
+        point = summary(value=[summary.Value(tag=TAG, simple_value=value(step))])
+        writer.add_event(event(wall_time=float(step), step=step, summary=point))
+    writer.close()
+    port = _free_port()
+    program = str(Path(sys.executable).with_name("tensorboard"))
+    words = [program, "--logdir", str(folder), "--port", str(port), "--load_fast", "true"]
+    started = time.perf_counter()
+    served = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        address = f"http://127.0.0.1:{port}/data/plugin/scalars/scalars?run=run&tag={TAG.replace('/', '%2F')}"
+        _until(lambda: _last_step(address) == points - 1)
+        return time.perf_counter() - started
+    finally:
+        served.terminate()
+        served.wait()
+
+
+def wandb(folder: Path, points: int) -> float:
+    """Return the seconds from starting `wandb leet` until its terminal shows the chart."""
+    library: Any = import_module("wandb")
+    os.environ.update(WANDB_MODE="offline", WANDB_SILENT="true", WANDB_DIR=str(folder))
+    run = library.init(project="benchmark", dir=str(folder), settings=library.Settings(x_disable_stats=True))
+    for step in range(points):
+        run.log({TAG: value(step)}, step=step)
+    run.finish()
+    (made,) = (folder / "wandb").glob("offline-run-*")
+    program = str(Path(sys.executable).with_name("wandb"))
+    started = time.perf_counter()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update(TERM="xterm-256color", COLUMNS="160", LINES="50")
+        os.execv(program, [program, "leet", str(made)])
+    try:
+        seen = b""
+        while not (TAG.encode() in seen and any(bytes([0xE2, 0xA0 + block]) in seen for block in range(4))):
+            seen = seen[-100_000:] + os.read(terminal, 65_536)
+            if time.perf_counter() - started > PATIENCE:
+                raise TimeoutError(f"no chart in {PATIENCE:.0f} s")
+        return time.perf_counter() - started
+    finally:
+        os.kill(pid, 15)
+        os.waitpid(pid, 0)
+
+
+PEERS: dict[str, Callable[[Path, int], float]] = {"tensorboard": tensorboard, "wandb": wandb}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _last_step(address: str) -> int | None:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            curve = json.load(answer)
+    except (urllib.error.URLError, OSError, ValueError):
+        return None
+    return int(curve[-1][1]) if curve else None
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no curve in {PATIENCE:.0f} s")
+        time.sleep(0.02)
+
+
+def main() -> int:
+    """Measure one peer and print its version and its seconds as JSON."""
+    name, folder, points = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    seconds = PEERS[name](folder, points)
+    print(json.dumps({"version": version(name), "seconds": seconds}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

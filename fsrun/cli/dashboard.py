@@ -1,0 +1,40 @@
+"""The command that opens the dashboard: `tui`.
+
+Not here: the dashboard (fsrun.tui).
+"""
+
+from typing import Annotated
+
+import typer
+
+from fsrun.errors import UsageError
+
+DEFAULT_PORT = 8000
+
+
+def tui(
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Only look: nothing in the database is changed.")
+    ] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="In a browser on this machine; prints the address.")
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help=f"Of --serve: where to listen, {DEFAULT_PORT} by default."),
+    ] = None,
+) -> None:
+    """Open the dashboard."""
+    if port is not None and not serve:
+        raise UsageError("--port says where to serve: add --serve")
+    if serve:
+        from fsrun.tui.serving import serve as serve_in_browser
+
+        serve_in_browser(port or DEFAULT_PORT, read_only=read_only, say=typer.echo)
+        return
+    from fsrun.paths import find_home
+    from fsrun.tui.start import run_tui
+    from fsrun.tui.state import state_file
+
+    home = find_home()
+    run_tui(home.database, state_file=state_file(home, str(home.database)), read_only=read_only)

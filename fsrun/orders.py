@@ -1,0 +1,92 @@
+"""What the user may order about runs, each carried out in the store and answered in one line.
+
+Not here: who asks, by keys (fsrun.tui.orders) or by commands (fsrun.cli).
+"""
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import Engine
+
+from experiments.sweeps import PlannedRun
+from fsrun.planning import enqueue_planned, queued_line
+from store import orders, queue, remarks, trash
+from store.jobs import JobStatus, are, numbered
+
+TRASH_DAYS = 7.0
+"""Days in the trash after which `fsrun gc` frees a run for good."""
+
+
+def cancel(engine: Engine, now: float, run_ids: Sequence[int]) -> str:
+    """Cancel queued runs at once, and ask running ones to stop."""
+    statuses = {run_id: queue.request_cancel(engine, run_id, now) for run_id in run_ids}
+    asked = [run_id for run_id, status in statuses.items() if status is JobStatus.RUNNING]
+    over = [run_id for run_id in statuses if run_id not in asked]
+    said = [f"{numbered(over)} {are(over)} cancelled"] if over else []
+    if asked:
+        said.append(f"{numbered(asked)} will stop at {'their' if len(asked) > 1 else 'its'} next checkpoint")
+    return "; ".join(said)
+
+
+def retry(engine: Engine, now: float, run_ids: Sequence[int]) -> str:
+    """Queue failed and cancelled runs again, with what they start from where that failed too."""
+    again: list[int] = []
+    for run_id in run_ids:
+        if run_id not in again:  # queued already, for the sake of one before
+            again += queue.retry(engine, run_id, now)
+    also = sorted({*again} - {*run_ids})
+    needs = (
+        f", with {numbered(also)} which {'they start' if len(run_ids) > 1 else 'it starts'} from"
+        if also
+        else ""
+    )
+    return f"{numbered(run_ids)} {are(run_ids)} queued again{needs}"
+
+
+def delete(engine: Engine, now: float, run_ids: Sequence[int]) -> str:
+    """Put runs into the trash."""
+    trash.trash(engine, run_ids, now)
+    return (
+        f"{numbered(run_ids)} {are(run_ids)} deleted; undo brings {'them' if len(run_ids) > 1 else 'it'} back"
+    )
+
+
+def undo(engine: Engine, _now: float, run_ids: Collection[int] = ()) -> str:
+    """Take runs out of the trash, those deleted last where none are named."""
+    back = trash.undo(engine, run_ids)
+    return f"{numbered(back)} {are(back)} back"
+
+
+def note(engine: Engine, _now: float, run_ids: Sequence[int], text: str) -> str:
+    """Put a note to runs, or take theirs away where the text is empty."""
+    remarks.set_note(engine, run_ids, text)
+    return f"the note of {numbered(run_ids)} is {'kept' if text.strip() else 'taken away'}"
+
+
+def tag(
+    engine: Engine, _now: float, run_ids: Sequence[int], add: Sequence[str] = (), remove: Sequence[str] = ()
+) -> str:
+    """Give tags to runs, and take tags from them."""
+    remarks.change_tags(engine, run_ids, add=add, remove=remove)
+    said = [f"tagged {', '.join(add)}"] if add else []
+    said += [f"no more tagged {', '.join(remove)}"] if remove else []
+    return f"{numbered(run_ids)} {are(run_ids)} {' and '.join(said) or 'tagged as before'}"
+
+
+def prioritise(engine: Engine, _now: float, run_ids: Sequence[int], by: int) -> str:
+    """Raise or lower the priority of queued runs."""
+    reached = orders.change_priority(engine, run_ids, by)
+    levels = ", ".join(str(each) for each in sorted(set(reached)))
+    return f"{numbered(run_ids)} now {'have' if len(run_ids) > 1 else 'has'} priority {levels}"
+
+
+def pause_or_resume(engine: Engine, now: float) -> str:
+    """Let no worker begin another job, or where the queue is paused let them begin again."""
+    if orders.pause(engine, now):
+        return "the queue is paused: running jobs go on, no other is begun"
+    orders.resume(engine)
+    return "the queue goes on"
+
+
+def queue_runs(engine: Engine, now: float, planned: Sequence[PlannedRun], priority: int = 0) -> str:
+    """Queue a sweep."""
+    return queued_line(enqueue_planned(engine, planned, now=now, priority=priority))

@@ -1,0 +1,232 @@
+"""What each part of Fast/Slow is worth: runs that differ from a base run in one thing, question by question.
+
+Not here: the questions (experiments.ablations), and queueing the runs (`fsrun queue ablations`).
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+
+from experiments.ablations import METHOD, QUESTIONS
+from experiments.config import ImageRun, config_from_json, config_hash
+from experiments.errors import ConfigError
+from experiments.sweeps import changed
+from fsrun.errors import UsageError
+from fsrun.provenance import SECONDS_PER_EPISODE
+from fsrun.report.errors import NothingToReport
+from fsrun.report.measured import Measured, combine, newest_group, traced
+from fsrun.report.paired import Difference, paired_difference
+from fsrun.report.render import Column, Table
+from fsrun.words import duration
+from store.results import FinishedResult, finished_results
+from store.snapshot import snapshot
+
+AS_IN_BASE = "as in the base"
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class Group:
+    """The finished runs of one config, all of whose seeds count, and that config with seed 0."""
+
+    config: ImageRun
+    runs: tuple[FinishedResult, ...]
+
+
+Groups = Mapping[str, Group]  # by the hash of the config
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one option measured, in percent; `ahead` is how far it is ahead of the base run.
+
+    `measured` is None where no run of it has finished: `status` then says how far it is.
+    """
+
+    title: str
+    is_base: bool
+    measured: Measured | None
+    ahead: Difference | None
+    train_seconds: float | None
+    status: str
+
+
+@dataclass(frozen=True)
+class Ablations:
+    """The answers to each question, by the question's title, and the base run they are compared with."""
+
+    base: Measured
+    config: ImageRun
+    answers: Mapping[str, tuple[Answer, ...]]
+
+
+def ablations(engine: Engine, *, run_id: int | None = None) -> Ablations:
+    """Return the answers around a base run: that of `run_id`, or the one that most others differ from.
+
+    Raises NothingToReport, and UsageError for a run that cannot be the base.
+    """
+    groups = _groups(engine)
+    base = _most_answered(groups) if run_id is None else _group_of(run_id, groups)
+    if base is None:
+        raise NothingToReport(
+            "no run of fastslow has finished: type `fsrun queue ablations --preset quick`, "
+            "`fsrun worker --drain`"
+        )
+    statuses = {row.group_hash: row.status.value for row in reversed(snapshot(engine, now=time.time()).runs)}
+    answers = {
+        question.title: tuple(_answers(question.title, base, groups, statuses)) for question in QUESTIONS
+    }
+    return Ablations(combine(base.runs, scale=100), base.config, answers)
+
+
+def ablations_table(found: Ablations) -> Table:
+    """Return the answers as a table, one line for each option, in the order of the questions."""
+    evaluation = found.config.evaluation
+    lines = [
+        (question, answer, place == 0)
+        for question, answers in found.answers.items()
+        for place, answer in enumerate(answers)
+    ]
+    return Table(
+        title=f"Fast/Slow, one thing changed at a time: {found.config.experiment} "
+        f"{evaluation.n_way}-way {evaluation.k_shot}-shot accuracy on {evaluation.split} classes, %",
+        columns=(
+            Column("Question"),
+            Column("Option"),
+            Column("Accuracy", numeric=True),
+            Column("Ahead of base", numeric=True),
+            Column("Training", numeric=True),
+            Column("Runs"),
+        ),
+        rows=tuple((question if first else "", *_cells(answer)) for question, answer, first in lines),
+        notes=tuple(_notes(found)),
+        records=tuple(_record(found, question, answer) for question, answer, _ in lines),
+    )
+
+
+def _groups(engine: Engine) -> Groups:
+    """Return the finished runs of the method, config by config, newest first."""
+    members: dict[str, list[FinishedResult]] = {}
+    configs: dict[str, ImageRun] = {}
+    for run in finished_results(engine):
+        config = _config(run)
+        if config is not None:
+            key = config_hash(config)
+            configs[key] = config
+            members.setdefault(key, []).append(run)
+    return {key: Group(configs[key], newest_group(members[key])) for key in configs}
+
+
+def _config(run: FinishedResult) -> ImageRun | None:
+    """Return the config, without its seed and who trained it, of a run that measured an accuracy."""
+    if run.method != METHOD or not run.result.name.endswith("/accuracy"):
+        return None
+    try:
+        config = config_from_json(run.config)
+    except ConfigError:  # stored by another version of the program
+        return None
+    assert isinstance(config, ImageRun)
+    return config.model_copy(update={"seed": 0, "trained_by": None})
+
+
+def _most_answered(groups: Groups) -> Group | None:
+    """Return the group which most others differ from in one option; of several the one run last."""
+
+    def rank(group: Group) -> tuple[int, int, float]:
+        variants = {key for key in _variants(group.config) if key in groups}
+        usual = combine(group.runs).differences
+        return len(variants), -len(usual), max(run.finished for run in group.runs)
+
+    return max(groups.values(), key=rank, default=None)
+
+
+def _variants(base: ImageRun) -> Iterator[str]:
+    return (config_hash(changed(base, option.sets)) for each in QUESTIONS for option in each.options)
+
+
+def _group_of(run_id: int, groups: Groups) -> Group:
+    for group in groups.values():
+        if run_id in (run.run_id for run in group.runs):
+            return group
+    raise UsageError(f"--run {run_id} is no finished run of fastslow, or not its newest: see `fsrun ls`")
+
+
+def _answers(question: str, base: Group, groups: Groups, statuses: Mapping[str, str]) -> Iterator[Answer]:
+    options = next(each.options for each in QUESTIONS if each.title == question)
+    named = [(option.title, config_hash(changed(base.config, option.sets))) for option in options]
+    own = config_hash(base.config)
+    if own not in (key for _, key in named):
+        named.insert(0, (AS_IN_BASE, own))
+    for title, key in named:
+        group = groups.get(key)
+        yield Answer(
+            title=title,
+            is_base=key == own,
+            measured=combine(group.runs, scale=100) if group else None,
+            ahead=paired_difference(group.runs, base.runs, scale=100) if group and key != own else None,
+            train_seconds=_train_seconds(group.runs) if group else None,
+            status="done" if group else statuses.get(key, NOT_RUN),
+        )
+
+
+def _train_seconds(runs: Sequence[FinishedResult]) -> float | None:
+    """Return the seconds a run took but for its evaluation, on average; None where they are not known."""
+    known = [
+        max(run.seconds - float(run.provenance[SECONDS_PER_EPISODE]) * (run.result.episodes or 0), 0.0)
+        for run in runs
+        if SECONDS_PER_EPISODE in run.provenance
+    ]
+    return sum(known) / len(known) if known else None
+
+
+def _cells(answer: Answer) -> tuple[str, ...]:
+    title = f"{answer.title} (base)" if answer.is_base and answer.title != AS_IN_BASE else answer.title
+    ours, ahead = answer.measured, answer.ahead
+    if ours is None:
+        return title, answer.status, "", "", ""
+    return (
+        title,
+        f"{ours.mean:.2f}" if ours.interval is None else f"{ours.mean:.2f} ± {ours.interval:.2f}",
+        "" if ahead is None else f"{ahead.mean:+.2f} ± {ahead.interval:.2f}",
+        "" if answer.train_seconds is None else duration(answer.train_seconds),
+        ", ".join(map(str, ours.run_ids)),
+    )
+
+
+def _notes(found: Ablations) -> Iterator[str]:
+    ours = found.base
+    count = "1 run" if len(ours.runs) == 1 else f"{len(ours.runs)} runs"
+    changes = f" with {', '.join(ours.differences)}" if ours.differences else ""
+    yield f"Base: {count} of preset {ours.preset}{changes}; each option changes it in this one thing."
+    yield f"Accuracy: mean over {ours.episodes:,} episodes ± half of the 95 % interval."
+    yield "Ahead of base: paired, on the same numbered episodes, with the interval of the difference."
+    yield "Training: without pre-training, which all share, and without the evaluation."
+    if any(answer.measured is None for answers in found.answers.values() for answer in answers):
+        yield "For what is not run: `fsrun queue ablations`, with the settings of the base run."
+
+
+def _record(found: Ablations, question: str, answer: Answer) -> dict[str, Any]:
+    ours, ahead = answer.measured, answer.ahead
+    return {
+        "question": question,
+        "option": answer.title,
+        "is_base": answer.is_base,
+        "status": answer.status,
+        "mean_percent": ours and ours.mean,
+        "interval_percent": ours and ours.interval,
+        "interval_over": ours and ours.interval_over,
+        "episodes": ours and ours.episodes,
+        "ahead_percent": ahead and ahead.mean,
+        "ahead_interval_percent": ahead and ahead.interval,
+        "train_seconds": answer.train_seconds,
+        "split": found.config.evaluation.split,
+        "n_way": found.config.evaluation.n_way,
+        "k_shot": found.config.evaluation.k_shot,
+        "preset": ours and ours.preset,
+        "seeds": list(ours.seeds) if ours else [],
+        "run_ids": list(ours.run_ids) if ours else [],
+        "runs": {str(run.run_id): traced(run) for run in ours.runs} if ours else {},
+    }

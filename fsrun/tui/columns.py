@@ -1,0 +1,224 @@
+"""The columns of the list of runs: what stands in each, how it sorts, and which have room.
+
+Not here: which lines there are (fsrun.tui.listing) and where they are drawn (fsrun.tui.widgets.run_table).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import isnan
+
+from rich.text import Text
+
+from fsrun.axes import with_interval
+from fsrun.tui.groups import Group
+from fsrun.tui.search import Entry
+from fsrun.words import (
+    STATUS_STYLES,
+    SYMBOLS,
+    bar,
+    duration,
+    newest_value,
+    number,
+    plain,
+    progress_text,
+    short_task,
+    status_text,
+    status_word,
+)
+from store.jobs import JobStatus
+from store.snapshot import RunRow
+
+SortKey = float | str | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: least width, place in the order in which columns get room, cells and sort keys of both kinds.
+
+    A cell gets its width; `shared` says that all runs of a group have the same in it. Sorting begins with
+    the largest where `descending` holds; None always comes last.
+    """
+
+    name: str
+    width: int
+    rank: int
+    cell: Callable[[Entry, int], Text]
+    group_cell: Callable[[Group, int], Text]
+    key: Callable[[Entry], SortKey]
+    group_key: Callable[[Group], SortKey]
+    right: bool = False
+    grow: int = 0
+    descending: bool = False
+    shared: bool = False
+
+
+def _shared(
+    name: str,
+    width: int,
+    rank: int,
+    text: Callable[[RunRow], str],
+    key: Callable[[RunRow], SortKey],
+    grow: int = 0,
+) -> Column:
+    """Return a column in which a group has what each of its runs has."""
+    return Column(
+        name,
+        width,
+        rank,
+        cell=lambda entry, _: Text(plain(text(entry.row))),
+        group_cell=lambda group, _: Text(plain(text(group.first))),
+        key=lambda entry: key(entry.row),
+        group_key=lambda group: key(group.first),
+        grow=grow,
+        shared=True,
+    )
+
+
+_ORDER = {
+    word: place
+    for place, word in enumerate(
+        ("lost", "stopping", "running", "failed", "queued", "waiting", "cancelled", "done")
+    )
+}
+"""Statuses in the order in which they need a person."""
+
+
+def _status_key(entry: Entry) -> float:
+    return _ORDER[status_word(entry.row)]
+
+
+def _task_key(row: RunRow) -> SortKey:
+    return None if row.n_way is None or row.k_shot is None else 1000.0 * row.n_way + row.k_shot
+
+
+def _share(row: RunRow) -> float:
+    if row.status is JobStatus.DONE:
+        return 1.0
+    return row.step / row.total_steps if row.total_steps else 0.0
+
+
+_QUANTITIES = ("test/accuracy", "val/accuracy", "train/accuracy", "test/loss_ratio", "train/loss_ratio")
+
+
+def _newest_key(row: RunRow) -> SortKey:
+    for name in _QUANTITIES:
+        value = row.results.get(name, row.latest.get(name))
+        if value is not None and not isnan(value):
+            return value
+    return None
+
+
+def _loss(row: RunRow) -> float | None:
+    value = row.latest.get("train/loss", row.latest.get("train/frobenius"))
+    return None if value is None or isnan(value) else value
+
+
+def _counts(group: Group, width: int) -> Text:
+    """Return how many runs of the group stand how: 3✓ 1✗ 1●."""
+    order = (
+        JobStatus.RUNNING, JobStatus.FAILED, JobStatus.DONE, JobStatus.QUEUED, JobStatus.CANCELLED,
+    )  # fmt: skip
+    parts = [
+        Text(f"{group.counts[status]}{SYMBOLS[status]}", STATUS_STYLES[status])
+        for status in order
+        if group.counts.get(status)
+    ]
+    roomy = sum(part.cell_len for part in parts) + len(parts) - 1 <= width
+    return Text(" " * roomy).join(parts)
+
+
+def _group_progress(group: Group, width: int) -> Text:
+    whole = group.share >= 1
+    style = STATUS_STYLES["done" if whole else "running"]
+    return bar(group.share, 100 if whole else min(int(100 * group.share), 99), width, style)
+
+
+def _outcome(group: Group, width: int) -> Text:
+    """Return the mean with its interval, and what it is of where there is room."""
+    outcome = group.outcome
+    if outcome is None:
+        return newest_value(group.first)
+    split, _, quantity = outcome.name.partition("/")
+    accuracy = quantity == "accuracy"
+    scale = 100 if accuracy else 1
+    half = None if outcome.interval is None else scale * outcome.interval
+    words = with_interval(scale * outcome.mean, half).replace(" ", "") + "%" * accuracy
+    label = f"{split if accuracy else 'L1/L0'} {words}"
+    return Text(label if len(label) <= width else words, "bold")
+
+
+def _tags(tags: tuple[str, ...]) -> str:
+    return plain(", ".join(tags))
+
+
+def _number(value: float | None) -> Text:
+    return Text("" if value is None else number("", value))
+
+
+def _seconds(value: float | None) -> Text:
+    return Text("" if value is None else duration(value))
+
+
+def _id(entry: Entry, _: int) -> Text:
+    return Text(str(entry.row.id), "dim")
+
+
+COLUMNS = (
+    Column("id", 4, 0, _id, lambda group, _: Text(f"×{len(group.entries)}", "dim"),
+           lambda entry: entry.row.id, lambda group: max(entry.row.id for entry in group.entries),
+           right=True, descending=True),
+    _shared("experiment", 9, 2, lambda row: row.experiment, lambda row: row.experiment, grow=1),
+    _shared("method", 9, 0, lambda row: row.method, lambda row: row.method),
+    _shared("task", 6, 3, short_task, _task_key),
+    _shared("preset", 6, 5, lambda row: row.preset, lambda row: row.preset),
+    Column("seed", 4, 4, lambda entry, _: Text(str(entry.row.seed)), lambda group, _: Text(),
+           lambda entry: entry.row.seed, lambda group: None, right=True),
+    Column("status", 11, 0, lambda entry, _: status_text(status_word(entry.row)), _counts,
+           _status_key, lambda group: min(map(_status_key, group.entries))),
+    Column("progress", 10, 0, lambda entry, width: progress_text(entry.row, width), _group_progress,
+           lambda entry: _share(entry.row), lambda group: group.share, grow=16, descending=True),
+    Column("rate", 7, 6, lambda entry, _: _number(_rate(entry.row)), lambda group, _: _number(group.rate),
+           lambda entry: _rate(entry.row), lambda group: group.rate, right=True, descending=True),
+    Column("ETA", 6, 1, lambda entry, _: _seconds(entry.row.eta_seconds),
+           lambda group, _: _seconds(group.eta_seconds),
+           lambda entry: entry.row.eta_seconds, lambda group: group.eta_seconds, right=True),
+    Column("newest", 12, 0, lambda entry, _: newest_value(entry.row), _outcome,
+           lambda entry: _newest_key(entry.row),
+           lambda group: group.outcome.mean if group.outcome else _newest_key(group.first),
+           right=True, grow=3, descending=True),
+    Column("loss", 8, 8, lambda entry, _: _number(_loss(entry.row)), lambda group, _: Text(),
+           lambda entry: _loss(entry.row), lambda group: None, right=True),
+    Column("device", 7, 7, lambda entry, _: Text(plain(entry.device)), lambda group, _: Text(),
+           lambda entry: entry.device or None, lambda group: None),
+    Column("tags", 10, 9, lambda entry, _: Text(_tags(entry.row.tags)),
+           lambda group, _: Text(_tags(group.tags)),
+           lambda entry: _tags(entry.row.tags) or None, lambda group: _tags(group.tags) or None, grow=10),
+    Column("note", 16, 10, lambda entry, _: Text(" ".join(plain(entry.row.note).split())),
+           lambda group, _: Text(),
+           lambda entry: entry.row.note or None, lambda group: None, grow=24),
+)  # fmt: skip
+
+
+def _rate(row: RunRow) -> float | None:
+    return row.rate if row.status is JobStatus.RUNNING else None
+
+
+def column(name: str) -> Column:
+    """Return the column of a name, the first for one that is not known."""
+    return next((each for each in COLUMNS if each.name == name), COLUMNS[0])
+
+
+def layout(width: int) -> tuple[Column, ...]:
+    """Return the columns that fit, in order, each as wide as it is drawn; one blank stands after each."""
+    room, shown = width, []
+    for each in sorted(COLUMNS, key=lambda one: one.rank):
+        if each.rank and room < each.width + 1:
+            break
+        shown.append(each)
+        room -= each.width + 1
+    wide = []
+    for each in (one for one in COLUMNS if one in shown):
+        more = min(max(room, 0), each.grow)
+        wide.append(replace(each, width=each.width + more))
+        room -= more
+    return tuple(wide)

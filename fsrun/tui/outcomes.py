@@ -1,0 +1,91 @@
+"""The numbers that compared runs ended with, and how far they are from each other on shared episodes.
+
+Not here: the arithmetic of intervals and pairs (fsrun.report.measured, fsrun.report.paired).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fsrun.axes import with_interval
+from fsrun.report.measured import interval_of
+from fsrun.report.paired import Difference, paired_difference
+from fsrun.tui.comparing import Member
+from store.details import RunDetail
+from store.results import FinishedResult, ResultRow
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One result of one member; `difference` is how far it is ahead of the first one, where that is known."""
+
+    value: str
+    difference: str = ""
+
+
+def outcomes(members: Sequence[Member]) -> list[tuple[str, list[Outcome]]]:
+    """Return each result by name with the outcome of every member, one without it an empty one."""
+    names = sorted({result.name for member in members for run in member.runs for result in run.results})
+    names.sort(key=lambda name: not name.endswith(("/accuracy", "/loss_ratio")))
+    return [(name, [_outcome(name, member, members[0]) for member in members]) for name in names]
+
+
+def ahead(member: Member, other: Member, name: str) -> Difference | None:
+    """Return how far the one is ahead of the other, in the unit shown; None without shared episodes."""
+    ours, theirs = _finished(member, name), _finished(other, name)
+    image_runs = all(run.n_way is not None for run in (*ours, *theirs))  # others have no numbered episodes
+    if member is other or not ours or not theirs or not image_runs:
+        return None
+    return paired_difference(ours, theirs, scale=_scale(name))
+
+
+def _outcome(name: str, member: Member, first: Member) -> Outcome:
+    found = [(run, result) for run in member.runs for result in run.results if result.name == name]
+    if not found:
+        return Outcome("")
+    scale = _scale(name)
+    values = [result.value for _, result in found]
+    interval = interval_of(values, [result.interval for _, result in found])
+    mean = scale * sum(values) / len(values)
+    unit = " %" if scale != 1 else ""
+    apart = ahead(member, first, name)
+    return Outcome(
+        with_interval(mean, None if interval is None else scale * interval) + unit,
+        ""
+        if apart is None
+        else f"{'+' if apart.mean >= 0 else ''}{with_interval(apart.mean, apart.interval)}",
+    )
+
+
+def _scale(name: str) -> float:
+    return 100.0 if name.endswith("/accuracy") else 1.0
+
+
+def _finished(member: Member, name: str) -> list[FinishedResult]:
+    return [
+        _as_finished(run, result)
+        for run in member.runs
+        for result in run.results
+        if result.name == name and run.row.finished is not None
+    ]
+
+
+def _as_finished(run: RunDetail, result: ResultRow) -> FinishedResult:
+    """Return the result as reports know it."""
+    row, last = run.row, run.attempts[-1]
+    return FinishedResult(
+        run_id=row.id,
+        experiment=row.experiment,
+        method=row.method,
+        preset=row.preset,
+        seed=row.seed,
+        n_way=row.n_way,
+        k_shot=row.k_shot,
+        config=run.config,
+        group_hash=row.group_hash,
+        created=row.created,
+        finished=row.finished or 0.0,
+        seconds=sum((attempt.ended or attempt.started) - attempt.started for attempt in run.attempts),
+        device=last.device,
+        provenance=dict(last.provenance),
+        result=result,
+    )

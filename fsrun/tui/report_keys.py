@@ -1,0 +1,13 @@
+"""The keys to the reports and into a file, the same on every screen.
+
+Not here: what they do (fsrun.tui.app).
+"""
+
+from textual.binding import Binding
+
+REPORT_KEYS = (
+    Binding("2", "app.read('table2')", "Table 2", tooltip="Table 2: the paper's accuracies beside ours"),
+    Binding("3", "app.read('classes')", "Classes", tooltip="accuracy by number of classes"),
+    Binding("4", "app.read('theory')", "Theory", tooltip="the linear case study beside theory"),
+    Binding("x", "app.export", "Export", tooltip="write the picture, chart or table into a file"),
+)

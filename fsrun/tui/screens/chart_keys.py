@@ -1,0 +1,134 @@
+"""The keys with which charts are looked at, and asking for the points that are then needed.
+
+Not here: the views they lead to (fsrun.tui.chart_view), and the mouse (fsrun.tui.widgets.charts).
+"""
+
+from abc import abstractmethod
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from fsrun.tui import chart_view
+from fsrun.tui.chart_view import SMOOTHINGS, View, XAxis
+from fsrun.tui.closely import Closely
+from fsrun.tui.messages import LookedCloser
+from fsrun.tui.state import State
+from fsrun.tui.widgets.charts import Charts
+
+_PAN = 0.1  # of what is shown
+_CURSOR = 0.01
+
+
+class ChartKeys(Screen[None]):
+    """A screen with charts; how smooth they are and what they are over is kept for the next one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "large", "Large", show=False, tooltip="one chart large, or all of them"),
+        Binding("tab", "next(1)", "Next", show=False, tooltip="next chart"),
+        Binding("shift+tab", "next(-1)", "Before", show=False, tooltip="the chart before"),
+        Binding("z", "zoom(2)", "Zoom", tooltip="zoom in on the cursor, else on the middle; or the wheel"),
+        Binding("Z", "zoom(0.5)", "Zoom out", show=False, tooltip="zoom out"),
+        Binding("0", "whole", "Whole", show=False, tooltip="whole curves"),
+        Binding("left", "move(-1)", "Earlier", show=False, tooltip="move the cursor, else the view; or drag"),
+        Binding("right", "move(1)", "Later", show=False, tooltip="move the cursor, else the view; or drag"),
+        Binding("shift+left", "move(-10)", "Far earlier", show=False, tooltip="ten times as far"),
+        Binding("shift+right", "move(10)", "Far later", show=False, tooltip="ten times as far"),
+        Binding("v", "cursor", "Values", tooltip="cursor on or off: reads values; or click"),
+        Binding("left_square_bracket", "smooth(-1)", "Less smooth", show=False, tooltip="smooth less"),
+        Binding("right_square_bracket", "smooth(1)", "Smooth", show=False, tooltip="smooth more"),
+        Binding("L", "scale", "Log", show=False, tooltip="logarithmic or linear y axis of this chart"),
+        Binding("X", "axis", "X axis", show=False, tooltip="x axis: steps, time, epochs where known"),
+        Binding("i", "isolate", "Isolate", show=False, tooltip="one curve alone, each in turn, then all"),
+    ]
+
+    def __init__(self, state: State) -> None:
+        super().__init__()
+        self._state = state
+
+    @abstractmethod
+    def closely(self) -> Closely:
+        """Return what the next pictures should hold for this screen."""
+
+    @property
+    def charts(self) -> Charts:
+        """The charts of the screen."""
+        return self.query_one(Charts)
+
+    def ask(self) -> None:
+        """Have the next pictures hold what this screen needs now."""
+        self.app.post_message(LookedCloser(self.closely()))
+
+    def window(self) -> tuple[int, int] | None:
+        """Return which steps of the curves are needed."""
+        return chart_view.wanted_steps(self.charts.view, self.charts.extent)
+
+    def take_up(self) -> None:
+        """Look at the charts as the last time."""
+        self.charts.view = kept_view(self._state)
+
+    def action_large(self) -> None:
+        """Show one chart large, or all of them."""
+        self.charts.large = not self.charts.large
+
+    def action_next(self, by: int) -> None:
+        """Go to the next chart."""
+        self.charts.next_chart(by)
+
+    def action_zoom(self, factor: float) -> None:
+        """Zoom in on the cursor or the middle."""
+        self.charts.look(chart_view.zoom, factor)
+
+    def action_whole(self) -> None:
+        """Show whole curves."""
+        self.charts.see(replace(self.charts.view, window=None))
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor where there is one, else the view."""
+        if self.charts.view.cursor is None:
+            self.charts.look(chart_view.pan, _PAN * by)
+        else:
+            self.charts.look(chart_view.move_cursor, _CURSOR * by)
+
+    def action_cursor(self) -> None:
+        """Show or hide the cursor."""
+        self.charts.look(chart_view.toggle_cursor)
+
+    def action_smooth(self, by: int) -> None:
+        """Smooth the curves more or less."""
+        self.charts.see(chart_view.smoother(self.charts.view, by))
+
+    def action_scale(self) -> None:
+        """Change the y axis of the current chart."""
+        chart = self.charts.chart()
+        if chart is not None:
+            self.charts.see(chart_view.flip_scale(self.charts.view, chart.quantity))
+
+    def action_axis(self) -> None:
+        """Change what curves are drawn over."""
+        self.charts.see(chart_view.next_axis(self.charts.view, self.charts.offered_axes()))
+
+    def action_isolate(self) -> None:
+        """Show the next curve alone."""
+        chart = self.charts.chart()
+        if chart is not None:
+            names = [line.name for line in chart.lines]
+            self.charts.see(chart_view.isolate_next(self.charts.view, names))
+
+    @on(Charts.Changed)
+    def _look_closer(self) -> None:
+        self._state.set("smoothing", self.charts.view.smoothing)
+        self._state.set("x_axis", self.charts.view.x_axis.value)
+        self.ask()
+
+
+def kept_view(state: State) -> View:
+    """Return how smooth curves were drawn the last time, and over what; windows are not kept."""
+    kept = state.get("smoothing", 0)
+    axes = {axis.value: axis for axis in XAxis}
+    return View(
+        smoothing=min(max(kept, 0), len(SMOOTHINGS) - 1),
+        x_axis=axes.get(state.get("x_axis", ""), XAxis.STEP),
+    )

@@ -1,0 +1,194 @@
+"""The screens that show reports: what is on them, what their keys do, and when they are made."""
+
+from textual.pilot import Pilot
+
+from fsrun.report.render import Column, Table
+from fsrun.tui.reports import Reports
+from fsrun.tui.screens.classes import ClassesScreen
+from fsrun.tui.screens.menu import Menu
+from fsrun.tui.screens.overview import Overview
+from fsrun.tui.screens.run import RunScreen
+from fsrun.tui.screens.table2 import Table2Screen
+from fsrun.tui.screens.theory import TheoryScreen
+from fsrun.tui.widgets.report_table import ReportTable, order, sort_key
+from store.snapshot import snapshot
+from tests.report.linear_cases import end, finished, start
+from tests.report.report_cases import Filled, config_of
+from tests.tui.tui_cases import dashboard_of, is_open, screen_text, shows, until, use
+
+
+def cursor_title(pilot: Pilot[None]) -> str:
+    table = pilot.app.screen.query_one(ReportTable)
+    return table.get_row_at(table.cursor_row)[0].plain
+
+
+def test_table_2_shows_what_was_measured_beside_the_papers_cell_and_never_glyphs(filled: Filled) -> None:
+    filled.measure("pixel-knn", 0.2671, interval=0.0012)
+    filled.measure("protonet", 0.5555, experiment="glyphs")
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await pilot.press("2")
+        await until(pilot, shows(pilot, "Table 2", "Pixel-KNN", "26.7", "26.71 ± 0.12"))
+        assert "55.55" not in screen_text(pilot)
+        (protonet,) = (line for line in screen_text(pilot).splitlines() if "Prototypical Net" in line)
+        assert "96.0" in protonet
+        assert "not run" in protonet
+        await pilot.press("escape")
+        await until(pilot, is_open(pilot, Overview))
+
+    use(dashboard_of(filled), steps, (100, 40))
+
+
+def test_other_ways_and_shots_have_a_table_of_their_own_to_which_tab_turns(filled: Filled) -> None:
+    filled.measure("pixel-knn", 0.41, settings={"evaluation.n_way": [10]})
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await pilot.press("2")
+        await until(pilot, shows(pilot, "Table 2: Omniglot accuracy, %  1/2"))
+        assert "41.00" not in screen_text(pilot)
+        await pilot.press("tab")
+        await until(pilot, shows(pilot, "10-way 1-shot", "2/2", "41.00 ± 0.40"))
+
+    use(dashboard_of(filled), steps, (100, 40))
+
+
+def test_the_story_follows_the_cursor_and_enter_opens_the_run_behind_the_row(filled: Filled) -> None:
+    run_id = filled.measure("pixel-knn", 0.2671)
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await pilot.press("2")
+        await until(pilot, shows(pilot, "The cell is Vinyals et al.'s baseline on raw pixels"))
+        await pilot.press("j", "j")
+        await until(pilot, shows(pilot, "The cell is not a 20-way number"))
+        await pilot.press("enter")
+        await until(pilot, shows(pilot, "MANN was not run yet: type `fsrun queue omniglot --method mann"))
+        await pilot.press("g", "enter")
+        await until(pilot, is_open(pilot, RunScreen))
+        await until(pilot, shows(pilot, f"#{run_id} Pixel-KNN on omniglot"))
+        await pilot.press("escape")
+        await until(pilot, is_open(pilot, Table2Screen))
+
+    use(dashboard_of(filled), steps, (160, 50))
+
+
+def test_table_2_is_sorted_by_the_chosen_column_and_back_by_its_opposite(filled: Filled) -> None:
+    filled.measure("pixel-knn", 0.2671)
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await pilot.press("2")
+        await until(pilot, shows(pilot, "26.71"))
+        table = pilot.app.screen.query_one(ReportTable)
+
+        def first() -> str:
+            return table.get_row_at(0)[0].plain
+
+        assert first() == "Pixel-KNN"
+        await pilot.press("s")
+        await until(pilot, is_open(pilot, Menu))
+        await pilot.press("j", "enter")  # by the paper's cell, highest first
+        await until(pilot, lambda: first() == "Temporal Conv")
+        assert cursor_title(pilot) == "Pixel-KNN"  # the cursor stays on its row
+        await pilot.press("S")
+        await until(pilot, lambda: first() == "Pixel-KNN")
+
+    use(dashboard_of(filled), steps, (120, 50))
+
+
+def test_rows_sort_by_number_then_words_and_nothing_comes_last_either_way() -> None:
+    cells = ["9.5 ± 0.1", "not run", "96.91", "1,200", "", "abc"]
+    table = Table("t", (Column("a"),), tuple((cell,) for cell in cells), (), tuple({} for _ in cells))
+    assert order(table, "a", descending=False) == [0, 2, 3, 5, 1, 4]
+    assert order(table, "a", descending=True) == [5, 3, 2, 0, 1, 4]
+    assert order(table, "no such column", descending=True) == list(range(6))
+    assert sort_key("+0.15 ± 0.02")[1] == 0.15
+
+
+def test_classes_has_a_page_for_each_experiment_and_number_of_shots(filled: Filled) -> None:
+    for n_way, value in ((5, 0.99), (20, 0.95)):
+        filled.measure("protonet", value, settings={"evaluation.n_way": [n_way]})
+    filled.measure("protonet", 0.77, experiment="glyphs", preset="quick")
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await pilot.press("3")
+        await until(pilot, is_open(pilot, ClassesScreen))
+        await until(pilot, shows(pilot, "omniglot, 1-shot  1/2", "omniglot, 1-shot accuracy, %", "classes"))
+        assert "99.00 ± 0.40" in screen_text(pilot)
+        assert "95.00 ± 0.40" in screen_text(pilot)
+        await pilot.press("tab")
+        await until(pilot, shows(pilot, "glyphs, 1-shot  2/2", "77.00 ± 0.40"))
+
+    use(dashboard_of(filled), steps, (120, 50))
+
+
+def test_theory_shows_curves_with_floor_and_expected_way_above_the_verdicts(filled: Filled) -> None:
+    run_id = finished(filled)
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await pilot.press("4")
+        await until(pilot, is_open(pilot, TheoryScreen))
+        await until(pilot, shows(pilot, f"Theory  run {run_id}: d = 10, k = 100", "floor 0.1001", "expected"))
+        await until(pilot, shows(pilot, "L1/L0 goes from 0.8 to 0", "holds with a correction", "Lemma 2"))
+
+    use(dashboard_of(filled), steps, (160, 60))
+
+
+def test_a_running_study_is_shown_on_its_way_and_its_verdicts_when_it_has_finished(filled: Filled) -> None:
+    job = start(filled)
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await pilot.press("4")
+        await until(pilot, shows(pilot, "measured 0.2", "not decided", "the run has not finished"))
+        end(filled, job)
+        await until(pilot, shows(pilot, "0.10100 ± 0.00046", "holds with a correction"))
+        assert "the run has not finished" not in screen_text(pilot)
+
+    use(dashboard_of(filled), steps, (160, 60))
+
+
+def test_a_report_without_runs_says_what_to_type(filled: Filled) -> None:
+    filled.measure("pixel-knn", 0.5, experiment="glyphs")
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await pilot.press("4")
+        await until(
+            pilot, shows(pilot, "no synthetic run has finished", "fsrun run synthetic --preset quick")
+        )
+        await pilot.press("2")
+        await until(pilot, is_open(pilot, Table2Screen))
+        await pilot.press("1")
+        await until(pilot, is_open(pilot, Overview))
+
+    use(dashboard_of(filled), steps, (120, 40))
+
+
+def test_reports_are_made_anew_only_when_the_runs_behind_them_change(filled: Filled) -> None:
+    def theory() -> object:
+        return reports.theory(snapshot(filled.engine, now=filled.now))
+
+    filled.measure("pixel-knn", 0.5)
+    finished(filled)
+    reports = Reports(filled.engine)
+    before = reports.table2(), reports.classes(), theory()
+    protonet = config_of("omniglot", "protonet")
+    filled.queue(protonet)
+    for now, then in zip((reports.table2(), reports.classes(), theory()), before, strict=True):
+        assert now is then
+    filled.end(filled.start(protonet), 0.9)
+    assert reports.table2() is not before[0]
+    assert reports.classes() is not before[1]
+    assert theory() is before[2]
+    finished(filled)
+    assert theory() is not before[2]
+
+
+def test_a_running_study_is_read_again_only_when_it_got_further(filled: Filled) -> None:
+    job = start(filled)
+    reports = Reports(filled.engine)
+
+    def theory() -> object:
+        return reports.theory(snapshot(filled.engine, now=filled.now))
+
+    before = theory()
+    assert theory() is before
+    filled.report(job, [800], {"train/loss_ratio": [0.1]})
+    assert theory() is not before
