@@ -113,18 +113,24 @@ def report(task: str, found: dict[str, Found], threads: int) -> None:
     for name, each in found.items():
         if each.missing:
             print(f"  {name}: not measured: {each.missing}")
-    if OURS not in measured:
-        return
-    for others, goal in (("memory", GOALS[task]), ("files", FILES_GOAL)):
-        rates = {
-            name: median(each.rates)
-            for name, each in measured.items()
-            if name != OURS and (others == "files") == name.endswith("files")
+    if OURS in measured:
+        _judge(task, measured)
+
+
+def _judge(task: str, measured: dict[str, Found]) -> None:
+    ours = measured[OURS]
+    for files, goal in ((False, GOALS[task]), (True, FILES_GOAL)):
+        others = {
+            name: each for name, each in measured.items() if name != OURS and files == name.endswith("files")
         }
-        if rates:
-            best = max(rates, key=rates.__getitem__)
-            times = median(measured[OURS].rates) / rates[best]
-            print(f"  ours is {times:.2f} times {best} (goal: at least {goal:g})")
+        if others:
+            best = max(others, key=lambda name: median(others[name].rates))
+            times = median(ours.rates) / median(others[best].rates)
+            work = median(others[best].processor_ms) / median(ours.processor_ms)
+            print(
+                f"  ours is {times:.2f} times {best}, {work:.2f} times by processor time "
+                f"(goal: at least {goal:g})"
+            )
 
 
 def main(words: Sequence[str] | None = None) -> None:

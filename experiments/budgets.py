@@ -10,7 +10,35 @@ from experiments.sweeps import PlannedRun
 
 Costs = tuple[float, float]  # milliseconds of a training step; of a test episode
 
-MEASURED: Mapping[str, Mapping[str, Mapping[tuple[int, int], Costs]]] = {}
+_CPU: Mapping[str, Mapping[tuple[int, int], Costs]] = {
+    "pixel-knn": {(5, 1): (0, 3.5), (5, 5): (0, 4.0), (20, 1): (0, 4.3), (20, 5): (0, 5.6)},
+    "cnn": {(5, 1): (76, 11), (5, 5): (78, 19), (20, 1): (78, 43), (20, 5): (75, 71)},
+    "siamese": {(5, 1): (263, 13), (5, 5): (276, 20), (20, 1): (267, 44), (20, 5): (279, 76)},
+    "shrinking": {(5, 1): (73, 10), (5, 5): (73, 17), (20, 1): (80, 45), (20, 5): (81, 65)},
+    "matching": {(5, 1): (125, 11), (5, 5): (209, 18), (20, 1): (133, 44), (20, 5): (175, 71)},
+    "protonet": {(5, 1): (367, 9), (5, 5): (618, 18), (20, 1): (356, 41), (20, 5): (627, 74)},
+    "mann-episodes": {(5, 1): (100, 7), (5, 5): (306, 13), (20, 1): (313, 29), (20, 5): (1020, 54)},
+    "mann-sequences": {(5, 1): (246, 13)},
+    "rare-events": {(5, 1): (1010, 20), (5, 5): (3190, 31), (20, 1): (1010, 51), (20, 5): (3190, 94)},
+    "metanet": {(5, 1): (401, 225), (5, 5): (672, 334), (20, 1): (611, 362), (20, 5): (1780, 921)},
+    "snail": {(5, 1): (91, 17), (5, 5): (264, 31), (20, 1): (308, 62), (20, 5): (831, 113)},
+    "maml": {(5, 1): (236, 25), (5, 5): (711, 59), (20, 1): (623, 66), (20, 5): (2840, 230)},
+    "meta-lstm": {(5, 1): (278, 151), (5, 5): (340, 237), (20, 1): (383, 248), (20, 5): (723, 564)},
+    "coordinate-lstm": {(5, 1): (1056, 506), (5, 5): (1389, 574), (20, 1): (1470, 651)},
+    "pretrain": {(20, 1): (224, 49)},
+    "fastslow": {(5, 1): (516, 124), (5, 5): (1300, 226), (20, 1): (516, 607), (20, 5): (1300, 961)},
+}
+_QUICK: Mapping[str, Mapping[tuple[int, int], Costs]] = {  # where its options make a step another one
+    "mann-episodes": {(5, 1): (88, 10), (5, 5): (256, 14), (20, 1): (197, 25), (20, 5): (726, 63)},
+    "metanet": {(5, 1): (159, 90), (5, 5): (256, 143), (20, 1): (254, 175), (20, 5): (662, 348)},
+    "coordinate-lstm": {(5, 1): (410, 174), (5, 5): (634, 278), (20, 1): (622, 261), (20, 5): (1200, 563)},
+    "protonet": {(5, 1): (198, 14), (5, 5): (425, 23), (20, 1): (201, 52), (20, 5): (427, 84)},
+    "fastslow": {(5, 1): (516, 74), (5, 5): (1378, 110), (20, 1): (578, 304), (20, 5): (1404, 430)},
+}
+MEASURED: Mapping[str, Mapping[str, Mapping[tuple[int, int], Costs]]] = {
+    "cpu": _CPU,
+    "quick": {**_CPU, **_QUICK},
+}
 """Preset -> row -> (n_way, k_shot) -> costs: processor time of one thread, by benchmarks/budgets.py."""
 
 
@@ -20,8 +48,8 @@ def budget_key(config: ImageRun) -> str:
     return f"{config.method.name}-{training}" if training else config.method.name
 
 
-def planned_seconds(planned: Iterable[PlannedRun]) -> float | None:
-    """Return about how long these runs take with all they start from, None where that was never measured.
+def planned_seconds(planned: Iterable[PlannedRun]) -> tuple[float, int]:
+    """Return about how long these runs take with all they start from, and how many were never measured.
 
     A training that several share counts once.
     """
@@ -31,7 +59,7 @@ def planned_seconds(planned: Iterable[PlannedRun]) -> float | None:
             needed[config_hash(config)] = (config, each.preset)
     seconds = [run_seconds(config, preset) for config, preset in needed.values()]
     known = [each for each in seconds if each is not None]
-    return sum(known) if len(known) == len(seconds) else None
+    return sum(known), len(seconds) - len(known)
 
 
 def trainings(planned: Iterable[PlannedRun]) -> list[RunConfig]:

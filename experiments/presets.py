@@ -42,7 +42,7 @@ PRESETS: dict[str, dict[str, Overrides]] = {
     },
     "cpu": {
         "coordinate-lstm": {
-            "method.steps": 2000,
+            "method.steps": 1500,
             "method.validate_every": 500,
             "method.filters": 32,
             "method.start": "learned",
@@ -111,7 +111,7 @@ PRESETS: dict[str, dict[str, Overrides]] = {
     "quick": {
         "coordinate-lstm": {
             "method.steps": 150,
-            "method.filters": 32,
+            "method.filters": 16,  # measuring the test episodes would take longest
             "method.start": "learned",
             "method.skip_lr": 0.1,
             "method.validate_every": 0,  # which would take longer than training
@@ -119,7 +119,7 @@ PRESETS: dict[str, dict[str, Overrides]] = {
         "metanet": {
             "method.steps": 300,
             "method.validate_every": 100,
-            "method.filters": 32,
+            "method.filters": 16,
             "method.train_n_query": 2,
         },
         "cnn": {"method.steps": 1500, "method.validate_every": 250},

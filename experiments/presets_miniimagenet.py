@@ -28,7 +28,9 @@ _PRETRAIN: Overrides = {
     **_below("jitter", _NO_JITTER),
 }
 
-_QUICK_PRETRAIN: Overrides = {"steps": 600, "batch_size": 64, "validate_every": 200}
+# One length for every method that starts from it, so that they share it.
+_CPU_PRETRAIN: Overrides = {"steps": 4500}
+_QUICK_PRETRAIN: Overrides = {"steps": 300, "batch_size": 64, "validate_every": 150}
 
 # What a method needs whatever the preset: the sizes of its own paper, or of Ravi & Larochelle 2017.
 RECIPES: dict[str, Overrides] = {
@@ -84,7 +86,7 @@ PRESETS: dict[str, dict[str, Overrides]] = {
     # About 45 minutes on two cores: 800,000 training images with 64 filters, twice as many with 32.
     "cpu": {
         "pixel-knn": {},
-        "cnn-nn": {"method.pretrain.steps": 5500},
+        "cnn-nn": _below("method.pretrain", _CPU_PRETRAIN),
         "cnn": {"method.steps": 20_000, "method.validate_every": 5000},
         "siamese": {
             "method.steps": 11_000,
@@ -124,14 +126,14 @@ PRESETS: dict[str, dict[str, Overrides]] = {
             "method.filters": 16,
             "method.train_n_query": 5,
         },
-        "fastslow": {"method.pretrain.steps": 4500},
-        "pretrain": _STAGE | {"method.steps": 5500},
+        "fastslow": _below("method.pretrain", _CPU_PRETRAIN),
+        "pretrain": _STAGE | _below("method", _CPU_PRETRAIN),
     },
-    # About three minutes: 40,000 training images with 64 filters, twice as many with 32.
+    # About three minutes with the test, which for methods that fit many weights to a task is most of it.
     "quick": {
         "pixel-knn": {},
         "cnn-nn": _below("method.pretrain", _QUICK_PRETRAIN),
-        "cnn": {"method.steps": 600, "method.validate_every": 300},
+        "cnn": {"method.steps": 400, "method.validate_every": 200},
         "siamese": {
             "method.steps": 1000,
             "method.batch_size": 32,
@@ -139,40 +141,40 @@ PRESETS: dict[str, dict[str, Overrides]] = {
             "method.validate_every": 250,
         },
         "shrinking": {"method.steps": 1000, "method.validate_every": 250},
-        "matching": {"method.steps": 450, "method.halve_lr_every": 150, "method.validate_every": 150},
+        "matching": {"method.steps": 360, "method.halve_lr_every": 120, "method.validate_every": 120},
         "maml": {
-            "method.steps": 400,
+            "method.steps": 300,
             "method.filters": 16,
             "method.first_order": True,
             "method.episodes_per_step": 2,
             "method.train_n_query": 5,
             "method.test_steps": 5,
-            "method.validate_every": 200,
+            "method.validate_every": 150,
         },
         "protonet": {
-            "method.steps": 320,
+            "method.steps": 250,
             "method.train_n_way": 20,
             "method.train_n_query": 5,
-            "method.halve_lr_every": 110,
-            "method.validate_every": 100,
+            "method.halve_lr_every": 85,
+            "method.validate_every": 85,
         },
         "metanet": {
-            "method.steps": 250,
+            "method.steps": 150,
             "method.filters": 16,
             "method.train_n_query": 2,
-            "method.validate_every": 125,
+            "method.validate_every": 0,  # as below
         },
         "snail": {
-            "method.steps": 700,
+            "method.steps": 1100,
             "method.train_shots": "k_shot",
             "method.train_queries": "each-class",
             "method.episodes_per_step": 4,
             "method.lr": 1e-3,
             "method.schedule": "one-cycle",
-            "method.validate_every": 200,
+            "method.validate_every": 275,
         },
         "coordinate-lstm": {
-            "method.steps": 350,
+            "method.steps": 200,
             "method.filters": 16,
             "method.inner_steps": 5,
             "method.start": "learned",
@@ -180,17 +182,17 @@ PRESETS: dict[str, dict[str, Overrides]] = {
             "method.validate_every": 0,  # which would take longer than training
         },
         "meta-lstm": {
-            "method.steps": 400,
+            "method.steps": 250,
             "method.filters": 16,
             "method.inner_steps": 5,
             "method.train_n_query": 5,
-            "method.validate_every": 200,
+            "method.validate_every": 125,
         },
         "fastslow": {
-            "method.steps": 40,
+            "method.steps": 30,
             "method.batch_per_class": 2,
-            "method.validate_every": 20,
-            **_below("method.pretrain", _QUICK_PRETRAIN | {"steps": 400}),
+            "method.validate_every": 15,
+            **_below("method.pretrain", _QUICK_PRETRAIN),
         },
         "pretrain": _STAGE | _below("method", _QUICK_PRETRAIN),
     },

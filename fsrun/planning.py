@@ -105,11 +105,10 @@ def effort(planned: Sequence[PlannedRun]) -> str:
     count = len(trainings(planned))
     if not count:
         return ""
-    seconds = planned_seconds(planned)
-    length = "how long was not measured"
-    if seconds is not None:
-        length = f"about {duration(seconds)} on two quiet cores"
-    return f"{count} training{'s' * (count > 1)}; {length}"
+    seconds, unknown = planned_seconds(planned)
+    length = f"about {duration(seconds)} on two quiet cores" if seconds else "how long was not measured"
+    others = f", and {unknown} run{'s' * (unknown > 1)} never measured" if seconds and unknown else ""
+    return f"{count} training{'s' * (count > 1)}; {length}{others}"
 
 
 def require_data(planned: Iterable[PlannedRun], home: Home) -> None:

@@ -96,9 +96,9 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
     Inside another reading of the same engine by the same thread it is that one: all read there agrees.
     """
-    outer = _readings.under_way.get(engine)
-    if outer is not None:
-        yield outer
+    if (outer := _readings.under_way.get(engine)) is not None:
+        with _explained(engine):
+            yield outer
         return
     with _explained(engine), engine.connect() as connection, connection.begin():
         _readings.under_way[engine] = connection

@@ -9,7 +9,7 @@ from secrets import token_hex
 from sqlalchemy import Connection, Engine, select
 from sqlmodel import col
 
-from store.engine import upsert, writing
+from store.engine import reading, upsert, writing
 from store.tables import Setting, table_of
 
 IDENTITY = "identity"
@@ -31,6 +31,13 @@ def identity(engine: Engine, now: float) -> str:
             row = {"name": IDENTITY, "value": f"{given} {place}", "changed": now}
             upsert(connection, table_of(Setting), [row])
         return given
+
+
+def given_identity(engine: Engine) -> str:
+    """Return the identity as it was given last, nothing before that; changes nothing."""
+    with reading(engine) as connection:
+        query = select(col(Setting.value)).where(col(Setting.name) == IDENTITY)
+        return (connection.execute(query).scalar_one_or_none() or "").partition(" ")[0]
 
 
 def _place(connection: Connection) -> str:

@@ -30,6 +30,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
 HOMES: dict[str, tuple[str, ...]] = {
     "plotext": ("fsrun.plot.frame",),
     "textual": ("fsrun.tui",),
+    "textual_serve": ("fsrun.tui.serving",),
+    "psutil": ("fsrun.tui.resources",),
     "typer": ("fsrun.cli",),
     "sqlmodel": ("store",),
     "alembic": ("store",),

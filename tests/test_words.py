@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from fsrun.tui.chart_view import View
 from fsrun.tui.curves import charts_of
 from fsrun.tui.widgets.charts import arrange
 from fsrun.words import (
@@ -111,7 +112,7 @@ def test_splits_of_a_quantity_share_a_chart_and_new_quantities_come_last() -> No
 
     names = ["alpha", "train/accuracy", "train/frobenius", "train/loss", "val/accuracy"]
     charts = charts_of([curve(name) for name in names])
-    shown = [(chart.title, [curve.name for curve in chart.curves]) for chart in charts]
+    shown = [(chart.title(View()), [curve.name for curve in chart.curves]) for chart in charts]
     assert shown == [
         ("Frobenius distance, log", ["train/frobenius"]),
         ("loss", ["train/loss"]),

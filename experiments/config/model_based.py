@@ -175,14 +175,6 @@ class MetaNet(SameWays):
         """Return the images of one class in a training task."""
         return {"k_shot": k_shot, "train_n_query": self.train_n_query}
 
-    def check_evaluation(self, n_way: int, k_shot: int) -> None:
-        """Refuse more chunks than there are support images."""
-        if self.task_weights and self.chunks > n_way * k_shot:
-            raise ValueError(
-                f"chunks {self.chunks} is more than the {n_way * k_shot} support images: use fewer, "
-                "or task_weights=false"
-            )
-
     @model_validator(mode="after")
     def _chunks_have_a_use(self) -> Self:
         if not self.task_weights:

@@ -5,10 +5,12 @@ Not here: finding such runs in the queue, which goes by the hash of their config
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from experiments.config.data import EpisodeEvaluation, ImageData
+from experiments.config.methods import Pretrain
 from experiments.config.run import ImageRun, RunConfig, config_hash, parse_config
-from experiments.config.training import Training
+from experiments.config.training import Accelerated, Training
 
 
 def prerequisites(config: RunConfig) -> tuple[RunConfig, ...]:
@@ -18,13 +20,27 @@ def prerequisites(config: RunConfig) -> tuple[RunConfig, ...]:
     trained = training_run(config)
     if trained is not None:
         return (trained,)
-    pretrain = getattr(config.method, "pretrain", None)
+    pretrain = _pretraining(config)
     if pretrain is None:
         return ()
-    if pretrain.seed is None:  # named by number, so that whoever asks for this one finds it
-        pretrain = pretrain.model_copy(update={"seed": config.seed})
     evaluation = _blind_to_test(config.data, standard_evaluation(config.data, pretrain))
     return (ImageRun(experiment=config.experiment, data=config.data, method=pretrain, evaluation=evaluation),)
+
+
+def _pretraining(config: ImageRun) -> Pretrain | None:
+    """Return the pre-training of a run with what it takes from the run; None where it needs none.
+
+    A seed it leaves open is named by number, so that whoever asks for this pre-training finds it. A run that
+    trains faster pre-trains so too: one switch for both.
+    """
+    pretrain: Pretrain | None = getattr(config.method, "pretrain", None)
+    if pretrain is None:
+        return None
+    taken: dict[str, Any] = {"seed": config.seed} if pretrain.seed is None else {}
+    for name, slow in Accelerated.later.items():
+        if getattr(config.method, name, slow) != slow:
+            taken[name] = getattr(config.method, name)
+    return pretrain.model_copy(update=taken)
 
 
 def _blind_to_test(data: ImageData, evaluation: EpisodeEvaluation) -> EpisodeEvaluation:

@@ -1,4 +1,4 @@
-"""Images and episodes: Omniglot, glyphs drawn by the program, their named splits and the episode sampler.
+"""Images and episodes: Omniglot, mini-ImageNet, glyphs drawn by the program, their splits, the sampler.
 
 Not here: what a method makes of an episode.
 """

@@ -27,8 +27,8 @@ _PV_TRAIN_ALPHABETS = (
     "Ge_ez",
     "Glagolitic",
 )
-# P-B has nothing but the background to learn from: these nine of its alphabets (239 characters) meta-train, the
-# first in the order of a hash.
+# P-B has nothing but the background to learn from: these nine of its alphabets (239 characters) meta-train,
+# the first in the order of a hash.
 _PB_META_ALPHABETS = (
     "Anglo-Saxon_Futhorc",
     "Burmese_(Myanmar)",

@@ -145,6 +145,11 @@ def _segment(columns: list[int], height: int, x: float, y: float, to_x: float, t
             columns[first] |= _run(y, to_y, height)
         return
     slope = (to_y - y) / (to_x - x)
+    if last == first + 1 and first >= 0 and last < len(columns):  # and most others
+        middle = y + slope * (first + 0.5 - x)
+        columns[first] |= _run(y, middle if abs(slope) > 1 else y, height)
+        columns[last] |= _run(middle if abs(slope) > 1 else to_y, to_y, height)
+        return
     reach = 0.5 if abs(slope) > 1 else 0.0  # a steep line fills its column, a flat one has a dot in each
     for column in range(max(first, 0), min(last, len(columns) - 1) + 1):
         start = y + slope * (min(max(column - reach, x), to_x) - x)
@@ -158,7 +163,7 @@ def _run(start: float, end: float, height: int) -> int:
     lowest, highest = floor(low + 0.5), floor(high + 0.5)
     if highest < 0 or lowest >= height:
         return 0
-    return (1 << min(highest, height - 1) + 1) - (1 << max(lowest, 0))
+    return (1 << (highest if highest < height else height - 1) + 1) - (1 << (lowest if lowest > 0 else 0))
 
 
 def _set_bits(bits: int) -> Iterable[int]:

@@ -123,7 +123,8 @@ def draw(plot: Plot, *, width: int, height: int, colour: bool = True) -> Drawing
 def _why_empty(plot: Plot) -> str:
     if not any(one.values for one in plot.series):
         return "no points yet"
-    return "no point can be drawn" if plot.x_limits is None else "no point in this window"
+    elsewhere = any(isfinite(place(value, plot.log_y)) for one in plot.series for value in one.values)
+    return "no point in this window" if elsewhere else "no point can be drawn"
 
 
 def _empty(width: int, height: int, words: str) -> list[Text]:

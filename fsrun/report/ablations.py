@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from experiments.ablations import METHOD, QUESTIONS
+from experiments.ablations import METHOD, QUESTIONS, Question
 from experiments.config import ImageRun, config_from_json, config_hash
 from experiments.errors import ConfigError
 from experiments.sweeps import changed
@@ -76,9 +76,7 @@ def ablations(engine: Engine, *, run_id: int | None = None) -> Ablations:
             "`fsrun worker --drain`"
         )
     statuses = {row.group_hash: row.status.value for row in reversed(snapshot(engine, now=time.time()).runs)}
-    answers = {
-        question.title: tuple(_answers(question.title, base, groups, statuses)) for question in QUESTIONS
-    }
+    answers = {each.title: tuple(_answers(each, base, groups, statuses)) for each in QUESTIONS}
     return Ablations(combine(base.runs, scale=100), base.config, answers)
 
 
@@ -154,8 +152,10 @@ def _group_of(run_id: int, groups: Groups) -> Group:
     raise UsageError(f"--run {run_id} is no finished run of fastslow, or not its newest: see `fsrun ls`")
 
 
-def _answers(question: str, base: Group, groups: Groups, statuses: Mapping[str, str]) -> Iterator[Answer]:
-    options = next(each.options for each in QUESTIONS if each.title == question)
+def _answers(
+    question: Question, base: Group, groups: Groups, statuses: Mapping[str, str]
+) -> Iterator[Answer]:
+    options = question.options
     named = [(option.title, config_hash(changed(base.config, option.sets))) for option in options]
     own = config_hash(base.config)
     if own not in (key for _, key in named):

@@ -3,7 +3,7 @@
 Not here: what is on the screens (screens/, widgets/) and what is read (database.py).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -108,10 +108,9 @@ class Dashboard(Shell):
         self.trouble = ""
         first, offered = self.picture is None, self._offered()
         self.picture = message.picture
+        self._hold_marks(message.picture, self.state.get("marked", []) if first else self.marked)
         if first:
             self._take_up()
-        elif self.marked:
-            self._mark(self.marked & {row.id for row in message.picture.snapshot.runs})
         if offered != self._offered():
             self.refresh_bindings()  # draws the footer anew, so only when other keys are on offer
 
@@ -133,11 +132,16 @@ class Dashboard(Shell):
         self.marked = run_ids
         self.state.set("marked", sorted(run_ids))
 
+    def _hold_marks(self, picture: Picture, marked: Collection[object]) -> None:
+        """Keep the marks whose runs are there, and none that were set in another database."""
+        before = self.state.get("database", picture.identity)
+        self.state.set("database", picture.identity)
+        there = [row.id for row in picture.snapshot.runs] if before in ("", picture.identity) else []
+        if marked or self.marked:
+            self._mark(frozenset(each for each in there if each in marked))
+
     def _take_up(self) -> None:
-        """Go on where the user left off: marks, and the screen."""
-        assert self.picture is not None
-        there = {row.id for row in self.picture.snapshot.runs}
-        self.marked = frozenset(each for each in self.state.get("marked", []) if each in there)
+        """Go on with the screen that the user left."""
         kept = self.state.get("screen", "")
         if kept in REPORTS and len(self.screen_stack) == 2:  # the empty one, the overview
             self.call_later(self.action_read, kept)

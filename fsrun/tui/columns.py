@@ -174,7 +174,7 @@ COLUMNS = (
     Column("seed", 4, 4, lambda entry, _: Text(str(entry.row.seed)), lambda group, _: Text(),
            lambda entry: entry.row.seed, lambda group: None, right=True),
     Column("status", 11, 0, lambda entry, _: status_text(status_word(entry.row)), _counts,
-           _status_key, lambda group: min(map(_status_key, group.entries))),
+           _status_key, lambda group: min(map(_status_key, group.entries)), grow=2),
     Column("progress", 10, 0, lambda entry, width: progress_text(entry.row, width), _group_progress,
            lambda entry: _share(entry.row), lambda group: group.share, grow=16, descending=True),
     Column("rate", 7, 6, lambda entry, _: _number(_rate(entry.row)), lambda group, _: _number(group.rate),

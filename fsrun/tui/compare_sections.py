@@ -24,7 +24,7 @@ def heading(members: Sequence[Member], count: int, metric: str, metrics: Sequenc
         )
     if metric in metrics:
         text.append(
-            f" · {plain(metric)}, metric {metrics.index(metric) + 1} of {len(metrics)}", "not bold dim"
+            f" · {plain(metric)}, metric {metrics.index(metric) + 1} of {len(metrics)}: tab", "not bold dim"
         )
     return text
 

@@ -69,11 +69,14 @@ def chart_of(members: Sequence[Member], metric: str) -> Chart:
 
 
 def different_options(runs: Sequence[RunDetail]) -> list[tuple[str, list[str]]]:
-    """Return each option that is not the same for all runs with its value for each, a dash for none."""
+    """Return each option that is not the same for all runs with its value for each, a dash for none.
+
+    Options that all runs have come first: they say more than those that come with a method.
+    """
     flat = [options_of(run.config) for run in runs]
     names = sorted({name for each in flat for name in each})
     rows = [(name, [each.get(name, "–") for each in flat]) for name in names]
-    return [(name, values) for name, values in rows if len(set(values)) > 1]
+    return sorted((row for row in rows if len(set(row[1])) > 1), key=lambda row: "–" in row[1])
 
 
 @lru_cache(maxsize=256)
@@ -104,8 +107,6 @@ def _told(runs: Sequence[RunDetail]) -> Iterator[list[str]]:
 def _options(runs: Sequence[RunDetail], *, with_seed: bool) -> Iterator[list[str]]:
     """Give the options that differ, under the last part of their names, the seed last."""
     differing = [(name, values) for name, values in different_options(runs) if name != "seed"]
-    # An option that all runs have says more than one that comes with a method.
-    differing.sort(key=lambda option: "–" in option[1])
     for name, values in differing:
         short = name.rpartition(".")[2]
         yield [f"{short}={value.strip(chr(34))[:_LONGEST]}" for value in values]

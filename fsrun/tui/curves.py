@@ -97,10 +97,11 @@ class Chart:
     def plot(self, view: View, extent: Extent, width: int = 80) -> Plot:
         """Return what is drawn of the chart; `extent` is that of all charts of the screen."""
         scale = SMOOTHINGS[view.smoothing] * (self.length or extent[1])
+        everything = list(enumerate(self.lines))
+        left = [(look, line) for look, line in everything if line.name not in view.hidden]
         drawn = [
             series
-            for look, line in enumerate(self.lines)
-            if line.name not in view.hidden
+            for look, line in left or everything  # a chart has none of the names that another one has
             for series in _series(line, view.x_axis, scale, look)
         ]
         ruler = self.ruler.ruler(view.x_axis) if self.ruler else Ruler()

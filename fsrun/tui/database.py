@@ -19,6 +19,7 @@ from fsrun.tui.reports import Reports
 from store.details import Look
 from store.engine import check_schema, open_store, reading
 from store.errors import DatabaseUnavailable, RunNotFound
+from store.identity import given_identity
 from store.pictures import Pictures
 from store.postgres import shown
 from store.snapshot import Snapshot
@@ -87,6 +88,7 @@ class Database:
                 taken = self._pictures.take(now=now)
             return Picture(
                 with_the_dead(taken),
+                identity=given_identity(engine),
                 tables=self._reports.table2() if report == "table2" else (),
                 stories=self._reports.stories() if report == "table2" else {},
                 classes=self._reports.classes() if report == "classes" else (),

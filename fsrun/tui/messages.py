@@ -19,9 +19,13 @@ from store.snapshot import Snapshot
 
 @dataclass(frozen=True)
 class Picture:
-    """All that is on the screen at one moment; a report is empty unless it was asked for."""
+    """All that is on the screen at one moment; a report is empty unless it was asked for.
+
+    `identity` is the database's, nothing as long as it has been given none.
+    """
 
     snapshot: Snapshot
+    identity: str = ""
     tables: tuple[Table, ...] = ()  # Table 2
     stories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of its rows, by name
     classes: tuple[Page, ...] = ()

@@ -161,8 +161,8 @@ def _theory_page(engine: Engine, figure: "Figure4") -> Page:
     title += f", η = {study.config.method.fast_lr:g}"
     exports = (
         *of_chart(partial(save_figure4, figure)),
-        of_text("points", ".csv", lambda: to_csv(points(figure))),
-        of_text("tables", ".md", lambda: "\n\n".join(map(to_markdown, tables))),
+        of_text("table of points", ".csv", lambda: to_csv(points(figure))),
+        of_text("report", ".md", lambda: "\n\n".join(map(to_markdown, tables))),
         of_text("report", ".json", lambda: to_json(document(figure))),
     )
     return Page(title, plots(figure), tuple(tables), exports=exports)

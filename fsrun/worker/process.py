@@ -120,8 +120,12 @@ class RunnerProcess:
 
     def kill(self) -> None:
         """End the process at once."""
-        self.process.kill()
+        self.begin_to_kill()
         self.process.wait()
+
+    def begin_to_kill(self) -> None:
+        """Have the process end at once without a wait, which a handler of signals may have interrupted."""
+        self.process.kill()
 
     def close(self, grace_seconds: float) -> None:
         """Let the process end by itself, or end it after the grace period."""

@@ -109,7 +109,7 @@ class Supervisor:
         """End the runner at once; its job goes on from the last checkpoint another time."""
         self.stopping = True
         if self._runner is not None:
-            self._runner.kill()
+            self._runner.begin_to_kill()
 
     def _register(self) -> None:
         workers.register(

@@ -19,7 +19,7 @@ from tests.store.postgres_server import find_programs, serving
 SCRIPTS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
-@pytest.mark.parametrize("name", ["crash", "queue", "metrics", "soak"])
+@pytest.mark.parametrize("name", ["crash", "queue", "metrics", "soak", "tui"])
 def test_each_benchmark_explains_itself_from_any_folder(name: str, tmp_path: Path) -> None:
     script = SCRIPTS / f"{name}.py"
     words = [sys.executable, str(script), "--help"]

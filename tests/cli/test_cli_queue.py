@@ -37,7 +37,8 @@ def test_a_list_of_a_setting_is_swept_for_the_methods_that_have_it(typed: Typed,
 def test_a_dry_run_shows_the_sweep_and_stores_nothing(typed: Typed, home: Case) -> None:
     answer = typed("queue", *GLYPHS, "--method", "fastslow,protonet", "--n-way", "5,10", "--dry-run")
     assert (answer.code, answer.err) == (0, "")
-    head, *rows, last = answer.out.splitlines()
+    head, *rows, effort, last = answer.out.splitlines()
+    assert effort.startswith("3 trainings")
     assert head.split() == ["method", "n-way", "k-shot", "seed", "steps", "starts", "from"]
     assert [row.split()[:2] for row in rows] == [["Fast/Slow", "5"], ["Fast/Slow", "10"]] + [
         ["Prototypical", "Net"]

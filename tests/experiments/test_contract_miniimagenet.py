@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from experiments import evaluate
-from experiments.config import MiniImageNetData
+from experiments.config import MiniImageNetData, config_hash, prerequisites
 from experiments.data.pairs import kin
 from experiments.data.sources import open_table
 from experiments.evaluate import Recogniser
 from experiments.presets import PRESETS
 from experiments.registry import METHODS, methods_of
-from experiments.sweeps import Sweep, option_names, plan
+from experiments.sweeps import Sweep, plan
 from tests.experiments.test_contract import Laboratory, flat, same
 
 NAMES = methods_of("miniimagenet")
@@ -60,6 +60,17 @@ def test_every_preset_asks_for_the_standard_episodes_and_changes_no_image(name: 
             assert not getattr(method, "mirrored", False)
 
 
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_methods_that_start_from_a_pre_training_share_it(preset: str) -> None:
+    needed = [
+        config_hash(need)
+        for name in ("fastslow", "cnn-nn")
+        for need in prerequisites(plan(Sweep("miniimagenet", (name,), preset))[0].config)
+    ]
+    assert len(needed) == 2
+    assert len({*needed, config_hash(plan(Sweep("miniimagenet", ("pretrain",), preset))[0].config)}) == 1
+
+
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_step_is_the_same_again_and_evaluation_leaves_no_trace(laboratory: Laboratory, name: str) -> None:
     method, again = laboratory.method(name), laboratory.method(name)
@@ -104,14 +115,11 @@ def test_classes_are_alike_to_each_other_for_a_siamese_network() -> None:
     assert kin(data, open_table(data, None), "train").tolist() == [0] * 64
 
 
-@pytest.mark.parametrize(("name", "size"), [("protonet", 1600), ("cnn-nn", 1600), ("cnn", 800)])
-def test_four_blocks_make_25_numbers_of_each_filter(laboratory: Laboratory, name: str, size: int) -> None:
-    options = {f"{section}.filters": size // 25 for section in ("method", "method.pretrain")}
-    known = {
-        option: value for option, value in options.items() if option in option_names("miniimagenet", name)
-    }
-    if name == "cnn":
-        known["method.test"] = "nearest"
-    method = laboratory.method(name, options=known)
-    assert isinstance(method, Recogniser)
-    assert method.embed(torch.zeros(2, 3, 84, 84)).shape == (2, size)
+@pytest.mark.parametrize(
+    ("name", "option"), [("protonet", "method.filters"), ("cnn-nn", "method.pretrain.filters")]
+)
+def test_four_blocks_make_25_numbers_of_each_filter(laboratory: Laboratory, name: str, option: str) -> None:
+    for filters, size in ((32, 800), (64, 1600)):
+        method = laboratory.method(name, options={option: filters})
+        assert isinstance(method, Recogniser)
+        assert method.embed(torch.zeros(2, 3, 84, 84)).shape == (2, size)

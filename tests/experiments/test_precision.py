@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from experiments.config import Accelerated, config_hash
+from experiments.config import Accelerated, config_hash, prerequisites
 from experiments.errors import ConfigError
 from experiments.models.conv4 import Conv4
 from experiments.models.precision import training_forward
@@ -63,6 +63,15 @@ def test_methods_train_in_bfloat16_and_are_tested_in_float32(laboratory: Laborat
     assert not torch.equal(*losses)
     torch.testing.assert_close(*losses, atol=0.1, rtol=0.1)
     assert not same(flat(exact.state_dict()), flat(rounded.state_dict()))
+
+
+def test_one_switch_is_for_a_training_and_the_pre_training_before_it() -> None:
+    settings: dict[str, list[Any]] = {"precision": ["float32", "bf16"]}
+    slow, fast = (each.config for each in plan(Sweep("omniglot", ("fastslow",), settings=settings)))
+    usual, switched = ([stage.method for stage in prerequisites(config)] for config in (slow, fast))
+    assert isinstance(switched[0], Accelerated)
+    assert switched[0].precision == "bf16"
+    assert switched[0].model_copy(update={"precision": "float32"}) == usual[0]
 
 
 @pytest.mark.parametrize("name", METHODS_WITH_IT)

@@ -34,7 +34,6 @@ CONTRADICTIONS: dict[str, tuple[str, dict[str, Any], str]] = {
     "curriculum-without-end": ("mann", {"steps": 100, "curriculum": 200}, "curriculum 200.*use 100 or fewer"),
     "memory-too-small": ("rare-events", {"slots": 100}, "slots 100 cannot hold.*use 320 or more"),
     "neighbours-without-slots": ("rare-events", {"slots": 320, "neighbours": 400}, "neighbours 400.*fewer"),
-    "more-chunks-than-images": ("metanet", {"n_way": 5, "chunks": 6}, "chunks 6.*the 5 support images"),
     "chunks-of-no-weights": ("metanet", {"task_weights": False, "chunks": 2}, "chunks says nothing"),
     "shots-it-was-not-trained-for": ("snail", {"k_shot": 6}, "train_shots 1-5.*train_shots=k_shot"),
     "rates-of-no-step": (

@@ -121,7 +121,9 @@ def test_other_kinds_of_tests_stand_neither_here_nor_in_table_2(filled: Filled) 
     assert (found.curves, rows(filled.engine)) == usual
     assert found.unusual == (before + 1, before + 2, before + 3, before + 4)
     notes = " ".join(render(table2(filled.engine), Format.TEXT, width=200).split())
-    assert f"Not counted: run {before + 4} (fastslow): its batch statistics in the test are asked for" in notes
+    assert (
+        f"Not counted: run {before + 4} (fastslow): its batch statistics in the test are asked for" in notes
+    )
     assert f"Not counted: run {before + 1} (fastslow): its episodes are drawn within-alphabet." in notes
 
 

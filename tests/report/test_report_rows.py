@@ -74,8 +74,7 @@ def test_runs_that_only_measure_show_the_run_that_trained_and_its_time(filled: F
     assert (training.run_ids, training.stages) == ((trained,), ())
     assert (training.seconds, training.parameters) == (10.0, 111_936)
     line = next(x for x in render(table2(filled.engine), Format.TEXT, width=240).splitlines() if "CNN" in x)
-    assert "10s    111,936 cpu" in line
-    assert f"2-5  {trained} " in line
+    assert "10s 111,936 cpu 2-5 1 85.0, 1-NN" in " ".join(line.split())
 
 
 def test_the_time_of_fastslow_counts_its_pre_training(filled: Filled) -> None:
@@ -153,7 +152,6 @@ def test_every_format_carries_every_measured_number(filled: Filled) -> None:
             assert f"{ours.measured.mean:.2f} ± 1.00" in forms[form]
             assert f"{ours.behind.mean:+.2f} ± {ours.behind.interval:.2f}" in forms[form]
     names = ("percent", "interval", "to_fastslow_points", "train_seconds", "parameters", "preset", "run_ids")
-    for name in names:
-        for shape in ("5w1s", "5w5s", "20w1s", "20w5s"):
-            assert f"{shape}_{name}" in forms[Format.CSV].splitlines()[0].split(",")
-            assert f'"{shape}_{name}"' in forms[Format.JSON]
+    for field in (f"{shape}_{name}" for name in names for shape in ("5w1s", "5w5s", "20w1s", "20w5s")):
+        assert field in forms[Format.CSV].splitlines()[0].split(",")
+        assert f'"{field}"' in forms[Format.JSON]

@@ -93,6 +93,8 @@ def test_a_hidden_line_is_gone_and_the_others_keep_their_looks() -> None:
     (chart,) = charts_of([curve("train/loss", {1: 1.0}), curve("val/loss", {1: 2.0})])
     (left,) = chart.plot(View(hidden=frozenset({"train"})), chart.extent).series
     assert (left.name, left.look) == ("val", 1)
+    both = chart.plot(View(hidden=frozenset({"train", "val"})), chart.extent).series
+    assert [one.name for one in both] == ["train", "val"]  # none of another chart's names is here
 
 
 def test_a_scale_is_the_quantitys_own_until_it_is_flipped() -> None:

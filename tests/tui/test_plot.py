@@ -121,6 +121,13 @@ def test_no_points_draw_an_empty_frame_that_says_so() -> None:
         assert any(words in row for row in rows)
 
 
+def test_a_window_without_points_says_so() -> None:
+    early = Plot((Series("a", [1, 2], [1.0, 2.0]),), x_limits=(5, 9))
+    assert "no point in this window" in "".join(row.plain for row in draw(early, width=40, height=9).rows)
+    nothing = Plot((Series("a", [1, 2], [math.nan, math.inf]),), x_limits=(0, 9))
+    assert "no point can be drawn" in "".join(row.plain for row in draw(nothing, width=40, height=9).rows)
+
+
 def test_markup_in_a_name_is_text() -> None:
     chart = draw_chart([Series("[red]a[/red]", [0, 1], [0, 1])], width=60, height=10, title="[b]t[/b]")
     assert chart.plain.startswith("[b]t[/b]   [red]a[/red] 1")

@@ -18,6 +18,7 @@ from fsrun.tui.screens.too_small import TooSmall
 from fsrun.tui.state import State, state_file
 from fsrun.tui.themes import BLUE, GREEN, ORANGE, PINK, RED, THEMES, following, mixed
 from fsrun.tui.widgets.run_table import RunTable
+from store.identity import identity
 from store.jobs import JobStatus
 from store.runs import get_run
 from tests.tui.tui_cases import Lab, is_open, screen_text, shows, until, use
@@ -142,8 +143,41 @@ def test_marks_and_searches_of_one_database_are_not_those_of_another(tmp_path: P
     assert len({own, here, there}) == 3
 
 
+def test_marks_are_not_carried_over_to_a_database_put_in_the_place_of_another(
+    lab: Lab, tmp_path: Path
+) -> None:
+    lab.ask("synthetic")
+    identity(lab.engine, lab.now)
+    state = State(tmp_path / "tui.json")
+
+    async def mark(pilot: Pilot[None]) -> None:
+        await until(pilot, shows(pilot, "#1 Linear"))
+        await pilot.press("space")
+        await until(pilot, shows(pilot, "◆"))
+
+    async def find_none(pilot: Pilot[None]) -> None:
+        await until(pilot, shows(pilot, "#1 Linear"))
+        assert isinstance(pilot.app, Dashboard)
+        assert pilot.app.marked == frozenset()
+
+    use(Dashboard(Database(lab.path), state=state), mark)
+    other = Lab(tmp_path / "other")
+    other.ask("synthetic")
+    identity(other.engine, other.now)
+    use(Dashboard(Database(other.path), state=state), find_none)
+    other.engine.dispose()
+
+
 @pytest.mark.parametrize(
-    "damage", ["", "{", "[1, 2]", "\x00\xff", '{"sort": 7, "marked": {"a": 1}, "theme": ["x"]}']
+    "damage",
+    [
+        "",
+        "{",
+        "[1, 2]",
+        "\x00\xff",
+        '{"sort": 7, "marked": {"a": 1}, "theme": ["x"]}',
+        '{"marked": [[1], {}, "1"]}',
+    ],
 )
 def test_a_damaged_state_is_passed_over_and_written_anew(lab: Lab, tmp_path: Path, damage: str) -> None:
     lab.ask("synthetic")

@@ -65,7 +65,7 @@ def test_marked_runs_share_a_chart_and_seeds_of_one_config_a_line(lab: Lab) -> N
         await until(pilot, shows(pilot, "4 runs · train/loss", "lr=0.01 seed 1"))
         assert [len(line.curves) for line in charts.charts[0].lines] == [1, 1, 1, 1]
         await pilot.press("tab")
-        await until(pilot, shows(pilot, "val/accuracy, metric 2 of 2", "lr=0.001 seed 0 1 "))
+        await until(pilot, shows(pilot, "val/accuracy, metric 2 of 2: tab", "lr=0.001 seed 0 1 "))
         assert {curve.name for curve in charts.charts[0].curves} == {"val/accuracy"}
         await pilot.press("o")
         (band, _) = charts.charts[0].series

@@ -12,6 +12,7 @@ from textual.widgets import Input, OptionList
 from fsrun.report.render import Column, Table
 from fsrun.tui.exporting import NotWritten, free_name, of_table, of_text, write
 from fsrun.tui.screens.export import ExportForm
+from fsrun.tui.screens.run import RunScreen
 from tests.report.linear_cases import finished
 from tests.report.report_cases import Filled
 from tests.tui.tui_cases import Lab, dashboard_of, is_open, shows, until, use
@@ -97,7 +98,12 @@ def test_theory_gives_its_chart_its_points_and_all_of_it(filled: Filled, tmp_pat
     async def steps(pilot: Pilot[None]) -> None:
         await pilot.press("4")
         await until(pilot, shows(pilot, "Lemma 2"))
-        for what, ending in (("chart", ".png"), ("points", ".csv"), ("tables", ".md"), ("report", ".json")):
+        for what, ending in (
+            ("chart", ".png"),
+            ("table of points", ".csv"),
+            ("report", ".md"),
+            ("report", ".json"),
+        ):
             await choose(pilot, f"{what} as {ending}", tmp_path / f"theory{ending}")
             await until(pilot, lambda what=what: f"the {what} is in" in pilot.app.notice)  # type: ignore[misc,attr-defined]
 
@@ -134,3 +140,23 @@ def test_writing_says_where_and_refuses_what_it_may_not_touch(tmp_path: Path) ->
     assert target.read_text() == "new\n"
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
     assert free_name(tmp_path, "table", ".csv").name == "table-2.csv"
+
+
+def test_the_list_and_the_curves_of_a_run_are_written_too(lab: Lab, tmp_path: Path) -> None:
+    (run_id,) = lab.ask("glyphs", "protonet")
+    lab.report(lab.work(run_id), [20, 40], {"train/loss": lambda step: 1 / step})
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until(pilot, shows(pilot, "running"))
+        await choose(pilot, "table as .csv", tmp_path / "runs.csv")
+        await until(pilot, shows(pilot, "the table is in"))
+        await pilot.press("enter")
+        await until(pilot, is_open(pilot, RunScreen))
+        await choose(pilot, "table of points as .csv", tmp_path / "curves.csv")
+        await until(pilot, shows(pilot, "the table of points is in"))
+
+    use(lab.dashboard(), steps, (160, 40))
+    (row,) = csv.DictReader((tmp_path / "runs.csv").read_text().splitlines())
+    assert (row["run_id"], row["status"]) == (str(run_id), "running")
+    points = list(csv.DictReader((tmp_path / "curves.csv").read_text().splitlines()))
+    assert [(point["step"], float(point["last"])) for point in points] == [("20", 0.05), ("40", 0.025)]

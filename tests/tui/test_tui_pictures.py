@@ -1,7 +1,7 @@
 """Pictures of every screen beside those that were looked at and found good.
 
-After a change that is meant, `pytest tests/tui/test_tui_pictures.py --snapshot-update` takes them anew: look at
-each that changed before it is kept. All screens are taken dark at 80x24 and light at 160x50, the first one in
+After a change that is meant, `pytest tests/tui/test_tui_pictures.py --snapshot-update` takes them anew: look
+at each that changed before it is kept. All screens are taken dark at 80x24 and light at 160x50, the first in
 all four ways, besides an empty database, a failed run and 1,000 runs.
 """
 
@@ -28,7 +28,7 @@ TRACEBACK = 'Traceback (most recent call last):\n  File "train.py", line 3, in s
 SCREENS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "overview": ((), ("MAML on omniglot", "50%")),
     "run": (("enter",), ("MAML on omniglot", "loss")),
-    "compare": (("down", "space", "down", "space", "m"), ("2 runs", "accuracy")),
+    "compare": (("down", "space", "down", "space", "m"), ("2 runs", "metric 1 of")),
     "table2": (("2",), ("Table 2", "Pixel-KNN", "95.10")),
     "classes": (("3",), ("Classes", "accuracy, %")),
     "theory": (("4",), ("Theory", "floor")),

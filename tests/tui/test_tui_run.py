@@ -107,6 +107,20 @@ def test_the_keys_of_charts_change_what_is_drawn(lab: Lab) -> None:
     use(lab.dashboard(), steps)
 
 
+def test_epochs_are_offered_where_the_config_knows_how_long_they_are(lab: Lab) -> None:
+    (run_id,) = lab.ask("omniglot", "cnn", settings={"steps": [1000], "batch_size": [64]})
+    lab.report(lab.work(run_id), range(10, 1001, 10), {"train/loss": halving})
+
+    async def steps(pilot: Pilot[None]) -> None:
+        charts = await opened(pilot)
+        await pilot.press("X", "X")
+        await until(pilot, shows(pilot, "x: epoch", "0.2", "0.6"))  # 1,000 of 1,285 steps
+        await pilot.press("X")
+        assert charts.view.x_axis is XAxis.STEP
+
+    use(lab.dashboard(), steps)
+
+
 def test_tab_goes_from_chart_to_chart_and_enter_makes_one_large(lab: Lab) -> None:
     trained(lab)
 

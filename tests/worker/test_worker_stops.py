@@ -1,6 +1,7 @@
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -72,14 +73,17 @@ def test_a_worker_ended_while_its_runner_starts_leaves_the_job_alone(
     assert outcomes(home) == []
 
 
-def test_a_second_ctrl_c_ends_a_runner_that_does_not_look_up(home: Case) -> None:
+@pytest.mark.parametrize("further", [1, 20])
+def test_a_second_ctrl_c_ends_a_runner_that_does_not_look_up(home: Case, further: int) -> None:
     ask(home, "synthetic", "linear", {"steps": [50_000_000], "log_every": [50_000_000]})
     with working(home, "worker", "--drain") as worker:
         wait_until(lambda: home.log(1).is_file())  # it trains from now on, in one long chunk
         worker.send_signal(signal.SIGINT)
         with pytest.raises(subprocess.TimeoutExpired):
             worker.wait(timeout=1.0)
-        worker.send_signal(signal.SIGINT)
+        for _ in range(further):  # one may come while another is dealt with
+            worker.send_signal(signal.SIGINT)
+            time.sleep(0.01)
         worker.communicate(timeout=20)
     assert home.statuses() == [JobStatus.QUEUED]
     assert outcomes(home) == [Outcome.RELEASED]

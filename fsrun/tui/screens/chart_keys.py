@@ -27,7 +27,7 @@ class ChartKeys(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "large", "Large", show=False, tooltip="one chart large, or all of them"),
-        Binding("tab", "next(1)", "Next", show=False, tooltip="next chart"),
+        Binding("tab", "next(1)", "Next", tooltip="next chart; of several runs, next metric"),
         Binding("shift+tab", "next(-1)", "Before", show=False, tooltip="the chart before"),
         Binding("z", "zoom(2)", "Zoom", tooltip="zoom in on the cursor, else on the middle; or the wheel"),
         Binding("Z", "zoom(0.5)", "Zoom out", show=False, tooltip="zoom out"),

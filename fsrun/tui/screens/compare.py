@@ -16,7 +16,9 @@ from fsrun.tui import compare_sections
 from fsrun.tui.closely import Closely
 from fsrun.tui.comparing import chart_of, members_of
 from fsrun.tui.curves import metrics_of
+from fsrun.tui.exporting import Export
 from fsrun.tui.messages import Picture, SectionChosen
+from fsrun.tui.run_exports import of_curves
 from fsrun.tui.screens.chart_screen import ChartScreen
 from fsrun.tui.state import State
 from fsrun.tui.widgets.section_line import Section
@@ -29,8 +31,6 @@ class CompareScreen(ChartScreen):
 
     BINDING_GROUP_TITLE = "Compare"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "metric(1)", "Next metric", tooltip="the next metric"),
-        Binding("shift+tab", "metric(-1)", "Metric before", show=False, tooltip="the metric before"),
         Binding("o", "merge", "Seeds", tooltip="seeds of one config as one mean with a band, or each alone"),
         Binding("R", "section('results')", "Results", show=False, tooltip="what the runs ended with"),
         Binding("C", "section('config')", "Config", show=False, tooltip="the options that differ"),
@@ -50,6 +50,10 @@ class CompareScreen(ChartScreen):
         self._runs: tuple[RunDetail, ...] = ()
         self._results_from: object = None
         self._results_text = Text()
+
+    def exports(self) -> tuple[Export, ...]:
+        """Return the curves that are compared, for a file."""
+        return of_curves(self._runs)
 
     def heading(self) -> Widget:
         """Return the line that says what is compared."""
@@ -83,8 +87,8 @@ class CompareScreen(ChartScreen):
             return self._results()
         return compare_sections.options(members_of(self._runs, merge=True), search)
 
-    def action_metric(self, by: int) -> None:
-        """Draw the next metric."""
+    def action_next(self, by: int) -> None:
+        """Draw the next metric: there is one chart for each."""
         if self._metrics:
             place = self._metrics.index(self._metric) + by
             self._metric = self._metrics[place % len(self._metrics)]

@@ -15,9 +15,11 @@ from textual.screen import Screen
 
 from fsrun.tui.columns import column
 from fsrun.tui.curves import charts_of
+from fsrun.tui.exporting import Export
 from fsrun.tui.listing import View, entries_of, lines_of
 from fsrun.tui.messages import GroupToggled, Picture, SearchChanged, SearchEnded, SortChosen
 from fsrun.tui.resources import Resources
+from fsrun.tui.run_exports import of_runs
 from fsrun.tui.screens.sort import SortMenu
 from fsrun.tui.search import Entry
 from fsrun.tui.state import State
@@ -127,6 +129,13 @@ class Overview(Screen[None]):
         """Show or hide the workers."""
         self._state.set("workers", shown)
         self._show_workers()
+
+    def exports(self) -> tuple[Export, ...]:
+        """Return the runs that are listed, as they are sorted, for a file."""
+        rows = {row.id: row for row in self._taken.runs} if self._taken else {}
+        lines = self.query_one(RunTable).lines_shown
+        shown = (run_id for line in lines if not line.nested for run_id in line.run_ids)
+        return of_runs([rows[run_id] for run_id in shown if run_id in rows])
 
     def action_search(self) -> None:
         """Let the user type what to look for."""

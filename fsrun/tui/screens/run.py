@@ -13,8 +13,10 @@ from textual.widget import Widget
 from fsrun.tui import run_sections
 from fsrun.tui.closely import Closely
 from fsrun.tui.curves import charts_of
+from fsrun.tui.exporting import Export
 from fsrun.tui.messages import Picture, SectionChosen
 from fsrun.tui.rulers import steps_per_epoch
+from fsrun.tui.run_exports import of_curves
 from fsrun.tui.screens.chart_screen import ChartScreen
 from fsrun.tui.state import State
 from fsrun.tui.widgets.facts import Facts
@@ -36,7 +38,9 @@ class RunScreen(ChartScreen):
     BINDING_GROUP_TITLE = "Run"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("R", "section('results')", "Results", show=False, tooltip="what the run measured"),
-        Binding("O", "section('log')", "Log", show=False, tooltip="the end of its log, which follows it"),
+        Binding(
+            "O", "section('log')", "Output", show=False, tooltip="the end of its log, followed as it grows"
+        ),
         Binding("C", "section('config')", "Config", show=False, tooltip="its options"),
         Binding("E", "section('error')", "Error", show=False, tooltip="why it failed, with the traceback"),
         Binding("A", "section('attempts')", "Attempts", show=False, tooltip="each time a worker had it"),
@@ -55,6 +59,11 @@ class RunScreen(ChartScreen):
     def __init__(self, state: State) -> None:
         super().__init__(state)
         self._picture: Picture | None = None
+
+    def exports(self) -> tuple[Export, ...]:
+        """Return the curves of the run, for a file."""
+        detail = self._picture.snapshot.selected if self._picture else None
+        return of_curves([detail] if detail else [])
 
     def heading(self) -> Widget:
         """Return the two lines about the run."""

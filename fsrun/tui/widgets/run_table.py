@@ -66,14 +66,13 @@ class RunTable(ScrollView, can_focus=True):
         """Bring the list up to date, the cursor staying on its line, else on the one in its place."""
         if len(before) != len(after):
             self.virtual_size = Size(self.size.width, len(after) + 1)
-            self._strips.clear()
         keys = {line.key: place for place, line in enumerate(after)}
         place = keys.get(self._at or "", self._near(after))
         moved = place != self._cursor
         self._cursor = place
         self._at = after[place].key if after else None
         if moved:
-            self._bring_into_sight()
+            self.call_after_refresh(self._bring_into_sight)  # only then it is known how far one can scroll
         self._refresh_changed(before, after, everything=moved or len(before) != len(after))
         self._tell()
 
@@ -99,6 +98,7 @@ class RunTable(ScrollView, can_focus=True):
         for place, line in enumerate(self.lines_shown):
             if line.key == str(run_id):
                 self._go(place)
+                self.call_after_refresh(self._bring_into_sight)
 
     def action_open(self) -> None:
         """Open the run under the cursor, or unfold its group."""

@@ -53,4 +53,4 @@ def _counts(snapshot: Snapshot) -> Text:
     if snapshot.paused:
         parts.append(Text("paused", STATUS_STYLES["stopping"]))
     parts.append(Text(workers, STATUS_STYLES["stopping"] if unserved else ""))
-    return Text(" · ", "dim").join(parts)
+    return Text.assemble((" · ", "dim")).join(parts)

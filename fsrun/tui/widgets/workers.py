@@ -32,7 +32,9 @@ class Workers(Widget):
             shown = tuple(_worker(worker) for worker in workers[:_MOST])
             more = len(workers) - len(shown)
             rest = (Text(f"and {more} more workers", "dim"),) if more > 0 else ()
-            none = () if workers else (Text("no workers: start one in another terminal: `fsrun worker`", "dim"),)
+            none = (
+                () if workers else (Text("no workers: start one in another terminal: `fsrun worker`", "dim"),)
+            )
             self.lines = (machine, *none, *shown, *rest)
         else:
             self.lines = (Text("  ").join([machine, _in_short(workers)]),)

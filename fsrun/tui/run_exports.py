@@ -1,0 +1,85 @@
+"""Runs as files: the list that is shown, and the points of their curves.
+
+Not here: writing files (exporting.py), and a trained model (fsrun.models).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from fsrun.report.render import Column, Table, to_csv
+from fsrun.tui.exporting import Export, of_table, of_text
+from fsrun.words import method_title, newest_value, short_task, status_word
+from store.details import RunDetail
+from store.snapshot import RunRow
+
+
+def of_runs(rows: Sequence[RunRow]) -> tuple[Export, ...]:
+    """Return the formats of a list of runs."""
+    headings = ("run", "experiment", "method", "task", "preset", "seed", "status", "steps", "newest", "tags")
+    return of_table(
+        Table(
+            title="Runs",
+            columns=tuple(Column(name, numeric=name in ("run", "seed", "steps")) for name in headings),
+            rows=tuple(map(_cells, rows)),
+            notes=(),
+            records=tuple(map(_record, rows)),
+        )
+    )
+
+
+def of_curves(runs: Iterable[RunDetail]) -> tuple[Export, ...]:
+    """Return the curves of some runs, point by point as they are shown: stretches have extremes."""
+    records = tuple(record for run in runs for record in _points(run))
+    table = Table("Curves", (), (), (), records)
+    return (of_text("table of points", ".csv", lambda: to_csv(table)),) if records else ()
+
+
+def _cells(row: RunRow) -> tuple[str, ...]:
+    return (
+        str(row.id),
+        row.experiment,
+        method_title(row.method),
+        short_task(row),
+        row.preset,
+        str(row.seed),
+        status_word(row),
+        f"{row.step:,}",
+        newest_value(row).plain,
+        " ".join(row.tags),
+    )
+
+
+def _record(row: RunRow) -> dict[str, Any]:
+    return {
+        "run_id": row.id,
+        "experiment": row.experiment,
+        "method": row.method,
+        "n_way": row.n_way,
+        "k_shot": row.k_shot,
+        "preset": row.preset,
+        "seed": row.seed,
+        "status": row.status.value,
+        "step": row.step,
+        "total_steps": row.total_steps,
+        "group_hash": row.group_hash,
+        "tags": list(row.tags),
+        "note": row.note,
+        "error": row.error,
+        "latest": dict(row.latest),
+        "results": dict(row.results),
+    }
+
+
+def _points(run: RunDetail) -> Iterator[dict[str, Any]]:
+    for curve in run.curves:
+        for place, step in enumerate(curve.steps):
+            yield {
+                "run_id": run.row.id,
+                "metric": curve.name,
+                "step": step,
+                "time": curve.times[place],
+                "mean": curve.mean[place],
+                "low": curve.low[place],
+                "high": curve.high[place],
+                "last": curve.last[place],
+            }

@@ -1,0 +1,22 @@
+"""The benchmark of the dashboard, on few runs and points."""
+
+from pathlib import Path
+
+from benchmarks.tui import fill, growing, refreshes
+from store.engine import open_store
+from store.jobs import JobStatus
+from store.snapshot import snapshot
+
+
+def test_a_growing_curve_is_watched_picture_by_picture(tmp_path: Path) -> None:
+    claim = fill(tmp_path / "fsrun.db", 20, 3_000)
+    with growing(tmp_path / "fsrun.db", claim, 3_000):
+        found = refreshes(tmp_path, tmp_path / "out.json", 4, 0.3)
+    assert len(found.busy) == len(found.blocked) == len(found.resident) >= 4
+    assert all(cost > 0 for cost in found.busy)
+    engine = open_store(tmp_path / "fsrun.db")
+    taken = snapshot(engine, now=0.0, selected=claim.run_id)
+    engine.dispose()
+    assert taken.counts[JobStatus.RUNNING] == 1
+    assert taken.selected is not None
+    assert taken.selected.row.step > 3_000  # it grew
