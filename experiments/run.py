@@ -134,7 +134,7 @@ class _LossWatch:
 
 
 def _validation_interval(config: RunConfig) -> int:
-    """Return after how many steps to validate; 0 for never, also where too few classes are held out for it."""
+    """Return after how many steps to validate; 0 for never, also where too few classes are held out."""
     too_few = isinstance(config, ImageRun) and config.most_ways("val") < config.evaluation.n_way
     return 0 if too_few else config.method.validate_every
 
