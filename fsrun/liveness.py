@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 
 from store.details import Look
 from store.pictures import Pictures
-from store.snapshot import RunRow, Snapshot, WorkerRow
+from store.rows import RunRow, WorkerRow
+from store.snapshot import Snapshot
 
 MISSED_SECONDS = 10.0
 """Two heartbeats: only a worker that has been silent for so long is looked for at all."""

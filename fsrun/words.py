@@ -11,7 +11,7 @@ from rich.text import Text
 from experiments.registry import METHODS
 from fsrun.axes import format_number
 from store.jobs import JobStatus
-from store.snapshot import RunRow, WorkerRow
+from store.rows import RunRow, WorkerRow
 
 LOST_AFTER = 60.0
 """Seconds of silence after which a worker counts as gone."""

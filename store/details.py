@@ -1,22 +1,19 @@
 """One run in full, with its curves as closely as they are looked at.
 
-Not here: the line of a run in a list, and the picture as a whole (store.snapshot).
+Not here: the line of a run in a list (store.rows), and the picture as a whole (store.snapshot).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 from sqlmodel import col
 
 from store.metrics import Curve, metric_names, read_curve
 from store.results import ResultRow
+from store.rows import RunRow
 from store.runs import AttemptRecord, attempts_of, parents_of, results_of
 from store.tables import Job, Run
-
-if TYPE_CHECKING:
-    from store.snapshot import RunRow
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Look:
 class RunDetail:
     """One run in full: `config` is its JSON text, `error` the whole traceback."""
 
-    row: "RunRow"
+    row: RunRow
     config: str
     curves: tuple[Curve, ...]
     results: tuple[ResultRow, ...]
@@ -50,7 +47,7 @@ SettledDetails = dict[int, tuple[object, RunDetail]]
 """Compared runs that are not running, each with all that can change what was read of it."""
 
 
-def read_detail(connection: Connection, row: "RunRow", look: Look, metric: str | None = None) -> RunDetail:
+def read_detail(connection: Connection, row: RunRow, look: Look, metric: str | None = None) -> RunDetail:
     """Return everything about the run of this line, its curves of one metric or of all."""
     query = select(col(Run.config), col(Job.error)).join(Job, col(Job.run_id) == col(Run.id))
     config, error = connection.execute(query.where(col(Run.id) == row.id)).one()
@@ -72,7 +69,7 @@ def read_detail(connection: Connection, row: "RunRow", look: Look, metric: str |
 
 
 def read_compared(
-    connection: Connection, rows: Mapping[int, "RunRow"], settled: SettledDetails, look: Look
+    connection: Connection, rows: Mapping[int, RunRow], settled: SettledDetails, look: Look
 ) -> tuple[RunDetail, ...]:
     """Return the compared runs that are among the rows; those in `settled` are not read again."""
     asked = look.max_points, look.window, look.metric

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Engine
 
 from store.details import Look, SettledDetails, read_compared
 from store.engine import reading
-from store.snapshot import RunRow, SettledRows, Snapshot, WorkerRow, read_snapshot
+from store.rows import RunRow, WorkerRow
+from store.snapshot import SettledRows, Snapshot, read_snapshot
 
 
 class Pictures:

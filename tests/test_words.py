@@ -19,7 +19,7 @@ from fsrun.words import (
 )
 from store.jobs import JobStatus
 from store.metrics import Curve
-from store.snapshot import RunRow
+from store.rows import RunRow
 
 ROW = RunRow(
     id=7,

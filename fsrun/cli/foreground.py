@@ -18,7 +18,8 @@ from fsrun.words import duration, method_title, newest_value, plain, short_task
 from fsrun.worker.supervisor import Supervisor
 from store.jobs import JobStatus
 from store.pictures import Pictures
-from store.snapshot import RunRow, Snapshot
+from store.rows import RunRow
+from store.snapshot import Snapshot
 
 LOOK_SECONDS = 0.5
 

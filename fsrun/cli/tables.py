@@ -23,7 +23,7 @@ from fsrun.words import (
     status_word,
     task_text,
 )
-from store.snapshot import RunRow
+from store.rows import RunRow
 
 PIPE_WIDTH = 160  # columns, where nobody's terminal sets them
 

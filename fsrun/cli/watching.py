@@ -18,7 +18,7 @@ from fsrun.errors import FsrunError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from store.snapshot import RunRow
+    from store.rows import RunRow
 
 LOOK_SECONDS = 0.5
 

@@ -36,18 +36,17 @@ from fsrun.tui.pager import page, plain_copy
 from fsrun.tui.reading import Reader
 from fsrun.tui.report_keys import REPORT_KEYS
 from fsrun.tui.resources import Resources
-from fsrun.tui.screens.classes import ClassesScreen
 from fsrun.tui.screens.compare import CompareScreen
 from fsrun.tui.screens.export import Chosen, export_of
 from fsrun.tui.screens.overview import Overview
+from fsrun.tui.screens.reports import ClassesScreen, TheoryScreen
 from fsrun.tui.screens.run import RunScreen
 from fsrun.tui.screens.table2 import Table2Screen
-from fsrun.tui.screens.theory import TheoryScreen
 from fsrun.tui.shell import Shell
 from fsrun.tui.state import State
 from store.details import RunDetail
 from store.errors import StoreError
-from store.snapshot import RunRow
+from store.rows import RunRow
 
 SILENT_SECONDS = 3.0
 """After so long without an answer from the database the status line says that one waits for it."""

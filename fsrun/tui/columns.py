@@ -26,7 +26,7 @@ from fsrun.words import (
     status_word,
 )
 from store.jobs import JobStatus
-from store.snapshot import RunRow
+from store.rows import RunRow
 
 SortKey = float | str | None
 

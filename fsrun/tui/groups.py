@@ -11,7 +11,7 @@ from math import isnan, nan
 from fsrun.report.measured import interval_of
 from fsrun.tui.search import Entry
 from store.jobs import JobStatus
-from store.snapshot import RunRow
+from store.rows import RunRow
 
 
 @dataclass(frozen=True)

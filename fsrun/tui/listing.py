@@ -12,7 +12,8 @@ from fsrun.tui.groups import Group, grouped
 from fsrun.tui.search import Entry, matcher
 from fsrun.words import status_word
 from store.jobs import JobStatus
-from store.snapshot import RunRow, Snapshot
+from store.rows import RunRow
+from store.snapshot import Snapshot
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from fsrun.words import method_title, plain
 from store.details import RunDetail
 from store.jobs import JobStatus, numbered
 from store.remarks import check_note, check_tags
-from store.snapshot import RunRow
+from store.rows import RunRow
 
 BINDINGS: list[BindingType] = [
     Binding("c", "order('cancel')", "Cancel", tooltip="cancel the run, or the marked ones; asks first"),

@@ -20,7 +20,8 @@ from fsrun.tui.exporting import of_chart, of_table, of_text
 from fsrun.tui.pages import Page
 from store.jobs import JobStatus
 from store.results import finished_results, measured_runs
-from store.snapshot import RunRow, Snapshot
+from store.rows import RunRow
+from store.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from fsrun.report.figure4 import Figure4

@@ -10,7 +10,7 @@ from fsrun.report.render import Column, Table, to_csv
 from fsrun.tui.exporting import Export, of_table, of_text
 from fsrun.words import method_title, newest_value, short_task, status_word
 from store.details import RunDetail
-from store.snapshot import RunRow
+from store.rows import RunRow
 
 
 def of_runs(rows: Sequence[RunRow]) -> tuple[Export, ...]:

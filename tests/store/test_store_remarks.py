@@ -12,8 +12,9 @@ from store import orders, remarks
 from store.engine import reading
 from store.errors import InvalidRemark, InvalidTransition, RunNotFound
 from store.pictures import Pictures
+from store.rows import RunRow
 from store.runs import get_run
-from store.snapshot import RunRow, snapshot
+from store.snapshot import snapshot
 from tests.store.store_cases import ask, complete, request, take
 
 

@@ -4,12 +4,11 @@ from textual.pilot import Pilot
 
 from fsrun.report.render import Column, Table
 from fsrun.tui.reports import Reports
-from fsrun.tui.screens.classes import ClassesScreen
 from fsrun.tui.screens.menu import Menu
 from fsrun.tui.screens.overview import Overview
+from fsrun.tui.screens.reports import ClassesScreen, TheoryScreen
 from fsrun.tui.screens.run import RunScreen
 from fsrun.tui.screens.table2 import Table2Screen
-from fsrun.tui.screens.theory import TheoryScreen
 from fsrun.tui.widgets.report_table import ReportTable, order, sort_key
 from store.snapshot import snapshot
 from tests.report.linear_cases import end, finished, start

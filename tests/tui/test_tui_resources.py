@@ -8,7 +8,7 @@ from rich.text import Text
 
 from fsrun.tui.resources import Gpu, Meter, Resources
 from fsrun.tui.widgets.workers import _in_short, machine_text, sparkline
-from store.snapshot import WorkerRow
+from store.rows import WorkerRow
 
 GIB = 1024**3
 

@@ -14,7 +14,7 @@ from fsrun.words import STATUS_STYLES, duration, method_title, number, plain, st
 from store.details import RunDetail
 from store.jobs import JobStatus
 from store.results import ResultRow
-from store.snapshot import RunRow
+from store.rows import RunRow
 
 
 class Facts(Widget):

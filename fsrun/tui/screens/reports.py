@@ -1,0 +1,72 @@
+"""Reports that scroll, a screen each: accuracy by number of classes, and the linear case study beside theory.
+
+Not here: what is in them (fsrun.tui.reports).
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from fsrun.tui.exporting import Export
+from fsrun.tui.messages import Picture
+from fsrun.tui.pages import Page
+from fsrun.tui.report_keys import REPORT_KEYS
+from fsrun.tui.widgets.key_line import KeyLine
+from fsrun.tui.widgets.page import PageView
+from fsrun.tui.widgets.status_line import StatusLine
+
+
+class ReportScreen(Screen[None]):
+    """A report of one or more pages, kept up to date; a subclass says which."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,backspace", "app.pop_screen", "Back", tooltip="back to the runs"),
+        *REPORT_KEYS,
+    ]
+
+    def compose(self) -> ComposeResult:
+        """Lay out the screen."""
+        yield PageView(self.BINDING_GROUP_TITLE or "")
+        yield StatusLine()
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        """Follow the app's picture of the database."""
+        self.watch(self.app, "picture", self._show)
+        self.query_one(PageView).focus()
+
+    def pages_of(self, picture: Picture) -> Sequence[Page]:
+        """Return the pages that a picture of the database holds for this screen."""
+        raise NotImplementedError
+
+    def exports(self) -> tuple[Export, ...]:
+        """Return what can be written into a file."""
+        return self.query_one(PageView).page.exports
+
+    def _show(self, picture: Picture | None) -> None:
+        pages = () if picture is None else tuple(self.pages_of(picture))
+        if pages:
+            self.query_one(PageView).pages = pages
+
+
+class ClassesScreen(ReportScreen):
+    """A page for each experiment and number of shots that was measured, with what an episode costs."""
+
+    BINDING_GROUP_TITLE = "Classes"
+
+    def pages_of(self, picture: Picture) -> Sequence[Page]:
+        """Return accuracy against the number of classes."""
+        return picture.classes
+
+
+class TheoryScreen(ReportScreen):
+    """The synthetic run under the cursor, or the newest one: curves, floors, expected ways and verdicts."""
+
+    BINDING_GROUP_TITLE = "Theory"
+
+    def pages_of(self, picture: Picture) -> Sequence[Page]:
+        """Return the case study beside theory."""
+        return picture.theory
