@@ -1,12 +1,18 @@
 """Data sets that tests of every package share, read or drawn once per session."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 # Torch's threads wait for each other on a busy machine; set before torch is loaded, here or in a child.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What a shell's & and nohup have set to be ignored, every child would ignore too; with a handler it does not.
+for each in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(each) is signal.SIG_IGN:
+        signal.signal(each, lambda *_: None)
 
 GLYPH_ALPHABETS = 10
 GLYPH_CHARACTERS = 12

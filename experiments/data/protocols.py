@@ -5,9 +5,11 @@ Not here: images. This file needs neither torch nor numpy, because a run is chec
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
+from types import MappingProxyType
 from typing import NamedTuple
 
 from experiments.errors import ConfigError, unknown_name
@@ -51,7 +53,7 @@ class Character(NamedTuple):
     number: int
 
 
-Splits = dict[str, tuple[Character, ...]]
+Splits = Mapping[str, tuple[Character, ...]]
 
 
 @cache
@@ -109,7 +111,7 @@ def protocol_splits(protocol: str, *, holdout: bool = True) -> Splits:
     if protocol == "P-B":
         splits["base"] = tuple(c for c in base if c.alphabet not in _PB_META_ALPHABETS)
         splits["meta"] = tuple(c for c in base if c.alphabet in _PB_META_ALPHABETS)
-    return splits | ({"val": val} if holdout else {}) | {"test": test}
+    return MappingProxyType(splits | ({"val": val} if holdout else {}) | {"test": test})
 
 
 def class_count(protocol: str, split: str, *, holdout: bool = True, rotations: bool = False) -> int:

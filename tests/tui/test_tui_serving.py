@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 import psutil
 import pytest
@@ -41,7 +41,8 @@ def served(home: Path, port: int, *options: str) -> Iterator[tuple[subprocess.Po
 
 
 def page(address: str) -> str:
-    with urlopen(address, timeout=SECONDS) as answer:
+    directly = build_opener(ProxyHandler({}))
+    with directly.open(address, timeout=SECONDS) as answer:
         return str(answer.read().decode())
 
 
