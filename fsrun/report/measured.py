@@ -10,6 +10,8 @@ from functools import cache
 from json import loads
 from typing import Any
 
+from experiments.config import config_from_json, config_hash
+from experiments.errors import ConfigError
 from fsrun.report.differences import differences
 from store.results import FinishedResult
 
@@ -38,12 +40,26 @@ class Measured:
 def newest_group(results: Sequence[FinishedResult]) -> tuple[FinishedResult, ...]:
     """Return the group whose run finished last: its newest run of each seed, in order of the seeds.
 
-    At least one result must be given, and all must be of one quantity.
+    A run that measures what another has trained is of one group with a run that trains the same and measures
+    it itself. At least one result must be given, and all must be of one quantity.
     """
     ordered = sorted(results, key=lambda result: (result.finished, result.run_id))
-    group = [result for result in ordered if result.group_hash == ordered[-1].group_hash]
+    newest_of_all = _group(ordered[-1].config, ordered[-1].group_hash)
+    group = [result for result in ordered if _group(result.config, result.group_hash) == newest_of_all]
     newest = {result.seed: result for result in group}
     return tuple(newest[seed] for seed in sorted(newest))
+
+
+@cache
+def _group(config: str, group_hash: str) -> str:
+    """Return the hash of a config's group as if the run had trained its model itself."""
+    try:
+        known = config_from_json(config)
+    except ConfigError:  # stored by another version of the program
+        return group_hash
+    if getattr(known, "trained_by", None) is None:
+        return group_hash
+    return config_hash(known.model_copy(update={"trained_by": None}), with_seed=False)
 
 
 def combine(runs: Sequence[FinishedResult], *, scale: float = 1.0) -> Measured:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from experiments.config import RunConfig
+from experiments.config import RunConfig, training_run
 from experiments.sweeps import Sweep, plan
 from fsrun.planning import run_spec
 from store.engine import open_store
@@ -38,7 +38,9 @@ class Filled:
         return self.now
 
     def queue(self, config: RunConfig, preset: str = "paper") -> int:
-        request = RunRequest(run_spec(config, preset))
+        trained = training_run(config)
+        needs = () if trained is None else (RunRequest(run_spec(trained, preset)),)
+        request = RunRequest(run_spec(config, preset), needs)
         asked = enqueue(self.engine, [request], now=self.tick(), provenance={"commit": "c0ffee"})
         return asked[0].run_id
 

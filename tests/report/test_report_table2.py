@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from experiments.config import ImageRun
 from experiments.registry import METHODS
 from fsrun.report.paper import TABLE2
 from fsrun.report.render import Format, render
@@ -92,6 +93,19 @@ def test_several_seeds_join_the_spread_of_the_runs_and_the_shared_episodes(fille
     assert measured.interval == pytest.approx(hypot(12.7062 * standard_error, 0.4), rel=1e-4)
     assert measured.interval_over == "runs and episodes"
     assert "Student's t" in render(table2(filled.engine), Format.TEXT)
+
+
+def test_a_run_that_measures_anothers_model_joins_the_seeds_that_measured_their_own(filled: Filled) -> None:
+    runs = [filled.measure("protonet", value, seed=seed) for seed, value in enumerate((0.90, 0.92))]
+    own = config_of("omniglot", "protonet")
+    assert isinstance(own, ImageRun)
+    again = filled.end(filled.start(own.model_copy(update={"trained_by": own.evaluation})), 0.90)
+    other = config_of("omniglot", "protonet", settings={"lr": [0.5]})
+    measured = row_of(filled, "protonet").measured
+    assert measured is not None
+    assert measured.run_ids == (again, runs[1])
+    filled.end(filled.start(other), 0.5)  # another config is another group
+    assert row_of(filled, "protonet").measured != measured
 
 
 def test_a_seed_that_was_run_twice_counts_once(filled: Filled) -> None:
