@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from store import orders, queue
@@ -37,6 +38,11 @@ def is_under_way(home: Case) -> bool:
     return home.run(1).step > 0
 
 
+def processor_seconds(pid: int) -> float:
+    used = psutil.Process(pid).cpu_times()
+    return float(used.user + used.system)
+
+
 def test_a_hung_job_is_cancelled_after_the_grace_period_and_the_next_one_is_done(
     home: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -46,6 +52,10 @@ def test_a_hung_job_is_cancelled_after_the_grace_period_and_the_next_one_is_done
     with working(home, "worker", "--drain") as worker:
         wait_until(lambda: home.log(1).is_file())
         hung = the_runner(home)
+        ready = processor_seconds(hung)
+        wait_until(
+            lambda: processor_seconds(hung) > ready + 3
+        )  # by then it is in its chunk, deaf to a cancel
         asked_at = time.monotonic()
         assert in_its_own_process(home, "cancel", "1").code == 0
         wait_until(lambda: home.statuses()[0] is JobStatus.CANCELLED)
