@@ -53,9 +53,7 @@ def test_a_hung_job_is_cancelled_after_the_grace_period_and_the_next_one_is_done
         wait_until(lambda: home.log(1).is_file())
         hung = the_runner(home)
         ready = processor_seconds(hung)
-        wait_until(
-            lambda: processor_seconds(hung) > ready + 3
-        )  # by then it is in its chunk, deaf to a cancel
+        wait_until(lambda: processor_seconds(hung) > ready + 3)  # by then in its chunk, deaf to a cancel
         asked_at = time.monotonic()
         assert in_its_own_process(home, "cancel", "1").code == 0
         wait_until(lambda: home.statuses()[0] is JobStatus.CANCELLED)
