@@ -3,8 +3,7 @@
 Not here: what is in them (fsrun.tui.reports).
 """
 
-from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -20,8 +19,9 @@ from fsrun.tui.widgets.status_line import StatusLine
 
 
 class ReportScreen(Screen[None]):
-    """A report of one or more pages, kept up to date; a subclass says which."""
+    """A report of one or more pages, kept up to date; a subclass says which of a picture's it `holds`."""
 
+    holds: ClassVar[Literal["classes", "theory"]]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace", "app.pop_screen", "Back", tooltip="back to the runs"),
         *REPORT_KEYS,
@@ -38,16 +38,12 @@ class ReportScreen(Screen[None]):
         self.watch(self.app, "picture", self._show)
         self.query_one(PageView).focus()
 
-    def pages_of(self, picture: Picture) -> Sequence[Page]:
-        """Return the pages that a picture of the database holds for this screen."""
-        raise NotImplementedError
-
     def exports(self) -> tuple[Export, ...]:
         """Return what can be written into a file."""
         return self.query_one(PageView).page.exports
 
     def _show(self, picture: Picture | None) -> None:
-        pages = () if picture is None else tuple(self.pages_of(picture))
+        pages: tuple[Page, ...] = getattr(picture, self.holds, ())
         if pages:
             self.query_one(PageView).pages = pages
 
@@ -56,17 +52,11 @@ class ClassesScreen(ReportScreen):
     """A page for each experiment and number of shots that was measured, with what an episode costs."""
 
     BINDING_GROUP_TITLE = "Classes"
-
-    def pages_of(self, picture: Picture) -> Sequence[Page]:
-        """Return accuracy against the number of classes."""
-        return picture.classes
+    holds = "classes"
 
 
 class TheoryScreen(ReportScreen):
     """The synthetic run under the cursor, or the newest one: curves, floors, expected ways and verdicts."""
 
     BINDING_GROUP_TITLE = "Theory"
-
-    def pages_of(self, picture: Picture) -> Sequence[Page]:
-        """Return the case study beside theory."""
-        return picture.theory
+    holds = "theory"
