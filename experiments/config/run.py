@@ -32,6 +32,7 @@ class ImageRun(Frozen):
         if self.data.kind != self.experiment:
             raise ValueError(f"experiment {self.experiment} cannot use the data of {self.data.kind}")
         self._check_images_per_class()
+        self._check_turns()
         measured_on = self.evaluation.split
         if not self.data.class_count(measured_on):
             other = "test" if measured_on == "val" else "val"
@@ -75,6 +76,14 @@ class ImageRun(Frozen):
         if ways > available:
             raise ValueError(
                 f"{option} {ways} is more than the {available} {split} classes: use {available} or fewer"
+            )
+
+    def _check_turns(self) -> None:
+        turns = getattr(self.method, "quarter_turns", 1)
+        if turns > 1 and not getattr(self.data, "rotations", False):
+            raise ValueError(
+                f"quarter_turns {turns} looks at turned images, and there are no turned classes to learn from: "
+                "use --set quarter_turns=1"
             )
 
     def _check_images_per_class(self) -> None:

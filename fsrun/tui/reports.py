@@ -86,7 +86,7 @@ class Reports:
         try:
             study = find_study(self.engine, run_id, max_points=MAX_POINTS)
         except (FsrunError, ConfigError) as error:
-            return Page("Theory", hint=str(error))
+            return Page(hint=str(error))
         seeds = tuple(run.spec.seed for run in study.runs) if len(study.runs) > 1 else ()
         # A running study is shown on its whole way, so that what theory expects is worked out only once.
         log_every, last = study.config.method.log_every, study.runs[0].spec.total_steps

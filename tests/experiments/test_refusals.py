@@ -41,6 +41,9 @@ CONTRADICTIONS: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "all-of-one-step": ("maml", {"multi_step": 9, "inner_steps": 1}, "multi_step.*raise inner_steps"),
     "unroll-beyond-the-end": ("coordinate-lstm", {"unroll": 20}, "unroll 20 is more than inner_steps 10"),
+    "turned-tests-of-upright-classes": (
+        "fastslow", {"rotations": False}, "quarter_turns 4.*set quarter_turns=1"
+    ),
     "unroll-unjudged": ("coordinate-lstm", {"unroll": 5, "judged": "last-step"}, "every-step"),
 }  # fmt: skip
 
