@@ -82,7 +82,7 @@ class ImageRun(Frozen):
         turns = getattr(self.method, "quarter_turns", 1)
         if turns > 1 and not getattr(self.data, "rotations", False):
             raise ValueError(
-                f"quarter_turns {turns} looks at turned images, and there are no turned classes to learn from: "
+                f"quarter_turns {turns} looks at turned images, and no turned classes are learned from: "
                 "use --set quarter_turns=1"
             )
 
