@@ -5,6 +5,7 @@ Not here: the quarter turns that make new classes, see images.py.
 
 import math
 from collections.abc import Iterator
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -66,8 +67,18 @@ def _warp(images: Tensor, source: torch.Generator, pixels: float) -> Tensor:
     count, _, height, width = images.shape
     size = (count, 2, WARP_KNOTS, WARP_KNOTS)
     knots = torch.randn(size, generator=source, device=source.device).to(images) * (2 * pixels / width)
-    smooth = functional.interpolate(knots, size=(height, width), mode="bicubic", align_corners=True)
-    return smooth.permute(0, 2, 3, 1)
+    smooth = knots.flatten(2) @ _shares_of_knots(height, width).to(images)  # (n, 2, height * width)
+    return smooth.unflatten(2, (height, width)).permute(0, 2, 3, 1)
+
+
+@cache
+def _shares_of_knots(height: int, width: int) -> Tensor:
+    """Return what each knot adds to each pixel (WARP_KNOTS ** 2, height * width), bicubic.
+
+    Interpolation is linear in the knots, so that one product serves all images: several times as fast.
+    """
+    alone = torch.eye(WARP_KNOTS**2).view(-1, 1, WARP_KNOTS, WARP_KNOTS)
+    return functional.interpolate(alone, size=(height, width), mode="bicubic", align_corners=True).flatten(1)
 
 
 def stroke(images: Tensor, source: torch.Generator, amount: float) -> Tensor:

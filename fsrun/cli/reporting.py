@@ -53,6 +53,10 @@ Classes = Annotated[
 Ablations = Annotated[
     bool, typer.Option("--ablations", help="What each part of Fast/Slow is worth, question by question.")
 ]
+Protocols = Annotated[
+    str | None,
+    typer.Option(metavar="METHOD", help="One method in every kind of test: fastslow, protonet, ..."),
+]
 Explain = Annotated[
     str | None,
     typer.Option(metavar="ROW", help="Where a row's number in Table 2 is from, and what is done here."),
@@ -82,6 +86,7 @@ def report(
     shift: Shift = False,
     classes: Classes = None,
     ablations: Ablations = False,
+    protocols: Protocols = None,
     explain: Explain = None,
     output: Output = Format.TEXT,
     run: Run = None,
@@ -91,9 +96,8 @@ def report(
 ) -> None:
     """Print the paper's tables and figures from what was measured here."""
     asked = {"table2": table2, "figure4": figure4, "theory": theory, "mixture": mixture, "shift": shift}
-    name = _only(
-        asked | {"ablations": ablations, "classes": classes is not None, "explain": explain is not None}
-    )
+    named = {"classes": classes, "protocols": protocols, "explain": explain}
+    name = _only(asked | {"ablations": ablations} | {key: word is not None for key, word in named.items()})
     if explain is not None:
         typer.echo(_explained(explain))
     elif classes is not None:
@@ -104,6 +108,10 @@ def report(
         if out is not None:
             raise UsageError("--out draws a figure: for --ablations use --format")
         typer.echo(_ablations(output, run))
+    elif protocols is not None:
+        if run is not None or out is not None:
+            raise UsageError("--run and --out say nothing beside --protocols: leave them out")
+        typer.echo(_protocols(output, protocols))
     elif name == "table2":
         if run is not None:
             raise UsageError("--run picks a synthetic run: --table2 always takes the newest of each method")
@@ -156,6 +164,16 @@ def _ablations(output: Format, run: int | None) -> str:
 
     page = console()
     table = ablations_table(ablations(open_database(), run_id=run))
+    return render.render(table, render.Format(output.value), width=page.width, colour=page.is_terminal)
+
+
+def _protocols(output: Format, method: str) -> str:
+    from fsrun.cli.tables import console
+    from fsrun.report import render
+    from fsrun.report.protocols import protocols, protocols_table
+
+    page = console()
+    table = protocols_table(protocols(open_database(), method))
     return render.render(table, render.Format(output.value), width=page.width, colour=page.is_terminal)
 
 

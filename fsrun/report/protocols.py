@@ -1,0 +1,149 @@
+"""One method in every kind of test it was put to: by protocol, sampling of episodes and batch statistics.
+
+Not here: methods side by side in one kind of test (table2.py), and other numbers of classes (classes.py).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from json import loads
+from typing import Any
+
+from sqlalchemy import Engine
+
+from experiments.errors import unknown_name
+from experiments.registry import METHODS
+from experiments.table2 import SHAPES, Shape
+from fsrun.report.errors import NothingToReport
+from fsrun.report.measured import Measured, combine, newest_group, traced
+from fsrun.report.paired import held_out
+from fsrun.report.render import Column, Table
+from store.results import FinishedResult, finished_results
+
+_STATISTICS = {
+    None: "",
+    "running": "running statistics (r)",
+    "support": "statistics of the support (s)",
+    "queries": "statistics of the queries (t)",
+}
+_MEASURED_BY_TEST = tuple(name for name, entry in METHODS.items() if name not in ("linear", "pretrain"))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One kind of test: its name, and what the method measured in each number of ways and shots, percent."""
+
+    experiment: str
+    title: str
+    cells: Mapping[Shape, Measured]
+
+
+@dataclass(frozen=True)
+class Protocols:
+    """All kinds of test a method was put to, by data set, the plain ones of each protocol first."""
+
+    method: str
+    trials: tuple[Trial, ...]
+
+
+def protocols(engine: Engine, method: str) -> Protocols:
+    """Return what a method measured in each kind of test, by the runs that finished last.
+
+    Raises ConfigError for an unknown method, NothingToReport where no run of it has finished.
+    """
+    if method not in _MEASURED_BY_TEST:
+        raise unknown_name("method", method, _MEASURED_BY_TEST)
+    found = finished_results(engine, name="test/accuracy")
+    results = [each for each in found if each.method == method and (each.n_way, each.k_shot) in SHAPES]
+    if not results:
+        raise NothingToReport(
+            f"no run of {method} has been tested in 5 or 20 ways with 1 or 5 shots: type `fsrun queue "
+            f"omniglot --method {method} --n-way 5,20 --k-shot 1,5`, `fsrun worker --drain`"
+        )
+    kinds: dict[object, list[FinishedResult]] = {}
+    for result in results:
+        kinds.setdefault(_kind(result), []).append(result)
+    trials = [Trial(runs[0].experiment, _title(runs[0]), _cells(runs)) for runs in kinds.values()]
+    return Protocols(method, tuple(sorted(trials, key=lambda trial: (trial.experiment, trial.title))))
+
+
+def protocols_table(found: Protocols) -> Table:
+    """Return the tests as a table, one line each, with a column for each number of ways and shots."""
+    shapes = [shape for shape in SHAPES if any(shape in trial.cells for trial in found.trials)]
+    return Table(
+        title=f"{METHODS[found.method].title} in every kind of test: accuracy, %",
+        columns=(
+            Column("Data"),
+            Column("Test"),
+            *(Column(f"{n_way}w{k_shot}s", numeric=True) for n_way, k_shot in shapes),
+            Column("Runs"),
+        ),
+        rows=tuple(_row(trial, shapes) for trial in found.trials),
+        notes=tuple(_notes(found)),
+        records=tuple(
+            _record(found.method, trial, shape)
+            for trial in found.trials
+            for shape in shapes
+            if shape in trial.cells
+        ),
+    )
+
+
+def _kind(result: FinishedResult) -> object:
+    evaluation = loads(result.config)["evaluation"]
+    return result.experiment, held_out(result), evaluation.get("sampling"), evaluation.get("batch_norm")
+
+
+def _title(result: FinishedResult) -> str:
+    config = loads(result.config)
+    data, evaluation = config["data"], config["evaluation"]
+    upright = "" if data.get("rotations", True) else "upright characters"
+    inside = "" if evaluation.get("sampling", "mixed") == "mixed" else "within an alphabet"
+    statistics = _STATISTICS[evaluation.get("batch_norm")]
+    return ", ".join(filter(None, (data.get("protocol", "drawn"), upright, inside, statistics)))
+
+
+def _cells(runs: Sequence[FinishedResult]) -> dict[Shape, Measured]:
+    own = {shape: [run for run in runs if (run.n_way, run.k_shot) == shape] for shape in SHAPES}
+    return {shape: combine(newest_group(some), scale=100) for shape, some in own.items() if some}
+
+
+def _row(trial: Trial, shapes: Sequence[Shape]) -> tuple[str, ...]:
+    cells = [trial.cells.get(shape) for shape in shapes]
+    run_ids = sorted({run_id for cell in cells if cell for run_id in cell.run_ids})
+    return (trial.experiment, trial.title, *map(_number, cells), ", ".join(map(str, run_ids)))
+
+
+def _number(cell: Measured | None) -> str:
+    if cell is None:
+        return ""
+    return f"{cell.mean:.2f}" if cell.interval is None else f"{cell.mean:.2f} ± {cell.interval:.2f}"
+
+
+def _notes(found: Protocols) -> Iterator[str]:
+    yield "Mean over test episodes ± half of the 95 % interval; each test as it was run last."
+    for trial in found.trials:
+        changes = {change: None for cell in trial.cells.values() for change in cell.differences}
+        own = [change for change in changes if not change.startswith(("evaluation.", "data.protocol"))]
+        presets = ", ".join(dict.fromkeys(cell.preset for cell in trial.cells.values()))
+        if own:
+            yield f"{trial.experiment} {trial.title}: {presets} with {', '.join(own)}."
+
+
+def _record(method: str, trial: Trial, shape: Shape) -> dict[str, Any]:
+    ours = trial.cells[shape]
+    return {
+        "method": method,
+        "experiment": trial.experiment,
+        "test": trial.title,
+        "n_way": shape[0],
+        "k_shot": shape[1],
+        "mean_percent": ours.mean,
+        "interval_percent": ours.interval,
+        "interval_over": ours.interval_over,
+        "episodes": ours.episodes,
+        "preset": ours.preset,
+        "differences": list(ours.differences),
+        "seeds": list(ours.seeds),
+        "run_ids": list(ours.run_ids),
+        "runs": {str(run.run_id): traced(run) for run in ours.runs},
+    }
