@@ -1,4 +1,4 @@
-"""Images a second through a training step, by C allocator, and where the time of a step goes.
+"""Images a second through a training step, by C allocator and precision, and where the time of a step goes.
 
 Not here: what training reaches (results/).
 """
@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 from dataclasses import asdict, dataclass
+from functools import partial
 from statistics import median
 from time import perf_counter
 
@@ -37,7 +38,7 @@ class Speed:
     operations: dict[str, float]
 
 
-def measure(name: str, folder: Path, steps: int) -> Speed:
+def measure(name: str, folder: Path, steps: int, precision: str) -> Speed:
     """Train a method of the preset "paper" on glyphs, in this process, for some steps after a few others."""
     import torch  # seconds; only the processes that train need it
 
@@ -47,7 +48,7 @@ def measure(name: str, folder: Path, steps: int) -> Speed:
     from experiments.methods.pretrain import Pretraining
     from experiments.rng import generator
 
-    (planned,) = plan(Sweep("glyphs", (name,)))
+    (planned,) = plan(Sweep("glyphs", (name,), settings={"method.precision": [precision]}))
     config = planned.config
     assert isinstance(config, ImageRun)
     parents = {}
@@ -85,9 +86,12 @@ def _images(config: ImageRun) -> int:
     return method.inner_steps * method.train_n_way * (of_support + method.batch_per_class)
 
 
-def in_a_process(name: str, folder: Path, steps: int, environment: dict[str, str]) -> Speed:
+def in_a_process(
+    name: str, folder: Path, steps: int, environment: dict[str, str], precision: str = "float32"
+) -> Speed:
     """Measure in a process of its own, on one thread."""
     words = [sys.executable, __file__, "--measure", name, "--folder", str(folder), "--steps", str(steps)]
+    words += ["--precision", precision]
     surroundings = {key: value for key, value in os.environ.items() if key not in RUNNER_ENVIRONMENT}
     done = subprocess.run(
         words,
@@ -100,20 +104,27 @@ def in_a_process(name: str, folder: Path, steps: int, environment: dict[str, str
 
 
 def compare(name: str, folder: Path, steps: int, rounds: int) -> None:
-    """Measure a method both ways in turn, and print medians and the ratio of each round."""
-    plain, kept = [], []
+    """Measure a method each way in turn, and print medians and the ratios of each round."""
+    ways = {
+        "allocator's defaults": partial(in_a_process, name, folder, steps, {}),
+        "the runner's": partial(in_a_process, name, folder, steps, RUNNER_ENVIRONMENT),
+        "the runner's, bf16": partial(in_a_process, name, folder, steps, RUNNER_ENVIRONMENT, "bf16"),
+    }
+    speeds: dict[str, list[Speed]] = {title: [] for title in ways}
     for _ in range(rounds):
-        plain.append(in_a_process(name, folder, steps, {}))
-        kept.append(in_a_process(name, folder, steps, RUNNER_ENVIRONMENT))
-    ratios = [one.images_per_second / other.images_per_second for one, other in zip(kept, plain, strict=True)]
+        for title, measured in ways.items():
+            speeds[title].append(measured())
     print(f"\n{name}, one thread, medians of {rounds} rounds of {steps} steps")
-    table(
-        ("", "images/s", "ms a step", "of it data"),
-        [_row("allocator's defaults", plain), _row("the runner's", kept)],
-    )
-    print(f"  ratio {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    table(("", "images/s", "ms a step", "of it data"), [_row(title, some) for title, some in speeds.items()])
+    plain, kept, mixed = speeds.values()
+    print(f"  the runner's allocator {_ratio(kept, plain)}, bf16 beside it {_ratio(mixed, kept)}")
     shares = sorted(kept[-1].operations.items(), key=lambda item: -item[1])[:SHOWN]
     print("  " + ", ".join(f"{operation.removeprefix('aten::')} {share:.0%}" for operation, share in shares))
+
+
+def _ratio(faster: list[Speed], slower: list[Speed]) -> str:
+    ratios = [a.images_per_second / b.images_per_second for a, b in zip(faster, slower, strict=True)]
+    return f"{median(ratios):.2f} times ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def _row(title: str, speeds: list[Speed]) -> tuple[str, ...]:
@@ -131,9 +142,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8, help="timed steps in each process")
     parser.add_argument("--measure", choices=METHODS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--precision", default="float32", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.measure:
-        print(json.dumps(asdict(measure(asked.measure, asked.folder, asked.steps))))
+        print(json.dumps(asdict(measure(asked.measure, asked.folder, asked.steps, asked.precision))))
         return
     describe("a training step on the CPU")
     started = perf_counter()

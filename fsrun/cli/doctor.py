@@ -163,10 +163,13 @@ def _data() -> str:
 def _devices() -> str:
     import torch
 
+    from fsrun.worker.devices import has_bfloat16
+
     cores = len(os.sched_getaffinity(0))
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     names = ", ".join(f"cuda:{index} {torch.cuda.get_device_name(index)}" for index in range(gpus))
-    return f"cpu with {cores} cores" + (f"; {names}" if names else "; no GPU")
+    half = ", fast in bfloat16 (try --set precision=bf16)" if has_bfloat16() else ""
+    return f"cpu with {cores} cores{half}" + (f"; {names}" if names else "; no GPU")
 
 
 CHECKS: dict[str, Callable[[], str]] = {

@@ -5,6 +5,7 @@ Not here: how a method uses it.
 
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fsrun.errors import UsageError
@@ -37,6 +38,15 @@ def resolve_device(name: str) -> "torch.device":
     if name == "auto":
         name = "cuda:0" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def has_bfloat16(described: Path = Path("/proc/cpuinfo")) -> bool:
+    """Say whether the CPU multiplies matrices of bfloat16 itself; where it is not told, as off Linux, no."""
+    try:
+        flags = described.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return "amx_bf16" in flags.split()
 
 
 def thread_count(experiment: str) -> int:
