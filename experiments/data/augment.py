@@ -78,7 +78,9 @@ def _shares_of_knots(height: int, width: int) -> Tensor:
     Interpolation is linear in the knots, so that one product serves all images: several times as fast.
     """
     alone = torch.eye(WARP_KNOTS**2).view(-1, 1, WARP_KNOTS, WARP_KNOTS)
-    return functional.interpolate(alone, size=(height, width), mode="bicubic", align_corners=True).flatten(1)
+    size = (height, width)
+    shares: Tensor = functional.interpolate(alone, size=size, mode="bicubic", align_corners=True)
+    return shares.flatten(1)
 
 
 def stroke(images: Tensor, source: torch.Generator, amount: float) -> Tensor:
