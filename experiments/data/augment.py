@@ -68,7 +68,7 @@ def _warp(images: Tensor, source: torch.Generator, pixels: float) -> Tensor:
     size = (count, 2, WARP_KNOTS, WARP_KNOTS)
     knots = torch.randn(size, generator=source, device=source.device).to(images) * (2 * pixels / width)
     smooth = knots.flatten(2) @ _shares_of_knots(height, width).to(images)  # (n, 2, height * width)
-    return smooth.unflatten(2, (height, width)).permute(0, 2, 3, 1)
+    return smooth.view(count, 2, height, width).permute(0, 2, 3, 1)
 
 
 @cache
@@ -78,8 +78,7 @@ def _shares_of_knots(height: int, width: int) -> Tensor:
     Interpolation is linear in the knots, so that one product serves all images: several times as fast.
     """
     alone = torch.eye(WARP_KNOTS**2).view(-1, 1, WARP_KNOTS, WARP_KNOTS)
-    size = (height, width)
-    shares: Tensor = functional.interpolate(alone, size=size, mode="bicubic", align_corners=True)
+    shares = functional.interpolate(alone, size=(height, width), mode="bicubic", align_corners=True)
     return shares.flatten(1)
 
 
