@@ -19,6 +19,7 @@ def _below(prefix: str, options: Overrides) -> Overrides:
 # Pre-training as the paper has it, by softmax: a mirrored photograph shows the same thing, and 52 classes are
 # too few for episodes of 60.
 _PRETRAIN: Overrides = {
+    "steps": 12_000,
     "objective": "softmax",
     "batch_size": 128,
     "train_n_way": 30,

@@ -15,6 +15,8 @@ from experiments.presets import PRESETS, preset_options
 from experiments.registry import EXPERIMENTS, METHODS, methods_of
 from experiments.values import values_of
 
+_SHAPE = ("n_way", "k_shot", "evaluation.n_way", "evaluation.k_shot")  # have columns of their own
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -76,12 +78,21 @@ def plan(sweep: Sweep) -> list[PlannedRun]:
         for values in product(*(settings[name] for name in used), range(sweep.seeds)):
             chosen = {paths[name]: value for name, value in zip(used, values[:-1], strict=True)}
             chosen |= {"seed": values[-1] * sweep.seeds_per_run, **together}
-            runs.append(PlannedRun(_build(raw, chosen), sweep.preset))
+            purpose = _swept(settings, dict(zip(used, values[:-1], strict=True)))
+            runs.append(PlannedRun(_build(raw, chosen), sweep.preset, purpose))
     if unused:
         known = {name for method in methods for name in option_names(sweep.experiment, method)}
         raise unknown_name("option", min(unused), known | {name.split(".")[-1] for name in known})
     configs = share_trainings(run.config for run in runs)
     return [replace(run, config=config) for run, config in zip(runs, configs, strict=True)]
+
+
+def _swept(settings: Mapping[str, Sequence[Any]], values: Mapping[str, Any]) -> str:
+    """Return what tells a run from the others of its sweep: "protocol=R2", but for its ways and shots."""
+    told = {name: value for name, value in values.items() if len(settings[name]) > 1 and name not in _SHAPE}
+    return ", ".join(
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in told.items()
+    )
 
 
 def changed(config: RunConfig, sets: Mapping[str, Any]) -> RunConfig:

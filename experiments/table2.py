@@ -130,8 +130,8 @@ def _plan_row(
     planned = plan(asked)
     if not any(run.config.method.steps for run in planned):
         planned = plan(replace(asked, seeds=1))
-    purpose = row.title if row.kind else ""
-    return [replace(run, purpose=purpose) for run in planned]
+    kind = row.title if row.kind else ""
+    return [replace(run, purpose=", ".join(filter(None, (kind, run.purpose)))) for run in planned]
 
 
 def _shapes() -> str:

@@ -73,7 +73,7 @@ class Pretrain(Accelerated):
     splits: ClassVar[tuple[str, ...]] = ("base",)
 
     name: Literal["pretrain"] = "pretrain"
-    steps: int = Field(12_000, ge=1, le=100_000_000)
+    steps: int = Field(24_000, ge=1, le=100_000_000)
     log_every: int = Field(10, ge=1)
     validate_every: int = Field(1000, ge=0)
     filters: int = Field(64, ge=1, le=1024)

@@ -47,6 +47,28 @@ def test_a_dry_run_shows_the_sweep_and_stores_nothing(typed: Typed, home: Case) 
     assert not home.root.exists()
 
 
+def test_what_tells_the_runs_of_a_sweep_apart_is_shown_but_not_what_is_the_same_for_all(typed: Typed) -> None:
+    swept = (
+        "--set",
+        "sampling=mixed,within-alphabet",
+        "--set",
+        "protonet.lr=0.01,0.1",
+        "--set",
+        "episodes=8",
+    )
+    answer = typed("queue", *GLYPHS, "--method", "pixel-knn,protonet", "--n-way", "5", *swept, "--dry-run")
+    assert answer.code == 0
+    rows = answer.out.splitlines()[1:7]
+    assert [row.rstrip().rpartition("  ")[2] for row in rows] == [
+        "sampling=mixed",
+        "sampling=within-alphabet",
+        "sampling=mixed, protonet.lr=0.01",
+        "sampling=mixed, protonet.lr=0.1",
+        "sampling=within-alphabet, protonet.lr=0.01",
+        "sampling=within-alphabet, protonet.lr=0.1",
+    ]
+
+
 def test_a_dry_run_needs_no_data(typed: Typed, home: Case) -> None:
     answer = typed("queue", "omniglot", "--preset", "quick", "--method", "pixel-knn,fastslow", "--dry-run")
     assert (answer.code, answer.err) == (0, "")
