@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments.data.miniimagenet_splits import miniimagenet_splits
 from experiments.data.protocols import OMNIGLOT_PROTOCOLS, protocol_splits
-from fsrun.report.measured import over_runs
+from fsrun.intervals import over_runs
 from store.results import FinishedResult
 
 _MIXED = "mixed"  # what evaluation.sampling is, and was before there was this option

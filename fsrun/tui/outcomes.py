@@ -1,13 +1,13 @@
 """The numbers that compared runs ended with, and how far they are from each other on shared episodes.
 
-Not here: the arithmetic of intervals and pairs (fsrun.report.measured, fsrun.report.paired).
+Not here: the arithmetic of intervals and pairs (fsrun.intervals, fsrun.report.paired).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fsrun.axes import with_interval
-from fsrun.report.measured import interval_of
+from fsrun.intervals import interval_of
 from fsrun.report.paired import Difference, paired_difference
 from fsrun.tui.comparing import Member
 from store.details import RunDetail

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from rich.text import Text
 from textual import events
 from textual.message import Message
-from textual.reactive import reactive, var
+from textual.reactive import var
 
 from fsrun.plot import Drawing, Plot, draw
 from fsrun.tui import chart_view
@@ -58,10 +58,10 @@ class Charts(Rows):
     class Changed(Message):
         """The user looks at the charts in another way."""
 
-    charts: reactive[tuple[Chart, ...]] = reactive(())
-    view: reactive[View] = reactive(View())
-    current: reactive[int] = reactive(0)
-    large: reactive[bool] = reactive(False)
+    charts: var[tuple[Chart, ...]] = var(())
+    view: var[View] = var(View())
+    current: var[int] = var(0)
+    large: var[bool] = var(False)
     extent: var[Extent] = var((0.0, 1.0))
 
     def __init__(self, *, interactive: bool = False, least: tuple[int, int] = LEAST) -> None:
@@ -85,6 +85,22 @@ class Charts(Rows):
         if self.view.window is None and ends:
             self.extent = 0.0, float(max(ends))
         return charts
+
+    def watch_charts(self) -> None:
+        """Draw what has changed."""
+        self.renew()
+
+    def watch_view(self) -> None:
+        """Draw what has changed."""
+        self.renew()
+
+    def watch_current(self) -> None:
+        """Draw what has changed."""
+        self.renew()
+
+    def watch_large(self) -> None:
+        """Draw what has changed."""
+        self.renew()
 
     def offered_axes(self) -> list[XAxis]:
         """Return what the charts can be drawn over."""
