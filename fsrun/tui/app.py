@@ -197,7 +197,7 @@ class Dashboard(Shell):
         while len(self.screen_stack) > 2 and self.screen.name != name:  # the empty one, the overview
             self.pop_screen()
         if name and self.screen.name != name:
-            self.push_screen(_report(name))
+            self.push_screen(_report(name, self.state))
 
     def action_export(self) -> None:
         """Ask into which file this screen goes, and as what."""
@@ -280,14 +280,11 @@ _ABOUT_RUNS = (Overview, RunScreen)
 """The screens on which orders about runs are on offer."""
 
 
-def _report(name: str) -> Screen[None]:
+def _report(name: str, state: State) -> Screen[None]:
     """Return the screen of a report; loaded only now, because reports take long to load."""
     from fsrun.tui.screens.reports import ClassesScreen, TheoryScreen
     from fsrun.tui.screens.table2 import Table2Screen
 
-    screens: dict[str, type[Screen[None]]] = {
-        "table2": Table2Screen,
-        "classes": ClassesScreen,
-        "theory": TheoryScreen,
-    }
-    return screens[name](name)
+    if name == "table2":
+        return Table2Screen(name)
+    return (ClassesScreen if name == "classes" else TheoryScreen)(state, name)

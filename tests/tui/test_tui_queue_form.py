@@ -134,3 +134,26 @@ def test_the_form_fits_a_small_terminal(lab: Lab) -> None:
         await until(pilot, shows(pilot, "Queue 1 run", "search an option", "method", "Linear"))
 
     use(lab.dashboard(), steps, size=(60, 20))
+
+
+def test_several_methods_ways_and_seeds_are_queued_as_one_sweep(lab: Lab) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        form = await opened(pilot, "n")
+        form.query_one("#experiment", Select).value = "glyphs"
+        await until(pilot, lambda: form.draft.experiment == "glyphs")
+        form.query_one("#method", Select).value = "protonet"
+        for field, text in (("also", "maml, matchin"), ("n_way", "5,10"), ("seeds", "2")):
+            await until(pilot, lambda: form.checked is not None and form.checked.draft == form.draft)
+            form.query_one(f"#{field}", Input).value = text
+            await pilot.pause()
+        await until(pilot, shows(pilot, "✗ unknown method 'matchin': did you mean matching?"))
+        assert form.query_one("#queue", Button).disabled
+        form.query_one("#also", Input).value = "maml"
+        await until(pilot, shows(pilot, "Queue 8 runs", "MAML", "Prototypical Net"))
+        await pilot.press("ctrl+s")
+        await until(pilot, is_open(pilot, Overview))
+        await until(pilot, lambda: len(snapshot(lab.engine, now=lab.now).runs) == 8)
+        runs = snapshot(lab.engine, now=lab.now).runs
+        assert len({(run.method, run.n_way, run.seed) for run in runs}) == 8
+
+    use(lab.dashboard(), steps, size=(100, 30))
