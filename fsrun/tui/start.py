@@ -48,12 +48,13 @@ def settle_soon() -> None:
     What is loaded stays, so that looking through it again and again would only hold up the screen.
     """
     gc.disable()
-    later = Timer(_SETTLED_AFTER, _settle)
+    later = Timer(_SETTLED_AFTER, settle)
     later.daemon = True
     later.start()
 
 
-def _settle() -> None:
+def settle() -> None:
+    """Load the rest, and look for garbage from now on, not among what was loaded."""
     for name in _LATER:
         import_module(name)
     gc.freeze()

@@ -47,7 +47,7 @@ SHOWN = 100
 
 _FIELDS = {"n_way": N_WAY, "k_shot": K_SHOT}  # fields that are options, too
 _WORDS = (ALSO, SEEDS, PRIORITY)
-_HINTS = {ALSO: "methods", "n_way": "none", "k_shot": "none"}  # where nothing is written
+_HINTS = {ALSO: "methods", "n_way": "–", "k_shot": "–"}  # where nothing is written
 
 
 class QueueForm(ModalScreen[Order | None]):
@@ -175,6 +175,7 @@ class QueueForm(ModalScreen[Order | None]):
         count = len(checked.planned)
         button = self.query_one("#queue", Button)
         button.label = Text(f"Queue {count} run{'s' * (count > 1)} (ctrl+s)" if count else "Queue (ctrl+s)")
+        button.refresh(layout=True)  # as wide as its words are now
         button.disabled = not count
         self.query_one("#planned", Static).update(_preview(checked))
         if self._hurry:

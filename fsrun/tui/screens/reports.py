@@ -18,6 +18,8 @@ from fsrun.tui.widgets.page import PageView
 from fsrun.tui.widgets.plots import Plots
 from fsrun.tui.widgets.status_line import StatusLine
 
+_NEEDS_CHARTS = ("zoom", "whole", "move", "cursor", "smooth", "scale", "isolate", "large")
+
 
 class ReportScreen(ChartKeys):
     """A report of one or more pages, kept up to date; a subclass says which of a picture's it `holds`."""
@@ -55,9 +57,9 @@ class ReportScreen(ChartKeys):
         plots, pages = self.charts, self.query_one(PageView).pages
         if action == "next":
             return plots.count > 1 or len(pages) > 1
-        if action == "smooth":
-            return not plots.is_log
-        return action != "axis"
+        if action in _NEEDS_CHARTS and not plots.count:
+            return False
+        return action != "axis" and not (action == "smooth" and plots.is_log)
 
     def action_next(self, by: int) -> None:
         """Go to the next chart, and from the last one to the next report."""
