@@ -29,7 +29,9 @@ class ChartKeys(Screen[None]):
             "tab", "next(1)", "Next", tooltip="next chart; of several runs, next metric; then the next report"
         ),
         Binding("shift+tab", "next(-1)", "Before", show=False, tooltip="the chart before"),
-        Binding("z", "zoom(2)", "Zoom", tooltip="zoom in on the cursor, else on the middle; or the wheel"),
+        Binding(
+            "z", "zoom(2)", "Zoom", tooltip="zoom in on cursor or middle; or the wheel, with ctrl in reports"
+        ),
         Binding("Z", "zoom(0.5)", "Zoom out", show=False, tooltip="zoom out"),
         Binding("0", "whole", "Whole", show=False, tooltip="whole curves"),
         Binding("left", "move(-1)", "Earlier", show=False, tooltip="move the cursor, else the view; or drag"),
