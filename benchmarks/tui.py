@@ -32,7 +32,7 @@ import psutil
 from sqlalchemy import Engine
 
 from benchmarks.machine import describe, scratch, table
-from benchmarks.tui_peers import PEERS, TAG, value
+from benchmarks.tui_peers import PEERS, TAG, has_braille, value
 from experiments.sweeps import Sweep, plan
 from fsrun.planning import requests
 from store import queue, workers
@@ -156,6 +156,8 @@ def read_until(master: int, is_there: Callable[[bytes], bool], seconds: float) -
             try:
                 seen = seen[-1_000_000:] + os.read(master, 65_536)
             except OSError as error:  # the program has ended
+                if is_there(seen):
+                    return
                 raise SystemExit(f"ended early: {seen[-500:].decode(errors='replace')}") from error
 
 
@@ -165,11 +167,6 @@ def first_picture(home: Path, run_id: int) -> float:
     with terminal([sys.executable, "-m", "fsrun", "tui"], home) as (_, master):
         read_until(master, lambda seen: f"#{run_id} ".encode() in seen and has_braille(seen), 60)
         return time.perf_counter() - started
-
-
-def has_braille(seen: bytes) -> bool:
-    """Return whether any dots of a curve were drawn."""
-    return any(bytes([0xE2, 0xA0 + block]) in seen for block in range(4))
 
 
 def imports() -> float:
@@ -227,7 +224,8 @@ def peers(python: str | None, folder: Path, points: int) -> list[tuple[str, str]
             rows.append((name, f"not measured: {said[-1] if said else 'it failed'}"))
             continue
         found = json.loads(done.stdout.splitlines()[-1])
-        rows.append((f"{name} {found['version']}", f"{found['seconds']:.2f} s"))
+        seconds = (f"{what} after {took:.2f} s" for what, took in found["seconds"].items())
+        rows.append((f"{name} {found['version']}", ", ".join(seconds)))
     return rows
 
 
@@ -259,7 +257,9 @@ def report_memory(found: Refreshes) -> None:
 def main() -> int:
     """Measure and print everything."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peers", help="a Python that has the others: pip install tensorboard wandb")
+    parser.add_argument(
+        "--peers", help="a Python that has the others: pip install tensorboard wandb playwright"
+    )
     parser.add_argument(
         "--peer-points", type=int, default=1_000_000, help="length of the curve for the others"
     )
@@ -285,7 +285,12 @@ def main() -> int:
         print(
             f"\nWhile nothing changes: {idle(home, options.idle):.1f} % of a core (goal: {IDLE_GOAL:.0f} %)"
         )
-        print(f"\nFirst picture of a finished curve of {options.peer_points:,} points elsewhere:")
+        print(f"\nFirst picture of a curve of {options.peer_points:,} points that does not grow:")
+        alone = folder / "alone"
+        alone.mkdir()
+        lone = fill(alone / "fsrun.db", 4, options.peer_points)
+        starts = [first_picture(alone, lone.run_id) for _ in range(options.starts)]
+        print(f"  fsrun: {median(starts):.2f} s, which is the whole curve")
         for name, words in peers(options.peers, folder, options.peer_points):
             print(f"  {name}: {words}")
     return 0

@@ -20,6 +20,7 @@ from fsrun.tui import app, reading
 from fsrun.tui.app import Dashboard
 from fsrun.tui.database import Database
 from fsrun.tui.messages import PictureTaken
+from fsrun.tui.start import settle, settle_soon
 
 _LOOK = 0.01  # seconds between looks at whether the UI thread is free
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -70,6 +71,8 @@ def main() -> int:
     reading.REFRESH_SECONDS = float(apart)
     source = Database(database)
     watched = Watched(source, int(pictures))
+    # Where memory is watched, all is loaded before; else meanwhile, as in the dashboard.
+    (settle_soon if float(apart) else settle)()
     watched.run()
     source.close()
     # The first cost is that of the start.

@@ -31,18 +31,23 @@ from experiments.config import (
     TaskEvaluation,
 )
 from experiments.config.base import Frozen
+from experiments.titles import TITLES
 
 
 @dataclass(frozen=True)
 class MethodEntry:
-    """A method: its options, its name in the paper's tables, and the module with its `build` function."""
+    """A method: its options, and the module with its `build` function; its title is in titles.py."""
 
     name: str
-    title: str
     config: type[Frozen]
     module: str
     experiments: tuple[str, ...]
     row_of_table2: bool = True
+
+    @property
+    def title(self) -> str:
+        """The name in the paper's tables."""
+        return TITLES[self.name]
 
 
 @dataclass(frozen=True)
@@ -64,34 +69,30 @@ _IMAGES = (*_CHARACTERS, "miniimagenet")
 METHODS: dict[str, MethodEntry] = {
     entry.name: entry
     for entry in (
-        MethodEntry("pixel-knn", "Pixel-KNN", PixelKnn, "experiments.methods.pixel_knn", _IMAGES),
-        MethodEntry("mann", "MANN", Mann, "experiments.methods.mann", _CHARACTERS),
-        MethodEntry("cnn-nn", "CNN 1-NN", CnnNeighbour, "experiments.methods.cnn_nn", _IMAGES, False),
-        MethodEntry("cnn", "CNN", Cnn, "experiments.methods.cnn", _IMAGES),
-        MethodEntry("siamese", "Siamese", Siamese, "experiments.methods.siamese", _IMAGES),
-        MethodEntry("shrinking", "Feature Shrinking", Shrinking, "experiments.methods.shrinking", _IMAGES),
-        MethodEntry("matching", "Matching Network", MatchingNet, "experiments.methods.matching", _IMAGES),
-        MethodEntry(
-            "rare-events", "Learning to Remember", RareEvents, "experiments.methods.rare_events", _CHARACTERS
-        ),
-        MethodEntry("maml", "MAML", Maml, "experiments.methods.maml", _IMAGES),
-        MethodEntry("protonet", "Prototypical Net", ProtoNet, "experiments.methods.protonet", _IMAGES),
-        MethodEntry("metanet", "Meta Networks", MetaNet, "experiments.methods.metanet", _IMAGES),
-        MethodEntry("snail", "Temporal Conv", Snail, "experiments.methods.snail", _IMAGES),
+        MethodEntry("pixel-knn", PixelKnn, "experiments.methods.pixel_knn", _IMAGES),
+        MethodEntry("mann", Mann, "experiments.methods.mann", _CHARACTERS),
+        MethodEntry("cnn-nn", CnnNeighbour, "experiments.methods.cnn_nn", _IMAGES, False),
+        MethodEntry("cnn", Cnn, "experiments.methods.cnn", _IMAGES),
+        MethodEntry("siamese", Siamese, "experiments.methods.siamese", _IMAGES),
+        MethodEntry("shrinking", Shrinking, "experiments.methods.shrinking", _IMAGES),
+        MethodEntry("matching", MatchingNet, "experiments.methods.matching", _IMAGES),
+        MethodEntry("rare-events", RareEvents, "experiments.methods.rare_events", _CHARACTERS),
+        MethodEntry("maml", Maml, "experiments.methods.maml", _IMAGES),
+        MethodEntry("protonet", ProtoNet, "experiments.methods.protonet", _IMAGES),
+        MethodEntry("metanet", MetaNet, "experiments.methods.metanet", _IMAGES),
+        MethodEntry("snail", Snail, "experiments.methods.snail", _IMAGES),
         MethodEntry(
             "coordinate-lstm",
-            "Coordinate-wise LSTM",
             LearnedOptimiser,
             "experiments.methods.coordinate_lstm",
             _IMAGES,
             False,
         ),
-        MethodEntry("meta-lstm", "Meta-LSTM", MetaLstm, "experiments.methods.meta_lstm", _IMAGES, False),
-        MethodEntry("fastslow", "Fast/Slow", FastSlow, "experiments.methods.fastslow", _IMAGES),
-        MethodEntry("pretrain", "Pre-training", Pretrain, "experiments.methods.pretrain", _IMAGES, False),
+        MethodEntry("meta-lstm", MetaLstm, "experiments.methods.meta_lstm", _IMAGES, False),
+        MethodEntry("fastslow", FastSlow, "experiments.methods.fastslow", _IMAGES),
+        MethodEntry("pretrain", Pretrain, "experiments.methods.pretrain", _IMAGES, False),
         MethodEntry(
             "linear",
-            "Linear fast/slow",
             LinearFastSlow,
             "experiments.synthetic.trainer",
             ("synthetic",),

@@ -19,7 +19,7 @@ from fsrun.paths import Home
 from fsrun.planning import Asked, effort, plan_asked, plan_edited, require_data, warnings
 
 MAX_SEEDS = 1000
-SEEDS, PRIORITY = "seeds", "priority"
+ALSO, SEEDS, PRIORITY = "also", "seeds", "priority"
 N_WAY, K_SHOT = "evaluation.n_way", "evaluation.k_shot"
 
 
@@ -27,12 +27,14 @@ N_WAY, K_SHOT = "evaluation.n_way", "evaluation.k_shot"
 class Draft:
     """What was written so far; `changes` maps dotted options to the text that was written for them.
 
-    `source` is the run that this is a copy of, with its config; the preset is then only a name.
+    `also` are further methods, a comma or a blank between; the options are those of `method`. `source` is the
+    run that this is a copy of, with its config; the preset is then only a name.
     """
 
     experiment: str
     method: str
     preset: str
+    also: str = ""
     seeds: str = "1"
     priority: str = "0"
     changes: Mapping[str, str] = field(default_factory=dict)
@@ -54,7 +56,8 @@ class Draft:
 class Checked:
     """A draft and what comes of it: its options with the values they have untouched, faults, and the runs.
 
-    `faults` has one line by option, or by "seeds" or "priority"; under "" what is wrong with the whole.
+    `faults` has one line by option, or by "also", "seeds" or "priority"; under "" what is wrong with the
+    whole.
     """
 
     draft: Draft
@@ -81,13 +84,14 @@ def check(draft: Draft, home: Home) -> Checked:
     faults: dict[str, str] = {}
     seeds = _counted(SEEDS, draft.seeds, faults, low=1, high=MAX_SEEDS)
     priority = _counted(PRIORITY, draft.priority, faults, low=-1000, high=1000)
-    untouched, fault = _tried(lambda: _plan(replace(draft, changes={}), 1)[0].config)
+    untouched, fault = _tried(lambda: _plan(replace(draft, changes={}, also=""), 1)[0].config)
     if fault:
         return Checked(draft, (), {**faults, "": fault})
     checked = Checked(draft, options_of(untouched), faults, priority=priority)
     planned, fault = _tried(lambda: _plan(draft, seeds))
     if fault:
         alone = {name: _fault_alone(draft, name) for name in draft.changes}
+        alone[ALSO] = _tried(lambda: _plan(replace(draft, changes={}), 1))[1]
         faults |= {name: line for name, line in alone.items() if line} or {"": fault}
     elif not faults:
         _, fault = _tried(lambda: require_data(planned, home))
@@ -118,12 +122,13 @@ def _plan(draft: Draft, seeds: int) -> list[PlannedRun]:
         edits = {name: values_of(text) for name, text in draft.changes.items()}
         return plan_edited(draft.config, draft.preset, edits, seeds)
     settings = [f"{name}={text}" for name, text in draft.changes.items()]
-    return plan_asked(Asked(draft.experiment, (draft.method,), draft.preset, seeds=seeds, settings=settings))
+    methods = dict.fromkeys((draft.method, *draft.also.replace(",", " ").split()))  # each once
+    return plan_asked(Asked(draft.experiment, tuple(methods), draft.preset, seeds=seeds, settings=settings))
 
 
 def _fault_alone(draft: Draft, name: str) -> str:
     """Return what is wrong with one change by itself, nothing where it is only so beside the others."""
-    return _tried(lambda: _plan(replace(draft, changes={name: draft.changes[name]}), 1))[1]
+    return _tried(lambda: _plan(replace(draft, changes={name: draft.changes[name]}, also=""), 1))[1]
 
 
 def _tried(act: Callable[[], Any]) -> tuple[Any, str]:

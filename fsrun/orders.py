@@ -4,13 +4,15 @@ Not here: who asks, by keys (fsrun.tui.orders) or by commands (fsrun.cli).
 """
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
-from experiments.sweeps import PlannedRun
-from fsrun.planning import enqueue_planned, queued_line
 from store import orders, queue, remarks, trash
 from store.jobs import JobStatus, are, numbered
+
+if TYPE_CHECKING:
+    from experiments.sweeps import PlannedRun
 
 TRASH_DAYS = 7.0
 """Days in the trash after which `fsrun gc` frees a run for good."""
@@ -87,6 +89,8 @@ def pause_or_resume(engine: Engine, now: float) -> str:
     return "the queue goes on"
 
 
-def queue_runs(engine: Engine, now: float, planned: Sequence[PlannedRun], priority: int = 0) -> str:
+def queue_runs(engine: Engine, now: float, planned: "Sequence[PlannedRun]", priority: int = 0) -> str:
     """Queue a sweep."""
+    from fsrun.planning import enqueue_planned, queued_line  # takes long to load
+
     return queued_line(enqueue_planned(engine, planned, now=now, priority=priority))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from experiments.registry import METHODS
+from experiments.titles import TITLES
 from fsrun.axes import format_number
 from store.jobs import JobStatus
 from store.rows import RunRow, WorkerRow
@@ -134,7 +134,7 @@ def remarks_text(tags: Sequence[str], note: str) -> Text:
 
 def method_title(name: str) -> str:
     """Return the method's name in the paper's tables, or the name as stored if this version lacks it."""
-    return METHODS[name].title if name in METHODS else plain(name)
+    return TITLES[name] if name in TITLES else plain(name)
 
 
 def number(quantity: str, value: float) -> str:

@@ -1,9 +1,11 @@
 """What is particular to PostgreSQL: connecting, beginning a transaction, and what its errors ask for.
 
-Not here: which of these a transaction needs (store.engine), and the statements themselves.
+Not here: which of these a transaction needs (store.engine), and what the statements say.
 """
 
-from sqlalchemy import URL, Connection, Engine, create_engine
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, Table, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from store.errors import DatabaseUnavailable
@@ -88,6 +90,13 @@ def begin_reading(connection: Connection) -> None:
 def begin_alone(connection: Connection) -> None:
     """Wait until no other transaction that began in this way is under way."""
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE})")
+
+
+def insert(table: Table) -> Any:
+    """Return an INSERT that may say ON CONFLICT; its module brings all drivers, so it is loaded only here."""
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
 
 
 def shown(url: URL) -> str:

@@ -200,3 +200,7 @@ def test_help_loads_nothing_that_takes_long() -> None:
 def test_help_of_a_command_loads_nothing_of_ours_that_takes_long(command: str) -> None:
     # typer itself checks options with pydantic, where that is installed
     assert loaded_by_typing(command, "--help") & HEAVY <= {"pydantic"}
+
+
+def test_the_dashboard_loads_neither_forms_nor_reports_before_its_first_picture() -> None:
+    assert loaded_by("import fsrun.tui.start") & {"numpy", "alembic", "torch"} == set()

@@ -6,7 +6,7 @@ import pytest
 
 from fsrun.tui.chart_view import View
 from fsrun.tui.curves import charts_of
-from fsrun.tui.widgets.charts import arrange
+from fsrun.tui.widgets.chart_grid import arrange
 from fsrun.words import (
     duration,
     is_lost,

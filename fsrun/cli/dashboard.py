@@ -3,6 +3,7 @@
 Not here: the dashboard (fsrun.tui).
 """
 
+import gc
 from typing import Annotated
 
 import typer
@@ -32,6 +33,7 @@ def tui(
 
         serve_in_browser(port or DEFAULT_PORT, read_only=read_only, say=typer.echo)
         return
+    gc.disable()  # nothing that is loaded now is ever garbage; run_tui turns it on again
     from fsrun.paths import find_home
     from fsrun.tui.start import run_tui
     from fsrun.tui.state import state_file

@@ -43,6 +43,7 @@ def serve(engine: Engine, device: str, *, drain: bool) -> None:
 def _work(engine: Engine, device: str, *, drain: bool, only: Collection[int] | None) -> "Watch":
     watch = Watch(engine, only)
     supervisor = Supervisor(engine, find_home(), device, on_tick=watch.tick, say=watch.say)
+    watch.worker_id = supervisor.worker_id
     with stopping_on_signals(supervisor, watch.console), watch.progress:
         supervisor.work(drain=drain, only=only)
         watch.tick(now=True)
@@ -69,11 +70,17 @@ def stopping_on_signals(supervisor: Supervisor, console: Console) -> Iterator[No
 
 
 class Watch:
-    """Prints a line whenever a run changes, and keeps a bar for each running one."""
+    """Prints a line whenever a run changes, and keeps a bar for each running one.
 
-    def __init__(self, engine: Engine, only: Collection[int] | None) -> None:
+    It tells of the runs in `only`, whoever has them; without, of those that the worker `worker_id` has or
+    has just had.
+    """
+
+    def __init__(self, engine: Engine, only: Collection[int] | None, worker_id: str = "") -> None:
         self.pictures = Pictures(engine)
         self.only = only
+        self.worker_id = worker_id
+        self.held: set[int] = set()  # by this worker at the last look
         self.console = Console(highlight=False)
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -110,10 +117,19 @@ class Watch:
             self.say("The queue is paused: no job is begun until fsrun resume.")
         self.paused = taken.paused
         for row in self._rows_of(taken):
+            is_ours = self._is_ours(row)
             if self.seen.get(row.id) != (row.status, row.attempt):
-                self._say(row, began=row.attempt != self.seen.get(row.id, (None, 0))[1])
+                if is_ours:
+                    self._say(row, began=row.attempt != self.seen.get(row.id, (None, 0))[1])
                 self.seen[row.id] = (row.status, row.attempt)
-            self._draw(row)
+            self._draw(row, running=is_ours and row.status is JobStatus.RUNNING)
+
+    def _is_ours(self, row: RunRow) -> bool:
+        """Return whether to tell of the run: one that this worker has, or has just handed back or ended."""
+        had, running = row.id in self.held, row.status is JobStatus.RUNNING
+        has = row.worker_id == self.worker_id
+        self.held = self.held | {row.id} if has and running else self.held - {row.id}
+        return self.only is not None or has or (had and not running)
 
     def _say(self, row: RunRow, *, began: bool) -> None:
         """Print one line for a run that has changed, one more where it also began since the last look."""
@@ -133,8 +149,7 @@ class Watch:
             return f"is queued at step {row.step} of {row.total_steps}"
         return row.status.value
 
-    def _draw(self, row: RunRow) -> None:
-        running = row.status is JobStatus.RUNNING
+    def _draw(self, row: RunRow, *, running: bool) -> None:
         if running and row.id not in self.bars:
             self.bars[row.id] = self.progress.add_task(
                 self._name(row), total=max(row.total_steps, 1), state=""

@@ -23,7 +23,7 @@ COLOURS: tuple[RGB, ...] = (
 GREY = "rgb(128,128,128)"
 MARKS = ("", "•", "×", "◆", "▲", "○", "■")  # with the colours 42 pairs
 LETTERS = "*+ox#%&"
-_DASHES = {Style.SOLID: (1, 0), Style.FAINT: (1, 0), Style.DASHED: (5, 4), Style.REFERENCE: (2, 2)}
+_DASHES = {Style.SOLID: (1, 0), Style.FAINT: (1, 1), Style.DASHED: (5, 4), Style.REFERENCE: (2, 2)}
 _SAMPLES = {Style.SOLID: "─", Style.FAINT: "─", Style.DASHED: "╌╌", Style.REFERENCE: "┄┄"}
 
 

@@ -50,10 +50,10 @@ def plots(found: Classes) -> tuple[Plot, ...]:
     }
     ways = sorted({point.n_way for curve in curves for point in curve.points})
     ticks = tuple((log10(n_way), f"{n_way:,}") for n_way in ways)
-    accuracy = Plot(tuple(map(_series, curves)), _title(found), x_label=_X_LABEL, x_ticks=ticks)
+    accuracy = Plot(tuple(map(_series, curves)), _title(found), log_x=True, x_label=_X_LABEL, x_ticks=ticks)
     known = {name: [one for one in series if one.values] for name, series in costs.items()}
     drawn = (
-        Plot(tuple(series), name, log_y=True, x_label=_X_LABEL, x_ticks=ticks)
+        Plot(tuple(series), name, log_y=True, log_x=True, x_label=_X_LABEL, x_ticks=ticks)
         for name, series in known.items()
         if series
     )
@@ -101,7 +101,7 @@ def _series(curve: MethodCurve) -> Series:
     halves = [point.measured.interval or 0.0 for point in curve.points]
     return Series(
         curve.title,
-        [log10(point.n_way) for point in curve.points],
+        [point.n_way for point in curve.points],
         means,
         [mean - half for mean, half in zip(means, halves, strict=True)],
         [mean + half for mean, half in zip(means, halves, strict=True)],
@@ -109,7 +109,7 @@ def _series(curve: MethodCurve) -> Series:
 
 
 def _cost(curve: MethodCurve, of: Callable[[Point], float | None]) -> Series:
-    known = [(log10(point.n_way), cost) for point in curve.points if (cost := of(point))]
+    known = [(point.n_way, cost) for point in curve.points if (cost := of(point))]
     return Series(curve.title, [place for place, _ in known], [cost for _, cost in known])
 
 

@@ -7,15 +7,28 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from json import loads
+from typing import Protocol
 
 import numpy as np
 
 from experiments.data.miniimagenet_splits import miniimagenet_splits
 from experiments.data.protocols import OMNIGLOT_PROTOCOLS, protocol_splits
-from fsrun.report.measured import over_runs
-from store.results import FinishedResult
+from fsrun.intervals import over_runs
+from store.results import ResultRow
 
 _MIXED = "mixed"  # what evaluation.sampling is, and was before there was this option
+
+
+class Tested(Protocol):
+    """A result beside the config of its run, which says on which episodes it was measured."""
+
+    @property
+    def config(self) -> str:
+        """The config as JSON."""
+
+    @property
+    def result(self) -> ResultRow:
+        """What was measured."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +41,7 @@ class Difference:
 
 
 def paired_difference(
-    ahead: Sequence[FinishedResult], behind: Sequence[FinishedResult], *, scale: float = 1.0
+    ahead: Sequence[Tested], behind: Sequence[Tested], *, scale: float = 1.0
 ) -> Difference | None:
     """Return how far the first group of seeds is ahead, None where they met other episodes or kept none.
 
@@ -48,7 +61,7 @@ def paired_difference(
     return Difference(scale * float(apart.mean()), scale * math.hypot(over_episodes, *spreads), shared)
 
 
-def held_out(run: FinishedResult) -> object:
+def held_out(run: Tested) -> object:
     """Return what tells test classes apart: equal for runs that are tested on the same ones."""
     data = loads(run.config)["data"]
     if data["kind"] == "miniimagenet":
@@ -60,7 +73,7 @@ def held_out(run: FinishedResult) -> object:
     return classes, data["rotations"]
 
 
-def unusual_test(run: FinishedResult) -> str | None:
+def unusual_test(run: Tested) -> str | None:
     """Return why a run is not to stand beside others that met the same test classes, None if it may."""
     evaluation = loads(run.config)["evaluation"]
     if evaluation.get("sampling", _MIXED) != _MIXED:
@@ -69,12 +82,12 @@ def unusual_test(run: FinishedResult) -> str | None:
     return None if statistics is None else f"its batch statistics in the test are asked for ({statistics})"
 
 
-def _episodes_of(run: FinishedResult) -> object:
+def _episodes_of(run: Tested) -> object:
     """Return what tells series of numbered episodes apart, but for how many there are."""
     evaluation = {"split": "test", "sampling": _MIXED} | loads(run.config)["evaluation"]
     names = ("split", "sampling", "n_way", "k_shot", "n_query", "seed")
     return held_out(run), *(evaluation.get(name) for name in names)
 
 
-def _values(run: FinishedResult) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def _values(run: Tested) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     return np.frombuffer(run.result.episode_values or b"", dtype="<f4").astype(np.float64)

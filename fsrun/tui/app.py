@@ -5,7 +5,7 @@ Not here: what is on the screens (screens/, widgets/) and what is read (database
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
 from textual.app import SuspendNotSupported
@@ -17,7 +17,6 @@ from textual.screen import Screen
 from fsrun.errors import FsrunError
 from fsrun.tui import orders
 from fsrun.tui.database import Database, Order
-from fsrun.tui.exporting import write
 from fsrun.tui.messages import (
     LogCopied,
     LookedCloser,
@@ -36,17 +35,16 @@ from fsrun.tui.pager import page, plain_copy
 from fsrun.tui.reading import Reader
 from fsrun.tui.report_keys import REPORT_KEYS
 from fsrun.tui.resources import Resources
-from fsrun.tui.screens.compare import CompareScreen
-from fsrun.tui.screens.export import Chosen, export_of
 from fsrun.tui.screens.overview import Overview
-from fsrun.tui.screens.reports import ClassesScreen, TheoryScreen
 from fsrun.tui.screens.run import RunScreen
-from fsrun.tui.screens.table2 import Table2Screen
 from fsrun.tui.shell import Shell
 from fsrun.tui.state import State
 from store.details import RunDetail
 from store.errors import StoreError
 from store.rows import RunRow
+
+if TYPE_CHECKING:
+    from fsrun.tui.screens.export import Chosen
 
 SILENT_SECONDS = 3.0
 """After so long without an answer from the database the status line says that one waits for it."""
@@ -199,14 +197,18 @@ class Dashboard(Shell):
         while len(self.screen_stack) > 2 and self.screen.name != name:  # the empty one, the overview
             self.pop_screen()
         if name and self.screen.name != name:
-            self.push_screen(REPORTS[name](name))
+            self.push_screen(_report(name, self.state))
 
     def action_export(self) -> None:
         """Ask into which file this screen goes, and as what."""
+        from fsrun.tui.screens.export import export_of
+
         self.push_screen(export_of(self.screen), self._export_if)
 
     def action_compare(self) -> None:
         """Show the marked runs side by side."""
+        from fsrun.tui.screens.compare import CompareScreen
+
         if isinstance(self.screen, CompareScreen):
             return
         if not self.marked:
@@ -231,7 +233,9 @@ class Dashboard(Shell):
         except FsrunError as error:
             self.say(str(error))
 
-    def _export_if(self, chosen: Chosen | None) -> None:
+    def _export_if(self, chosen: "Chosen | None") -> None:
+        from fsrun.tui.exporting import write
+
         if chosen is not None:
             self._carry_out(lambda: OrderCarriedOut(write(*chosen)))
 
@@ -269,12 +273,18 @@ class Dashboard(Shell):
         return [row] if row else []
 
 
-REPORTS: dict[str, type[Screen[None]]] = {
-    "table2": Table2Screen,
-    "classes": ClassesScreen,
-    "theory": TheoryScreen,
-}
+REPORTS = ("table2", "classes", "theory")
 """The screens that show a report, by name; they are open again at the next start."""
 
 _ABOUT_RUNS = (Overview, RunScreen)
 """The screens on which orders about runs are on offer."""
+
+
+def _report(name: str, state: State) -> Screen[None]:
+    """Return the screen of a report; loaded only now, because reports take long to load."""
+    from fsrun.tui.screens.reports import ClassesScreen, TheoryScreen
+    from fsrun.tui.screens.table2 import Table2Screen
+
+    if name == "table2":
+        return Table2Screen(name)
+    return (ClassesScreen if name == "classes" else TheoryScreen)(state, name)

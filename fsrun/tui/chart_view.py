@@ -13,7 +13,8 @@ Extent = tuple[float, float]
 SMOOTHINGS = (0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 """Over which share of a run's steps curves are smoothed, so that every run looks equally smooth."""
 
-_NARROWEST = 2.0  # steps
+_NARROWEST = 2.0  # steps, or this part of few of them:
+_CLOSEST = 1 / 100
 
 
 class XAxis(Enum):
@@ -54,7 +55,7 @@ def zoom(view: View, extent: Extent, factor: float, about: float | None = None) 
     if about is None:
         inside = view.cursor is not None and first <= view.cursor <= last
         about = view.cursor if inside and view.cursor is not None else (first + last) / 2
-    width = max((last - first) / factor, min(_NARROWEST, extent[1] - extent[0]))
+    width = max((last - first) / factor, min(_NARROWEST, _CLOSEST * (extent[1] - extent[0])))
     if width >= extent[1] - extent[0]:
         return replace(view, window=None)
     share = (about - first) / (last - first) if last > first else 0.5

@@ -6,8 +6,10 @@ Not here: threads and widgets. Everything here may take long and belongs on a th
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, make_url
 
@@ -15,7 +17,6 @@ from fsrun.liveness import with_the_dead
 from fsrun.paths import Home, find_home
 from fsrun.tui.closely import Closely, LogReader, LogTail
 from fsrun.tui.messages import Picture
-from fsrun.tui.reports import Reports
 from store.details import Look
 from store.engine import check_schema, open_store, reading
 from store.errors import DatabaseUnavailable, RunNotFound
@@ -23,6 +24,9 @@ from store.identity import given_identity
 from store.pictures import Pictures
 from store.postgres import shown
 from store.snapshot import Snapshot
+
+if TYPE_CHECKING:  # reports take long to load
+    from fsrun.tui.reports import Reports
 
 Order = Callable[[Engine, float], str]
 """Does something in the store at a time, and says in one line what has happened (fsrun.orders)."""
@@ -48,7 +52,8 @@ class Database:
         self._log = LogReader()
         self._clock = clock
         self._engine: Engine | None = None
-        self._pictures: Pictures | None = None  # of that engine
+        self._pictures: Pictures | None = None  # of that engine, as are the reports
+        self._reports: Reports | None = None
         self._opened_file: tuple[int, int] | None = None
         self._is_first = True
         self._opening = Lock()
@@ -76,7 +81,7 @@ class Database:
         closely = closely or Closely()
         engine = self._current_engine()
         if self._pictures is None or self._pictures.engine is not engine:
-            self._pictures, self._reports = Pictures(engine), Reports(engine)
+            self._pictures, self._reports = Pictures(engine), None
         now = self._clock()
         # A window is read half as wide again on either side.
         most = max_points if closely.window is None else 2 * max_points
@@ -86,15 +91,24 @@ class Database:
                 taken = self._pictures.take(now=now, selected=selected, look=look)
             except RunNotFound:
                 taken = self._pictures.take(now=now)
-            return Picture(
+            picture = Picture(
                 with_the_dead(taken),
                 identity=given_identity(engine),
-                tables=self._reports.table2() if report == "table2" else (),
-                stories=self._reports.stories() if report == "table2" else {},
-                classes=self._reports.classes() if report == "classes" else (),
-                theory=self._reports.theory(taken) if report == "theory" else (),
                 log=self._log_of(taken) if closely.with_log else None,
             )
+            return self._with_report(picture, report, engine) if report else picture
+
+    def _with_report(self, picture: Picture, report: str, engine: Engine) -> Picture:
+        from fsrun.tui.reports import Reports
+
+        reports = self._reports = self._reports or Reports(engine)
+        match report:
+            case "table2":
+                return replace(picture, tables=reports.table2(), stories=reports.stories())
+            case "classes":
+                return replace(picture, classes=reports.classes())
+            case _:
+                return replace(picture, theory=reports.theory(picture.snapshot))
 
     def _log_of(self, taken: Snapshot) -> LogTail | None:
         if taken.selected is None:

@@ -1,6 +1,6 @@
 """Runs that differ in nothing but their seed, folded into one line.
 
-Not here: the interval of a report (fsrun.report.measured), which this is too.
+Not here: what an interval is (fsrun.intervals).
 """
 
 from collections import Counter
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
 
-from fsrun.report.measured import interval_of
+from fsrun.intervals import interval_of
 from fsrun.tui.search import Entry
 from store.jobs import JobStatus
 from store.rows import RunRow

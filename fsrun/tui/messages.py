@@ -6,15 +6,18 @@ Not here: who acts on it (fsrun.tui.app).
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from fsrun.drafting import Checked
-from fsrun.report.render import Table
 from fsrun.tui.closely import Closely, LogTail
-from fsrun.tui.pages import Page
 from fsrun.tui.resources import Resources
 from store.snapshot import Snapshot
+
+if TYPE_CHECKING:  # forms and reports take long to load
+    from fsrun.drafting import Checked
+    from fsrun.report.render import Table
+    from fsrun.tui.pages import Page
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,10 @@ class Picture:
 
     snapshot: Snapshot
     identity: str = ""
-    tables: tuple[Table, ...] = ()  # Table 2
+    tables: "tuple[Table, ...]" = ()  # Table 2
     stories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of its rows, by name
-    classes: tuple[Page, ...] = ()
-    theory: tuple[Page, ...] = ()
+    classes: "tuple[Page, ...]" = ()
+    theory: "tuple[Page, ...]" = ()
     log: LogTail | None = None
 
 
@@ -148,7 +151,7 @@ class OptionWritten(Message):
 class DraftChecked(Message):
     """What the user wrote so far about runs to queue was checked."""
 
-    checked: Checked
+    checked: "Checked"
 
 
 @dataclass

@@ -5,24 +5,26 @@ Not here: carrying it out in the store (fsrun.orders) and the thread it is carri
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from textual.app import App
 from textual.binding import Binding, BindingType
 
 from experiments.errors import ConfigError
 from fsrun import orders
-from fsrun.drafting import Draft, draft_of, new_draft
 from fsrun.paths import Home
 from fsrun.tui.database import Order
 from fsrun.tui.messages import OrderRefused
 from fsrun.tui.screens.confirm import Confirm
 from fsrun.tui.screens.edit import Edit
-from fsrun.tui.screens.queue_form import QueueForm
 from fsrun.words import method_title, plain
 from store.details import RunDetail
 from store.jobs import JobStatus, numbered
 from store.remarks import check_note, check_tags
 from store.rows import RunRow
+
+if TYPE_CHECKING:  # planning takes long to load
+    from fsrun.drafting import Draft
 
 BINDINGS: list[BindingType] = [
     Binding("c", "order('cancel')", "Cancel", tooltip="cancel the run, or the marked ones; asks first"),
@@ -84,7 +86,7 @@ class Orders:
             "pause": lambda _: self._give(orders.pause_or_resume),
             "sooner": partial(self._prioritise, by=1),
             "later": partial(self._prioritise, by=-1),
-            "queue": lambda _: self._queue(new_draft()),
+            "queue": lambda _: self._new(),
             "copy": lambda _: self._copy(),
             "note": self._note,
             "tags": self._tags,
@@ -109,8 +111,15 @@ class Orders:
     def _prioritise(self, rows: Sequence[RunRow], by: int) -> None:
         self._give(partial(orders.prioritise, run_ids=_numbers(rows), by=by))
 
-    def _queue(self, draft: Draft) -> None:
+    def _new(self) -> None:
+        """Let the user write what to queue."""
+        from fsrun.drafting import new_draft
+
+        self._queue(new_draft())
+
+    def _queue(self, draft: "Draft") -> None:
         """Let the user write what to queue, beginning with a draft."""
+        from fsrun.tui.screens.queue_form import QueueForm
 
         def send(order: Order | None) -> None:
             if order is not None:
@@ -120,6 +129,8 @@ class Orders:
 
     def _copy(self) -> None:
         """Let the user edit what was asked for by the selected run, and queue that."""
+        from fsrun.drafting import draft_of
+
         detail = self._selected()
         if detail is None:
             return

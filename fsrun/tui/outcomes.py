@@ -1,17 +1,16 @@
 """The numbers that compared runs ended with, and how far they are from each other on shared episodes.
 
-Not here: the arithmetic of intervals and pairs (fsrun.report.measured, fsrun.report.paired).
+Not here: the arithmetic of intervals and pairs (fsrun.intervals, fsrun.report.paired).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fsrun.axes import with_interval
-from fsrun.report.measured import interval_of
+from fsrun.intervals import interval_of
 from fsrun.report.paired import Difference, paired_difference
 from fsrun.tui.comparing import Member
-from store.details import RunDetail
-from store.results import FinishedResult, ResultRow
+from store.results import ResultRow
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,9 @@ def outcomes(members: Sequence[Member]) -> list[tuple[str, list[Outcome]]]:
 
 def ahead(member: Member, other: Member, name: str) -> Difference | None:
     """Return how far the one is ahead of the other, in the unit shown; None without shared episodes."""
-    ours, theirs = _finished(member, name), _finished(other, name)
-    image_runs = all(run.n_way is not None for run in (*ours, *theirs))  # others have no numbered episodes
+    ours, theirs = _tested(member, name), _tested(other, name)
+    runs = (*member.runs, *other.runs)
+    image_runs = all(run.row.n_way is not None for run in runs)  # others have no numbered episodes
     if member is other or not ours or not theirs or not image_runs:
         return None
     return paired_difference(ours, theirs, scale=_scale(name))
@@ -60,32 +60,18 @@ def _scale(name: str) -> float:
     return 100.0 if name.endswith("/accuracy") else 1.0
 
 
-def _finished(member: Member, name: str) -> list[FinishedResult]:
+@dataclass(frozen=True)
+class _Tested:
+    """One result of a run that has finished, as pairs are made of them."""
+
+    config: str
+    result: ResultRow
+
+
+def _tested(member: Member, name: str) -> list[_Tested]:
     return [
-        _as_finished(run, result)
+        _Tested(run.config, result)
         for run in member.runs
         for result in run.results
         if result.name == name and run.row.finished is not None
     ]
-
-
-def _as_finished(run: RunDetail, result: ResultRow) -> FinishedResult:
-    """Return the result as reports know it."""
-    row, last = run.row, run.attempts[-1]
-    return FinishedResult(
-        run_id=row.id,
-        experiment=row.experiment,
-        method=row.method,
-        preset=row.preset,
-        seed=row.seed,
-        n_way=row.n_way,
-        k_shot=row.k_shot,
-        config=run.config,
-        group_hash=row.group_hash,
-        created=row.created,
-        finished=row.finished or 0.0,
-        seconds=sum((attempt.ended or attempt.started) - attempt.started for attempt in run.attempts),
-        device=last.device,
-        provenance=dict(last.provenance),
-        result=result,
-    )

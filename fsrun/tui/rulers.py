@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
-from experiments.config import Cnn, ImageRun, Pretrain, Shrinking, config_from_json
 from experiments.errors import ConfigError
 from fsrun.tui.chart_view import XAxis
 from fsrun.words import duration
@@ -76,6 +75,8 @@ def steps_per_epoch(config: str) -> float | None:
 
     It is known of trainings by minibatches; numbered episodes make no epochs.
     """
+    from experiments.config import Cnn, ImageRun, Pretrain, Shrinking, config_from_json  # takes long to load
+
     try:
         parsed = config_from_json(config)
     except ConfigError:  # stored by another version of the program

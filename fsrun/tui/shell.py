@@ -38,14 +38,18 @@ class Shell(App[None]):
     def __init__(self, state: State) -> None:
         super().__init__()
         self.state = state
-        self._inks = Inks("")
+        for theme in THEMES:
+            self.register_theme(theme)
+        first = self._kept_theme()
+        if self.available_themes[first].dark == self.current_theme.dark:
+            # There are no styles yet, which would all be made twice.
+            self.set_reactive(Shell.theme, first)
+            self.stylesheet.set_variables(self.get_css_variables())
+        self._inks = Inks(first)
 
     def on_mount(self) -> None:
         """Take up the theme of the last time."""
-        for theme in THEMES:
-            self.register_theme(theme)
-        kept = self.state.get("theme", THEMES[0].name)
-        self.theme = kept if kept in self.available_themes else THEMES[0].name
+        self.theme = self._kept_theme()
         if self.state.trouble:
             self.say(self.state.trouble)
 
@@ -82,6 +86,10 @@ class Shell(App[None]):
         self.theme = following(self.theme)
         self.state.set("theme", self.theme)
         self.say(f"theme {self.theme}")
+
+    def _kept_theme(self) -> str:
+        kept = self.state.get("theme", THEMES[0].name)
+        return kept if kept in self.available_themes else THEMES[0].name
 
     def say(self, notice: str) -> None:
         """Say something in the status line for a few seconds."""

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from fsrun.axes import with_interval
-from fsrun.report.measured import student_t
+from fsrun.intervals import student_t
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.config import config_to_json
-from fsrun.report.measured import student_t
+from fsrun.intervals import student_t
 from fsrun.report.paired import held_out, paired_difference
 from store.results import FinishedResult, ResultRow
 from tests.report.report_cases import config_of

@@ -213,6 +213,15 @@ def test_curves_of_other_styles_are_told_apart_without_colour() -> None:
     assert "~ ~" in dotted.strip()
 
 
+def test_a_faint_line_has_every_second_dot_of_a_solid_one() -> None:
+    def dots(style: Style) -> int:
+        rows = draw(Plot((Series("a", [0, 9], [0.0, 9.0], style=style),)), width=60, height=12).rows
+        braille = (ord(char) - 0x2800 for row in rows for char in row.plain if char >= "\u2800")
+        return sum(code.bit_count() for code in braille)
+
+    assert 0.45 < dots(Style.FAINT) / dots(Style.SOLID) < 0.55
+
+
 def test_dashes_leave_out_dots_that_a_line_has() -> None:
     def dots(style: Style) -> int:
         rows = draw(Plot((Series("a", [0, 9], [1.0, 1.0], style=style),)), width=60, height=9).rows[1:]

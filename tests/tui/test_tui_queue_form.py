@@ -1,5 +1,7 @@
 """Queueing from the dashboard: the form, what it says as one types, and what is in the store after."""
 
+from itertools import product
+
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, Select
 
@@ -134,3 +136,26 @@ def test_the_form_fits_a_small_terminal(lab: Lab) -> None:
         await until(pilot, shows(pilot, "Queue 1 run", "search an option", "method", "Linear"))
 
     use(lab.dashboard(), steps, size=(60, 20))
+
+
+def test_several_methods_ways_and_seeds_are_queued_as_one_sweep(lab: Lab) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        form = await opened(pilot, "n")
+        form.query_one("#experiment", Select).value = "glyphs"
+        await until(pilot, lambda: form.draft.experiment == "glyphs")
+        form.query_one("#method", Select).value = "protonet"
+        for field, text in (("also", "maml, matchin"), ("n_way", "5,10"), ("seeds", "2")):
+            await until(pilot, lambda: form.checked is not None and form.checked.draft == form.draft)
+            form.query_one(f"#{field}", Input).value = text
+            await pilot.pause()
+        await until(pilot, shows(pilot, "✗ unknown method of glyphs 'matchin': did you mean 'matching'?"))
+        assert form.query_one("#queue", Button).disabled
+        form.query_one("#also", Input).value = "maml"
+        await until(pilot, shows(pilot, "Queue 8 runs", "MAML", "Prototypical Net"))
+        await pilot.press("ctrl+s")
+        await until(pilot, is_open(pilot, Overview))
+        await until(pilot, shows(pilot, "queued runs"))
+        queued = {(run.method, run.n_way, run.seed) for run in snapshot(lab.engine, now=lab.now).runs}
+        assert queued >= set(product(("protonet", "maml"), (5, 10), (0, 1)))  # besides what protonet shares
+
+    use(lab.dashboard(), steps, size=(100, 30))

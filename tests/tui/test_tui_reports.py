@@ -1,5 +1,6 @@
 """The screens that show reports: what is on them, what their keys do, and when they are made."""
 
+import pytest
 from textual.pilot import Pilot
 
 from fsrun.report.render import Column, Table
@@ -9,6 +10,7 @@ from fsrun.tui.screens.overview import Overview
 from fsrun.tui.screens.reports import ClassesScreen, TheoryScreen
 from fsrun.tui.screens.run import RunScreen
 from fsrun.tui.screens.table2 import Table2Screen
+from fsrun.tui.widgets.plots import Plots
 from fsrun.tui.widgets.report_table import ReportTable, order, sort_key
 from store.snapshot import snapshot
 from tests.report.linear_cases import end, finished, start
@@ -113,7 +115,7 @@ def test_classes_has_a_page_for_each_experiment_and_number_of_shots(filled: Fill
         await until(pilot, shows(pilot, "omniglot, 1-shot  1/2", "omniglot, 1-shot accuracy, %", "classes"))
         assert "99.00 ± 0.40" in screen_text(pilot)
         assert "95.00 ± 0.40" in screen_text(pilot)
-        await pilot.press("tab")
+        await pilot.press("tab")  # from the last chart
         await until(pilot, shows(pilot, "glyphs, 1-shot  2/2", "77.00 ± 0.40"))
 
     use(dashboard_of(filled), steps, (120, 50))
@@ -129,6 +131,52 @@ def test_theory_shows_curves_with_floor_and_expected_way_above_the_verdicts(fill
         await until(pilot, shows(pilot, "L1/L0 goes from 0.8 to 0", "holds with a correction", "Lemma 2"))
 
     use(dashboard_of(filled), steps, (160, 60))
+
+
+def test_charts_of_theory_are_zoomed_panned_read_and_made_large(filled: Filled) -> None:
+    finished(filled)
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await pilot.press("4")
+        await until(pilot, shows(pilot, "floor 0.1001", "(a) L1/L0", "(b)"))
+        plots = pilot.app.screen.query_one(Plots)
+        first, last = plots.extent
+        await pilot.press("z", "right")
+        await until(pilot, lambda: plots.view.window is not None)
+        window = plots.view.window
+        assert window is not None
+        assert window[1] - window[0] == (last - first) / 2
+        assert window[0] > (first + last) / 4  # moved to later tasks
+        await pilot.press("v")
+        await until(pilot, shows(pilot, f"tasks {window[0]:,.0f}–{window[1]:,.0f} of {last:,.0f}", " tasks"))
+        assert plots.view.cursor is not None
+        await pilot.press("0", "enter")
+        await until(pilot, lambda: "(b)" not in screen_text(pilot))
+        await pilot.press("tab")
+        await until(pilot, lambda: "(b)" in screen_text(pilot) and "(a)" not in screen_text(pilot))
+        await pilot.press("escape")
+        await until(pilot, shows(pilot, "(a)", "(b)"))
+        assert plots.view.window is None
+
+    use(dashboard_of(filled), steps, (160, 60))
+
+
+def test_classes_are_zoomed_on_their_logarithmic_axis(filled: Filled) -> None:
+    for n_way, value in ((5, 0.99), (20, 0.95), (500, 0.6)):
+        filled.measure("protonet", value, settings={"evaluation.n_way": [n_way]})
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await pilot.press("3")
+        await until(pilot, shows(pilot, "omniglot, 1-shot accuracy, %", "500"))
+        plots = pilot.app.screen.query_one(Plots)
+        await pilot.press("z")
+        await until(pilot, lambda: plots.plot(0, 80).x_limits is not None)
+        low, high = plots.plot(0, 80).x_limits or (0.0, 0.0)
+        assert high / low == pytest.approx((500 / 5) ** 0.5)
+        assert low * high == pytest.approx(5 * 500)  # about the middle of the axis
+        await until(pilot, shows(pilot, "classes 16–158 of 500"))
+
+    use(dashboard_of(filled), steps, (120, 50))
 
 
 def test_a_running_study_is_shown_on_its_way_and_its_verdicts_when_it_has_finished(filled: Filled) -> None:

@@ -1,7 +1,6 @@
 """What is said of workers and of this machine."""
 
 import sys
-from types import SimpleNamespace
 
 import pytest
 from rich.text import Text
@@ -32,22 +31,6 @@ def test_this_machine_is_measured_and_what_was_before_is_kept_for_two_minutes() 
 def test_a_machine_without_nvidias_library_has_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert Meter().measure().gpus == ()
-
-
-def test_a_library_without_a_driver_is_no_gpu_and_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    class NoDriverError(Exception):
-        pass
-
-    def start() -> None:
-        asked.append(1)
-        raise NoDriverError
-
-    monkeypatch.setitem(sys.modules, "pynvml", SimpleNamespace(nvmlInit=start, NVMLError=NoDriverError))
-    meter = Meter()
-    assert [meter.measure().gpus, meter.measure().gpus] == [(), ()]
-    assert len(asked) == 1
 
 
 def test_cpu_memory_and_gpus_are_told_in_one_line() -> None:

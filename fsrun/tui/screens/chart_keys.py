@@ -1,6 +1,6 @@
 """The keys with which charts are looked at, and asking for the points that are then needed.
 
-Not here: the views they lead to (fsrun.tui.chart_view), and the mouse (fsrun.tui.widgets.charts).
+Not here: the views they lead to (fsrun.tui.chart_view), and the mouse (fsrun.tui.widgets.chart_grid).
 """
 
 from abc import abstractmethod
@@ -13,10 +13,8 @@ from textual.screen import Screen
 
 from fsrun.tui import chart_view
 from fsrun.tui.chart_view import SMOOTHINGS, View, XAxis
-from fsrun.tui.closely import Closely
-from fsrun.tui.messages import LookedCloser
 from fsrun.tui.state import State
-from fsrun.tui.widgets.charts import Charts
+from fsrun.tui.widgets.chart_grid import ChartGrid
 
 _PAN = 0.1  # of what is shown
 _CURSOR = 0.01
@@ -27,9 +25,13 @@ class ChartKeys(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "large", "Large", show=False, tooltip="one chart large, or all of them"),
-        Binding("tab", "next(1)", "Next", tooltip="next chart; of several runs, next metric"),
+        Binding(
+            "tab", "next(1)", "Next", tooltip="next chart; of several runs, next metric; then the next report"
+        ),
         Binding("shift+tab", "next(-1)", "Before", show=False, tooltip="the chart before"),
-        Binding("z", "zoom(2)", "Zoom", tooltip="zoom in on the cursor, else on the middle; or the wheel"),
+        Binding(
+            "z", "zoom(2)", "Zoom", tooltip="zoom in on cursor or middle; or the wheel, with ctrl in reports"
+        ),
         Binding("Z", "zoom(0.5)", "Zoom out", show=False, tooltip="zoom out"),
         Binding("0", "whole", "Whole", show=False, tooltip="whole curves"),
         Binding("left", "move(-1)", "Earlier", show=False, tooltip="move the cursor, else the view; or drag"),
@@ -44,26 +46,18 @@ class ChartKeys(Screen[None]):
         Binding("i", "isolate", "Isolate", show=False, tooltip="one curve alone, each in turn, then all"),
     ]
 
-    def __init__(self, state: State) -> None:
-        super().__init__()
+    def __init__(self, state: State, name: str | None = None) -> None:
+        super().__init__(name)
         self._state = state
 
-    @abstractmethod
-    def closely(self) -> Closely:
-        """Return what the next pictures should hold for this screen."""
-
     @property
-    def charts(self) -> Charts:
+    @abstractmethod
+    def charts(self) -> ChartGrid:
         """The charts of the screen."""
-        return self.query_one(Charts)
 
+    @abstractmethod
     def ask(self) -> None:
         """Have the next pictures hold what this screen needs now."""
-        self.app.post_message(LookedCloser(self.closely()))
-
-    def window(self) -> tuple[int, int] | None:
-        """Return which steps of the curves are needed."""
-        return chart_view.wanted_steps(self.charts.view, self.charts.extent)
 
     def take_up(self) -> None:
         """Look at the charts as the last time."""
@@ -102,9 +96,9 @@ class ChartKeys(Screen[None]):
 
     def action_scale(self) -> None:
         """Change the y axis of the current chart."""
-        chart = self.charts.chart()
-        if chart is not None:
-            self.charts.see(chart_view.flip_scale(self.charts.view, chart.quantity))
+        quantity = self.charts.quantity()
+        if quantity is not None:
+            self.charts.see(chart_view.flip_scale(self.charts.view, quantity))
 
     def action_axis(self) -> None:
         """Change what curves are drawn over."""
@@ -112,12 +106,9 @@ class ChartKeys(Screen[None]):
 
     def action_isolate(self) -> None:
         """Show the next curve alone."""
-        chart = self.charts.chart()
-        if chart is not None:
-            names = [line.name for line in chart.lines]
-            self.charts.see(chart_view.isolate_next(self.charts.view, names))
+        self.charts.see(chart_view.isolate_next(self.charts.view, self.charts.names()))
 
-    @on(Charts.Changed)
+    @on(ChartGrid.Changed)
     def _look_closer(self) -> None:
         self._state.set("smoothing", self.charts.view.smoothing)
         self._state.set("x_axis", self.charts.view.x_axis.value)

@@ -15,11 +15,13 @@ from textual.containers import Container, Vertical, VerticalScroll
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from fsrun.tui import chart_view
 from fsrun.tui.closely import Closely
 from fsrun.tui.messages import LookedCloser, Picture
 from fsrun.tui.screens.chart_keys import ChartKeys
 from fsrun.tui.state import State
-from fsrun.tui.widgets.charts import SMALL, Charts
+from fsrun.tui.widgets.chart_grid import SMALL
+from fsrun.tui.widgets.charts import Charts
 from fsrun.tui.widgets.key_line import KeyLine
 from fsrun.tui.widgets.section_line import Section, SectionLine
 from fsrun.tui.widgets.status_line import StatusLine
@@ -57,6 +59,23 @@ class ChartScreen(ChartKeys):
         self._chosen: str | None = None
         self._shown = _Shown(None, charts=True)
         self._text = Text()
+
+    @property
+    def charts(self) -> Charts:
+        """The charts of the screen."""
+        return self.query_one(Charts)
+
+    @abstractmethod
+    def closely(self) -> Closely:
+        """Return what the next pictures should hold for this screen."""
+
+    def ask(self) -> None:
+        """Have the next pictures hold what this screen needs now."""
+        self.app.post_message(LookedCloser(self.closely()))
+
+    def window(self) -> tuple[int, int] | None:
+        """Return which steps of the curves are needed."""
+        return chart_view.wanted_steps(self.charts.view, self.charts.extent)
 
     @abstractmethod
     def heading(self) -> Widget:

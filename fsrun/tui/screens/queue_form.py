@@ -22,7 +22,18 @@ from experiments.options import Option
 from experiments.presets import PRESETS
 from experiments.registry import EXPERIMENTS, methods_of
 from fsrun import orders
-from fsrun.drafting import K_SHOT, N_WAY, PRIORITY, SEEDS, Checked, Draft, check, differences, new_draft
+from fsrun.drafting import (
+    ALSO,
+    K_SHOT,
+    N_WAY,
+    PRIORITY,
+    SEEDS,
+    Checked,
+    Draft,
+    check,
+    differences,
+    new_draft,
+)
 from fsrun.paths import Home
 from fsrun.sweep_table import sweep_table
 from fsrun.tui.database import Order
@@ -35,7 +46,8 @@ SHOWN = 100
 """Runs of a sweep that are listed before they are queued."""
 
 _FIELDS = {"n_way": N_WAY, "k_shot": K_SHOT}  # fields that are options, too
-_COUNTS = (SEEDS, PRIORITY)
+_WORDS = (ALSO, SEEDS, PRIORITY)
+_HINTS = {ALSO: "methods", "n_way": "–", "k_shot": "–"}  # where nothing is written
 
 
 class QueueForm(ModalScreen[Order | None]):
@@ -75,10 +87,17 @@ class QueueForm(ModalScreen[Order | None]):
                     _choices(names), value=value, allow_blank=False, id=name, compact=True, disabled=copied
                 )
         with Horizontal(classes="fields"):
-            fields = {"n_way": "", "k_shot": "", SEEDS: draft.seeds, PRIORITY: draft.priority}
+            fields = {
+                ALSO: draft.also,
+                "n_way": "",
+                "k_shot": "",
+                SEEDS: draft.seeds,
+                PRIORITY: draft.priority,
+            }
             for name, value in fields.items():
                 yield Label(name.replace("_", "-"))
-                yield Input(value, id=name, compact=True, disabled=name in _FIELDS)
+                off = name in _FIELDS or (copied and name == ALSO)
+                yield Input(value, id=name, compact=True, disabled=off, placeholder=_HINTS.get(name, ""))
         yield Static(id="wrong")
         with Vertical(id="form"):
             yield OptionLines()
@@ -123,10 +142,11 @@ class QueueForm(ModalScreen[Order | None]):
         if name == "experiment":
             method = EXPERIMENTS[value].default_method
             methods = self.query_one("#method", Select)
-            with self.prevent(Select.Changed):
+            with self.prevent(Select.Changed, Input.Changed):
                 methods.set_options(_choices(methods_of(value)))
                 methods.value = method
-            kept = kept.with_word("method", method)
+                self.query_one(f"#{ALSO}", Input).value = ""
+            kept = kept.with_word("method", method).with_word(ALSO, "")
         self.draft = kept.with_word(name, value)
 
     @on(OptionWritten)
@@ -136,7 +156,7 @@ class QueueForm(ModalScreen[Order | None]):
     @on(Input.Changed)
     def _write_field(self, event: Input.Changed) -> None:
         name = str(event.input.id)
-        if name in _COUNTS:
+        if name in _WORDS:
             self.draft = self.draft.with_word(name, event.value.strip())
         elif name in _FIELDS:
             before = {option.name: str(option.value) for option in self._options()}
@@ -155,6 +175,7 @@ class QueueForm(ModalScreen[Order | None]):
         count = len(checked.planned)
         button = self.query_one("#queue", Button)
         button.label = Text(f"Queue {count} run{'s' * (count > 1)} (ctrl+s)" if count else "Queue (ctrl+s)")
+        button.refresh(layout=True)  # as wide as its words are now
         button.disabled = not count
         self.query_one("#planned", Static).update(_preview(checked))
         if self._hurry:
@@ -169,7 +190,7 @@ class QueueForm(ModalScreen[Order | None]):
             if not field.has_focus:
                 with self.prevent(Input.Changed):
                     field.value = checked.draft.changes.get(option, values.get(option, ""))
-        here = ("", *_COUNTS, *_FIELDS.values())
+        here = ("", *_WORDS, *_FIELDS.values())
         wrong = [line for name, line in checked.faults.items() if name in here]
         self.query_one("#wrong", Static).update(
             Text("\n".join(f"✗ {plain(line)}" for line in wrong), STATUS_STYLES["failed"])

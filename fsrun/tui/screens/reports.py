@@ -7,23 +7,26 @@ from typing import ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 from fsrun.tui.exporting import Export
 from fsrun.tui.messages import Picture
 from fsrun.tui.pages import Page
 from fsrun.tui.report_keys import REPORT_KEYS
+from fsrun.tui.screens.chart_keys import ChartKeys
 from fsrun.tui.widgets.key_line import KeyLine
 from fsrun.tui.widgets.page import PageView
+from fsrun.tui.widgets.plots import Plots
 from fsrun.tui.widgets.status_line import StatusLine
 
+_NEEDS_CHARTS = ("zoom", "whole", "move", "cursor", "smooth", "scale", "isolate", "large")
 
-class ReportScreen(Screen[None]):
+
+class ReportScreen(ChartKeys):
     """A report of one or more pages, kept up to date; a subclass says which of a picture's it `holds`."""
 
     holds: ClassVar[Literal["classes", "theory"]]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,backspace", "app.pop_screen", "Back", tooltip="back to the runs"),
+        Binding("escape,backspace", "back", "Back", tooltip="back: to all charts, to the runs"),
         *REPORT_KEYS,
     ]
 
@@ -35,8 +38,39 @@ class ReportScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Follow the app's picture of the database."""
+        self.take_up()
         self.watch(self.app, "picture", self._show)
         self.query_one(PageView).focus()
+
+    @property
+    def charts(self) -> Plots:
+        """The charts of the page."""
+        return self.query_one(Plots)
+
+    def ask(self) -> None:
+        """Ask for nothing: a report is made from all that was measured, however closely it is looked at."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what the charts of this report can do."""
+        if not self.is_mounted:
+            return False
+        plots, pages = self.charts, self.query_one(PageView).pages
+        if action == "next":
+            return plots.count > 1 or len(pages) > 1
+        if action in _NEEDS_CHARTS and not plots.count:
+            return False
+        return action != "axis" and not (action == "smooth" and plots.is_log)
+
+    def action_next(self, by: int) -> None:
+        """Go to the next chart, and from the last one to the next report."""
+        self.query_one(PageView).next(by)
+
+    def action_back(self) -> None:
+        """Go back one step: show all charts, leave."""
+        if self.charts.large and self.charts.count > 1:
+            self.charts.large = False
+        else:
+            self.app.pop_screen()
 
     def exports(self) -> tuple[Export, ...]:
         """Return what can be written into a file."""

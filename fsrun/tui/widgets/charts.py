@@ -1,75 +1,52 @@
-"""Charts in a grid, as many at once as have room, or one of them large; looked at by mouse as by key.
+"""The curves of runs in a grid of charts, over steps, time or epochs.
 
-Not here: which curves share a chart (fsrun.tui.curves), views (chart_view.py) and drawing (fsrun.plot).
+Not here: which curves share a chart (fsrun.tui.curves), the grid and the mouse (chart_grid.py).
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 
-from rich.text import Text
-from textual import events
-from textual.message import Message
-from textual.reactive import reactive, var
+from textual.reactive import var
 
-from fsrun.plot import Drawing, Plot, draw
+from fsrun.plot import Plot
 from fsrun.tui import chart_view
 from fsrun.tui.chart_view import SMOOTHINGS, Extent, View, XAxis
 from fsrun.tui.curves import Chart
-from fsrun.tui.widgets.rows import Rows
+from fsrun.tui.widgets.chart_grid import ChartGrid, hidden_words, told
 from fsrun.words import duration
 
-LEAST = (50, 9)
-"""Columns and rows a chart needs beside others."""
 
-SMALL = (36, 8)
-"""The same where many are looked over at once."""
+class Charts(ChartGrid):
+    """Charts of curves; windows and cursor are in steps, whatever is on the x axis."""
 
-_GAP = 2  # columns between two charts
-_ZOOM = 1.25  # by one notch of the wheel
+    charts: var[tuple[Chart, ...]] = var(())
 
+    @property
+    def count(self) -> int:
+        """How many charts there are."""
+        return len(self.charts)
 
-def arrange(count: int, width: int, height: int, least: tuple[int, int] = LEAST) -> tuple[int, int]:
-    """Return how many charts go beside and below each other, (1, 1) where only one has room."""
-    columns = max(min((width + _GAP) // (least[0] + _GAP), count), 1)
-    rows = max(min(height // least[1], -(-count // columns)), 1)
-    return -(-count // rows) if columns * rows >= count > 0 else columns, rows
+    def plot(self, place: int, width: int) -> Plot:
+        """Return what is drawn of a chart in the present view."""
+        return self.charts[place].plot(self.view, self.extent, width)
 
+    def step_at(self, place: int, x: float) -> float | None:
+        """Return the step at a place on a chart's x axis."""
+        line = self.charts[place].ruler
+        return None if line is None else line.ruler(self.view.x_axis).step(x)
 
-@dataclass(frozen=True)
-class _Cell:
-    """A chart on the screen: which one, where, and what was drawn."""
+    def quantity(self) -> str | None:
+        """Return what the current chart shows, None where there is none."""
+        chart = self.chart()
+        return None if chart is None else chart.quantity
 
-    place: int
-    left: int
-    top: int
-    width: int
-    height: int
-    plot: Plot
-    drawing: Drawing
+    def names(self) -> Sequence[str]:
+        """Return what the curves of the current chart are called."""
+        chart = self.chart()
+        return [] if chart is None else [line.name for line in chart.lines]
 
-
-class Charts(Rows):
-    """Charts of one view; where not all fit, one page at a time.
-
-    With `interactive` one chart is the current one, and the mouse looks closer: the wheel zooms, dragging
-    pans, a click sets the cursor, two make a chart large.
-    """
-
-    class Changed(Message):
-        """The user looks at the charts in another way."""
-
-    charts: reactive[tuple[Chart, ...]] = reactive(())
-    view: reactive[View] = reactive(View())
-    current: reactive[int] = reactive(0)
-    large: reactive[bool] = reactive(False)
-    extent: var[Extent] = var((0.0, 1.0))
-
-    def __init__(self, *, interactive: bool = False, least: tuple[int, int] = LEAST) -> None:
-        super().__init__()
-        self._interactive = interactive
-        self._least = least
-        self._cells: dict[int, _Cell] = {}
-        self._grip: tuple[int, View, _Cell] | None = None  # where the mouse went down, and on what
+    def words(self) -> str:
+        """Return in words what is not plain from the charts."""
+        return view_words(self.view, self.extent, self.chart())
 
     def show(self, charts: tuple[Chart, ...], newest: float) -> None:
         """Show these charts, of curves in the view's window; the run is at the step `newest`."""
@@ -86,6 +63,10 @@ class Charts(Rows):
             self.extent = 0.0, float(max(ends))
         return charts
 
+    def watch_charts(self) -> None:
+        """Draw what has changed."""
+        self.renew()
+
     def offered_axes(self) -> list[XAxis]:
         """Return what the charts can be drawn over."""
         knows_epochs = any(line.epoch for chart in self.charts for line in chart.lines)
@@ -94,145 +75,6 @@ class Charts(Rows):
     def chart(self) -> Chart | None:
         """Return the current chart."""
         return self.charts[self.current % len(self.charts)] if self.charts else None
-
-    def pages(self) -> int:
-        """Return how many pages the charts take at the present size."""
-        return max(-(-len(self.charts) // self._per_page()), 1)
-
-    def turn(self, by: int) -> None:
-        """Show the next page, or the one before, round and round."""
-        per_page = self._per_page()
-        self.current = (self.current // per_page + by) % self.pages() * per_page
-
-    def next_chart(self, by: int) -> None:
-        """Make the next chart the current one, or the one before, round and round."""
-        self.current = (self.current + by) % max(len(self.charts), 1)
-
-    def look(self, change: Callable[..., View], *more: float) -> None:
-        """Change the view by one of the functions of chart_view that need the extent."""
-        self.see(change(self.view, self.extent, *more))
-
-    def see(self, view: View) -> None:
-        """Look at the charts in this view."""
-        if view != self.view:
-            self.view = view
-            self.post_message(self.Changed())
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Zoom in on what is under the mouse."""
-        self._zoom_at(event, _ZOOM)
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Zoom out from what is under the mouse."""
-        self._zoom_at(event, 1 / _ZOOM)
-
-    def on_mouse_down(self, event: events.MouseDown) -> None:
-        """Take hold of the chart under the mouse."""
-        found = self._under(event)
-        if found is not None:
-            self.capture_mouse()
-            self._grip = event.x, self.view, found[0]
-            self.current = found[0].place
-
-    def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Drag the curve along."""
-        if self._grip is None or self._grip[2].drawing.field is None:
-            return
-        start, view, cell = self._grip
-        assert cell.drawing.field is not None
-        self.see(chart_view.pan(view, self.extent, (start - event.x) / cell.drawing.field.width))
-
-    def on_mouse_up(self, event: events.MouseUp) -> None:
-        """Let go; where nothing was dragged, set the cursor."""
-        if self._grip is None:
-            return
-        self.release_mouse()
-        start, _, cell = self._grip
-        self._grip = None
-        if event.x == start and (step := self._step_at(cell, event)) is not None:
-            self.see(chart_view.set_cursor(self.view, self.extent, step))
-
-    def on_click(self, event: events.Click) -> None:
-        """Make a chart large, or small again, by two clicks."""
-        if self._interactive and event.chain == 2:
-            self.large = not self.large
-
-    def rows(self) -> Sequence[Text]:
-        """Draw the page."""
-        width, height = self.size
-        if not self.charts or width < 1 or height < 1:
-            self._cells = {}
-            return draw(Plot(()), width=width, height=height).rows if width > 0 < height else ()
-        words = view_words(self.view, self.extent, self.chart()) if height > 10 else ""
-        lines = self._drawn(width, height - bool(words))
-        if words:
-            lines.append(Text(words, "dim"))
-            lines[-1].truncate(width, overflow="ellipsis")
-        if self.pages() > 1 or (self.large and len(self.charts) > 1):
-            shown, among = (self.current // self._per_page(), self.pages())
-            _put_right(lines[0], f"{shown + 1}/{among} tab", width)
-        return lines
-
-    def _per_page(self) -> int:
-        columns, rows = self._grid()
-        return columns * rows
-
-    def _grid(self) -> tuple[int, int]:
-        width, height = self.size
-        return (1, 1) if self.large else arrange(len(self.charts), width, height, self._least)
-
-    def _drawn(self, width: int, height: int) -> list[Text]:
-        """Return the lines of all charts of the page, each drawn anew only where something changed."""
-        columns, rows = self._grid()
-        start = self.current % len(self.charts) // (columns * rows) * columns * rows
-        wide, high = (width - _GAP * (columns - 1)) // columns, height // rows
-        cells = {}
-        for place in range(start, min(start + columns * rows, len(self.charts))):
-            row, column = divmod(place - start, columns)
-            cells[place] = self._cell(place, column * (wide + _GAP), row * high, wide, high)
-        self._cells = cells
-        lines: list[Text] = []
-        for first in range(start, start + len(cells), columns):
-            lines += _beside(
-                [cells[place] for place in range(first, min(first + columns, start + len(cells)))]
-            )
-        return lines + [Text()] * (height - len(lines))
-
-    def _cell(self, place: int, left: int, top: int, width: int, height: int) -> _Cell:
-        chart = self.charts[place]
-        plot = chart.plot(self.view, self.extent, width)
-        if self._interactive and len(self.charts) > 1 and place == self.current % len(self.charts):
-            plot = replace(plot, title=Text(f"▸ {plot.title}", "bold underline"))
-        last = self._cells.get(place)
-        if last and (last.plot, last.width, last.height) == (plot, width, height):
-            return replace(last, left=left, top=top)
-        return _Cell(place, left, top, width, height, plot, draw(plot, width=width, height=height))
-
-    def _zoom_at(self, event: events.MouseEvent, factor: float) -> None:
-        found = self._under(event)
-        if found is not None:
-            event.stop()
-            self.look(chart_view.zoom, factor, found[1])
-
-    def _under(self, event: events.MouseEvent) -> tuple[_Cell, float] | None:
-        """Return the chart under the mouse and the step there."""
-        spot = event.get_content_offset(self)
-        if not self._interactive or spot is None:
-            return None
-        for cell in self._cells.values():
-            inside = (
-                cell.left <= spot.x < cell.left + cell.width and cell.top <= spot.y < cell.top + cell.height
-            )
-            if inside and (step := self._step_at(cell, event)) is not None:
-                return cell, step
-        return None
-
-    def _step_at(self, cell: _Cell, event: events.MouseEvent) -> float | None:
-        spot, field = event.get_content_offset(self), cell.drawing.field
-        line = self.charts[cell.place].ruler if cell.place < len(self.charts) else None
-        if spot is None or field is None or line is None:
-            return None
-        return line.ruler(self.view.x_axis).step(field.x_at(spot.x - cell.left))
 
 
 def view_words(view: View, extent: Extent, chart: Chart | None) -> str:
@@ -246,29 +88,9 @@ def view_words(view: View, extent: Extent, chart: Chart | None) -> str:
         parts.append(f"smoothed over {scale:,.0f}")
     if view.x_axis is not XAxis.STEP:
         parts.append(f"x: {view.x_axis.value}")
-    if view.hidden:
-        parts.append(f"hidden: {', '.join(sorted(view.hidden))}")
+    parts.append(hidden_words(view))
     if view.cursor is not None:
         line = chart.ruler if chart else None
         at = f", {duration(line.ruler(XAxis.TIME).place(view.cursor))}" if line else ""
         parts.append(f"at step {view.cursor:,.0f}{at}")
-    return f" {' · '.join(parts)}"
-
-
-def _beside(cells: list[_Cell]) -> list[Text]:
-    """Return the lines of charts set side by side."""
-    lines = []
-    for parts in zip(*(cell.drawing.rows for cell in cells), strict=True):
-        line = Text()
-        for cell, part in zip(cells, parts, strict=True):
-            line.pad_right(cell.left - line.cell_len)
-            line.append_text(part)
-        lines.append(line)
-    return lines
-
-
-def _put_right(line: Text, words: str, width: int) -> None:
-    """Write the words at the right end of the line, over what is there."""
-    line.truncate(width - len(words) - 1)
-    line.pad_right(width - len(words) - line.cell_len)
-    line.append(words, "dim")
+    return told(parts)

@@ -19,16 +19,16 @@ from fsrun.tui.widgets.plots import Plots
 from fsrun.words import plain
 
 
-class PageView(VerticalScroll):
-    """Shows one of several pages; tab turns to the next."""
+class PageView(VerticalScroll, inherit_bindings=False):
+    """Shows one of several pages; left and right are for its charts."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "scroll_down", "Down", show=False, tooltip="scroll down"),
-        Binding("k", "scroll_up", "Up", show=False, tooltip="scroll up"),
-        Binding("g", "scroll_home", "Top", show=False, tooltip="to the beginning"),
-        Binding("G", "scroll_end", "End", show=False, tooltip="to the end"),
-        Binding("tab", "turn(1)", "Next", tooltip="the next report, where there are several"),
-        Binding("shift+tab", "turn(-1)", "Previous", show=False, tooltip="the report before"),
+        Binding("j,down", "scroll_down", "Down", show=False, tooltip="scroll down"),
+        Binding("k,up", "scroll_up", "Up", show=False, tooltip="scroll up"),
+        Binding("pagedown,ctrl+d", "page_down", "Page down", show=False, tooltip="a page on"),
+        Binding("pageup,ctrl+u", "page_up", "Page up", show=False, tooltip="a page back"),
+        Binding("g,home", "scroll_home", "Top", show=False, tooltip="to the beginning"),
+        Binding("G,end", "scroll_end", "End", show=False, tooltip="to the end"),
     ]
 
     pages: var[tuple[Page, ...]] = var(())
@@ -54,18 +54,32 @@ class PageView(VerticalScroll):
         self._draw()
 
     def watch_number(self) -> None:
-        """Show another page, from its beginning."""
+        """Show another page, from its beginning and whole."""
+        self.query_one(Plots).whole()
         self._draw()
         self.scroll_home(animate=False)
 
-    def action_turn(self, by: int) -> None:
-        """Show the next page, or the one before, round and round."""
-        if self.pages:
+    def next(self, by: int) -> None:
+        """Go to the next chart, from the last one to the next page, or back; round and round."""
+        plots = self.query_one(Plots)
+        if 0 <= plots.current + by < plots.count:
+            plots.current += by
+            self._bring_into_sight()
+        elif self.pages:
             self.number = (self.number + by) % len(self.pages)
+            plots.current = 0 if by > 0 else max(plots.count - 1, 0)
+            self._bring_into_sight()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer to turn only where there is something to turn to."""
-        return action != "turn" or len(self.pages) > 1
+    def _bring_into_sight(self) -> None:
+        """Scroll to the current chart where it is not on the screen."""
+        plots = self.query_one(Plots)
+
+        def scroll() -> None:
+            place = plots.region_of(plots.current)
+            if place is not None:
+                self.scroll_to_region(place.translate(plots.virtual_region.offset), animate=False)
+
+        self.call_after_refresh(scroll)
 
     def _draw(self) -> None:
         if not self.is_mounted or not self.pages:

@@ -5,7 +5,6 @@ Not here: which lines there are (fsrun.tui.listing) and what is in their cells (
 
 from typing import ClassVar
 
-from rich.segment import Segment
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
@@ -17,6 +16,7 @@ from textual.strip import Strip
 from fsrun.tui.columns import Column, column, layout
 from fsrun.tui.listing import GroupLine, Line, View
 from fsrun.tui.messages import GroupToggled, RunHighlighted, RunOpened, RunsMarked, SortChosen
+from fsrun.tui.widgets.strips import strip_of
 
 _MARK = "◆"
 _SIGNS = {True: "▾", False: "▸"}
@@ -186,8 +186,7 @@ class RunTable(ScrollView, can_focus=True):
     def _drawn(self, text: Text, style: str) -> Strip:
         width = self.size.width
         base = self.get_component_rich_style(style) if style else self.rich_style
-        segments = Segment.apply_style(text.render(self.app.console), base)
-        return Strip(segments).adjust_cell_length(width, base).crop(0, width)
+        return strip_of(text, base, width, self.app.console)
 
     def _header(self) -> Text:
         text = Text("  ", "dim")
