@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from experiments.config import (
     Cnn,
     CnnNeighbour,
+    DrawnData,
     EpisodeEvaluation,
     FastSlow,
     GaussianData,
     GlyphsData,
+    ImageNetData,
     LearnedOptimiser,
     LinearFastSlow,
     Maml,
@@ -60,13 +62,15 @@ class ExperimentEntry:
 
 _CHARACTERS = ("omniglot", "glyphs")
 _IMAGES = (*_CHARACTERS, "miniimagenet")
+_FEATURES = ("imagenet", "drawn")
+_ANY = (*_IMAGES, *_FEATURES)
 
 METHODS: dict[str, MethodEntry] = {
     entry.name: entry
     for entry in (
         MethodEntry("pixel-knn", "Pixel-KNN", PixelKnn, "experiments.methods.pixel_knn", _IMAGES),
         MethodEntry("mann", "MANN", Mann, "experiments.methods.mann", _CHARACTERS),
-        MethodEntry("cnn-nn", "CNN 1-NN", CnnNeighbour, "experiments.methods.cnn_nn", _IMAGES, False),
+        MethodEntry("cnn-nn", "CNN 1-NN", CnnNeighbour, "experiments.methods.cnn_nn", _ANY, False),
         MethodEntry("cnn", "CNN", Cnn, "experiments.methods.cnn", _IMAGES),
         MethodEntry("siamese", "Siamese", Siamese, "experiments.methods.siamese", _IMAGES),
         MethodEntry("shrinking", "Feature Shrinking", Shrinking, "experiments.methods.shrinking", _IMAGES),
@@ -75,7 +79,7 @@ METHODS: dict[str, MethodEntry] = {
             "rare-events", "Learning to Remember", RareEvents, "experiments.methods.rare_events", _CHARACTERS
         ),
         MethodEntry("maml", "MAML", Maml, "experiments.methods.maml", _IMAGES),
-        MethodEntry("protonet", "Prototypical Net", ProtoNet, "experiments.methods.protonet", _IMAGES),
+        MethodEntry("protonet", "Prototypical Net", ProtoNet, "experiments.methods.protonet", _ANY),
         MethodEntry("metanet", "Meta Networks", MetaNet, "experiments.methods.metanet", _IMAGES),
         MethodEntry("snail", "Temporal Conv", Snail, "experiments.methods.snail", _IMAGES),
         MethodEntry(
@@ -87,7 +91,7 @@ METHODS: dict[str, MethodEntry] = {
             False,
         ),
         MethodEntry("meta-lstm", "Meta-LSTM", MetaLstm, "experiments.methods.meta_lstm", _IMAGES, False),
-        MethodEntry("fastslow", "Fast/Slow", FastSlow, "experiments.methods.fastslow", _IMAGES),
+        MethodEntry("fastslow", "Fast/Slow", FastSlow, "experiments.methods.fastslow", _ANY),
         MethodEntry("pretrain", "Pre-training", Pretrain, "experiments.methods.pretrain", _IMAGES, False),
         MethodEntry(
             "linear",
@@ -133,6 +137,21 @@ EXPERIMENTS: dict[str, ExperimentEntry] = {
             EpisodeEvaluation,
             "fastslow",
             needs_import=True,
+        ),
+        ExperimentEntry(
+            "imagenet",
+            "one-shot recognition among up to ten thousand classes, on features of a backbone, Figure 5",
+            ImageNetData,
+            EpisodeEvaluation,
+            "fastslow",
+            needs_import=True,
+        ),
+        ExperimentEntry(
+            "drawn",
+            "the same on random features of ImageNet's size, to see time and memory; they show nothing",
+            DrawnData,
+            EpisodeEvaluation,
+            "fastslow",
         ),
     )
 }

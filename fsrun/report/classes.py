@@ -18,7 +18,7 @@ from fsrun.report.paired import Difference, held_out, paired_difference, unusual
 from fsrun.report.render import Column, Table
 from store.results import FinishedResult, finished_results
 
-IMAGE_EXPERIMENTS = ("omniglot", "glyphs", "miniimagenet")
+IMAGE_EXPERIMENTS = ("omniglot", "glyphs", "miniimagenet", "imagenet", "drawn")
 REFERENCE = "fastslow"  # what the others are compared with
 _EPISODE_OPTIONS = ("evaluation", "trained_by", "seed")  # of a config: not of the model
 
