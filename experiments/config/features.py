@@ -25,8 +25,8 @@ class FeatureSet(ImageSet):
 
     @classmethod
     def episodes_at(cls, n_way: int) -> int:
-        """Return how many episodes are measured where no number is asked for: about 20,000 queries in all."""
-        return max(10, min(cls.standard.episodes, 20_000 // max(n_way, 1)))
+        """Return how many episodes are measured where no number is asked for: about 10,000 queries in all, or 5 episodes."""
+        return max(5, min(cls.standard.episodes, 10_000 // max(n_way, 1)))
 
 
 class ImageNetData(FeatureSet):
