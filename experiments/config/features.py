@@ -25,7 +25,7 @@ class FeatureSet(ImageSet):
 
     @classmethod
     def episodes_at(cls, n_way: int) -> int:
-        """Return how many episodes are measured where no number is asked for: about 10,000 queries in all, or 5 episodes."""
+        """Return how many episodes there are unless asked for: of about 10,000 queries in all, at least 5."""
         return max(5, min(cls.standard.episodes, 10_000 // max(n_way, 1)))
 
 

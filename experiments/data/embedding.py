@@ -100,7 +100,7 @@ class Embedder:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep what is freed, where it is the allocator: half of a network's time went into page faults."""
+    """Have glibc keep what is freed: half of a network's time went into page faults."""
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):

@@ -96,8 +96,9 @@ def classes_table(found: Classes) -> Table:
     """Return the curves as a table, one line per number of classes and method."""
     lines = [(curve, point) for curve in found.curves for point in curve.points]
     lines.sort(key=lambda line: line[1].n_way)
+    subject = found.subject[0].upper() + found.subject[1:]
     return Table(
-        title=f"{found.subject[0].upper()}{found.subject[1:]}, {found.k_shot}-shot: accuracy by number of classes, %",
+        title=f"{subject}, {found.k_shot}-shot: accuracy by number of classes, %",
         columns=(
             Column("Classes", numeric=True),
             Column("Method"),
@@ -181,9 +182,9 @@ def _notes(found: Classes) -> Iterator[str]:
     count = " or ".join(f"{each:,}" for each in episodes)
     yield f"Accuracy: mean over {count} episodes ± half of the 95 % interval; each method as it was run last."
     if found.experiment == "drawn":
-        yield "The features are random numbers: time and memory are real, accuracy says nothing about any method."
+        yield "The features are random numbers: time and memory are real, accuracy says nothing."
     if found.features is not None:
-        yield "No test class was in what the features' backbone was trained on, as `fsrun data embed` said of it."
+        yield "No test class was in what the backbone was trained on, as `fsrun data embed` said of it."
     if any(point.ahead for point in points):
         yield "Fast/Slow ahead: paired, on the same numbered episodes, with the interval of the difference."
     yield "s/episode, Memory: of the evaluation as it ran, embedding each image once included."
