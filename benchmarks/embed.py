@@ -1,4 +1,4 @@
-"""Images a second through a backbone: `data embed`'s pipeline, a plain DataLoader loop, and the network alone.
+"""Images a second through a backbone: as `data embed` does it, by a DataLoader, and the network alone.
 
 Not here: what the features are worth (results/).
 """
@@ -137,8 +137,13 @@ def report(speeds: dict[str, list[Speed]], images: int) -> None:
         by_clock = median(one.seconds / each.seconds for one, each in zip(limit, taken, strict=True))
         by_work = median(one.processor / each.processor for one, each in zip(limit, taken, strict=True))
         rows.append(
-            [way, f"{images / seconds:.1f}", f"{1e3 * processor / images:.1f}"]
-            + [f"{by_clock:.0%}", f"{by_work:.0%}"]
+            [
+                way,
+                f"{images / seconds:.1f}",
+                f"{1e3 * processor / images:.1f}",
+                f"{by_clock:.0%}",
+                f"{by_work:.0%}",
+            ]
         )
     table(["", "images/s", "processor ms/image", "of the limit", "by processor time"], rows)
     print(f"  goal for fsrun data embed: {GOAL} % of the network alone")

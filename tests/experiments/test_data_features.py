@@ -1,4 +1,4 @@
-"""Tables of features: which rows are whose, episodes of classes that differ in size, and what methods do with them."""
+"""Tables of features: which rows are whose, episodes of uneven classes, and what methods do with them."""
 
 from pathlib import Path
 
