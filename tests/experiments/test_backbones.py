@@ -9,10 +9,15 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from experiments.checkpoint import save_checkpoint
+from experiments.data.miniimagenet_splits import miniimagenet_splits
 from experiments.errors import ConfigError, DataError
 from experiments.models.backbone_weights import read_weights
-from experiments.models.backbones import open_backbone
+from experiments.models.backbones import backbone_of_run, open_backbone
+from experiments.models.conv4 import Conv4
 from experiments.models.preprocessing import Preprocessing
+from experiments.rng import generator
+from experiments.sweeps import Sweep, plan
 
 timm = pytest.importorskip("timm")
 
@@ -47,7 +52,7 @@ def test_its_preprocessing_is_what_timm_would_do(weights: dict[str, torch.Tensor
     transform = timm.data.create_transform(**config, is_training=False)
     noise = np.random.default_rng(0).integers(0, 256, (90, 131, 3), dtype=np.uint8)
     for image in (Image.fromarray(noise), Image.fromarray(noise).rotate(90, expand=True)):
-        pixels = torch.from_numpy(np.ascontiguousarray(backbone.preprocessing.pixels(image)))[None]
+        pixels = torch.from_numpy(backbone.preprocessing.pixels(image).copy())[None]
         shown = backbone.preprocessing.normalised(pixels, torch.device("cpu"))[0]
         assert torch.allclose(shown, transform(image), atol=1e-5)
 
@@ -120,3 +125,26 @@ def test_the_packages_weights_know_what_a_photograph_shows() -> None:
     )
     assert shown.flatten().tolist() == pytest.approx([-127 / 128, 0, 1], abs=1e-6)  # (x - 127) / 128
     assert len(backbone.seen.names) == 1000
+
+
+def test_a_run_on_photographs_leaves_a_backbone_that_has_seen_all_but_its_test_classes(
+    tmp_path: Path,
+) -> None:
+    (planned,) = plan(Sweep("miniimagenet", ("pretrain",), "quick", settings={"filters": [8]}))
+    network = Conv4(8, generator("weights"), (3, 84, 84)).eval()
+    save_checkpoint(tmp_path / "run.safetensors", 3, {"backbone": network.state_dict()})
+    backbone = backbone_of_run(planned.config, tmp_path / "run.safetensors", "run 1")
+    assert backbone.dimension == 8 * 25
+    assert backbone.preprocessing == Preprocessing(84, 84, "lanczos", squash=True)
+    splits = miniimagenet_splits("R1")
+    assert backbone.seen.names == {*splits["base"], *splits["meta"], *splits["val"]}
+    assert not backbone.seen.names & set(splits["test"])
+    images = torch.rand(2, 3, 84, 84, generator=generator("images"))
+    with torch.no_grad():
+        assert torch.allclose(backbone.module(images), network(images))
+
+
+def test_a_run_on_characters_is_no_backbone_for_photographs(tmp_path: Path) -> None:
+    (planned,) = plan(Sweep("omniglot", ("protonet",), "quick"))
+    with pytest.raises(ConfigError, match="run 1 was trained on omniglot: use a run on photographs"):
+        backbone_of_run(planned.config, tmp_path / "run.safetensors", "run 1")

@@ -53,7 +53,7 @@ def test_features_are_those_of_the_images_one_by_one(root: Path, tmp_path: Path)
     for number, image in enumerate(images):
         pixels, _ = decode(image, backbone.preprocessing)
         assert pixels is not None
-        shown = backbone.preprocessing.normalised(torch.from_numpy(pixels)[None], CPU)
+        shown = backbone.preprocessing.normalised(torch.from_numpy(pixels.copy())[None], CPU)
         expected = backbone.module(shown)[0]
         assert torch.allclose(table.pixels("test", torch.tensor(number)), expected, rtol=2e-3, atol=2e-3)
 
