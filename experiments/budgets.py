@@ -10,6 +10,8 @@ from experiments.sweeps import PlannedRun
 
 Costs = tuple[float, float]  # milliseconds of a training step; of a test episode
 
+_CHARACTERS = ("omniglot", "glyphs")  # other images are larger, and features are none
+
 _CPU: Mapping[str, Mapping[tuple[int, int], Costs]] = {
     "pixel-knn": {(5, 1): (0, 3.5), (5, 5): (0, 4.0), (20, 1): (0, 4.3), (20, 5): (0, 5.6)},
     "cnn": {(5, 1): (76, 11), (5, 5): (78, 19), (20, 1): (78, 43), (20, 5): (75, 71)},
@@ -70,7 +72,7 @@ def trainings(planned: Iterable[PlannedRun]) -> list[RunConfig]:
 
 def run_seconds(config: RunConfig, preset: str) -> float | None:
     """Return about how long one run takes, what it starts from not included; None where never measured."""
-    if not isinstance(config, ImageRun) or config.experiment == "miniimagenet":  # its images are larger
+    if not isinstance(config, ImageRun) or config.experiment not in _CHARACTERS:
         return None
     asked = config.evaluation
     costs = MEASURED.get(preset, {}).get(budget_key(config), {}).get((asked.n_way, asked.k_shot))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.data.episodes import Episodes, Sampler
-from experiments.data.images import ImageTable
+from experiments.data.table import Table
 from experiments.events import Measurement
 
 EMBED_BATCH = 64  # images: what lies between the layers stays in the cache of a CPU
@@ -42,7 +42,7 @@ def measure(name: str, values: Tensor) -> Measurement:
 
 
 def accuracy_per_episode(
-    method: Recogniser, table: ImageTable, sampler: Sampler, split: str, episodes: range
+    method: Recogniser, table: Table, sampler: Sampler, split: str, episodes: range
 ) -> Tensor:
     """Return the accuracy (episodes,) of a method on numbered episodes.
 
@@ -62,7 +62,7 @@ def accuracy_per_episode(
 def accuracy_one_by_one(
     method: Recogniser,
     embed: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
-    table: ImageTable,
+    table: Table,
     sampler: Sampler,
     split: str,
     episodes: range,
@@ -94,12 +94,12 @@ def _parts(episodes: range, size: int) -> Iterator[range]:
         yield episodes[start : start + max(size, 1)]
 
 
-def _bytes_per_episode(table: ImageTable, sampler: Sampler, split: str) -> int:
+def _bytes_per_episode(table: Table, sampler: Sampler, split: str) -> int:
     """Return about what an episode takes: random numbers with their order, features, logits with a copy."""
     queries = sampler.n_way * sampler.n_query
     images = queries + sampler.n_way * sampler.k_shot
     numbers = table.class_count(split) + sampler.n_way * table.per_class(split)
-    longest_feature = math.prod(table.images.shape[2:])  # the pixels themselves
+    longest_feature = math.prod(table.image_shape)  # the pixels themselves
     return 16 * numbers + 4 * images * longest_feature + 8 * queries * sampler.n_way
 
 
@@ -110,7 +110,7 @@ class SplitFeatures:
     the pixels of large images do, none is kept.
     """
 
-    def __init__(self, table: ImageTable, split: str, embed: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, table: Table, split: str, embed: Callable[[Tensor], Tensor]) -> None:
         self.table = table
         self.split = split
         self.embed = embed
@@ -145,7 +145,7 @@ class SplitFeatures:
 
 
 def embed_episodes(
-    table: ImageTable, split: str, episodes: Episodes, embed: Callable[[Tensor], Tensor]
+    table: Table, split: str, episodes: Episodes, embed: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Tensor]:
     """Return support (episodes, n_way, k_shot, d) and query (episodes, n_way, n_query, d) features.
 

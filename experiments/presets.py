@@ -6,7 +6,7 @@ mini-ImageNet (presets_miniimagenet.py).
 
 from typing import Any
 
-from experiments import presets_miniimagenet
+from experiments import presets_features, presets_miniimagenet
 
 Overrides = dict[str, Any]  # dotted option -> value
 
@@ -195,5 +195,7 @@ def preset_options(experiment: str, method: str, preset: str) -> Overrides:
     """Return what a preset of an experiment changes from the defaults of a method and its data."""
     if experiment == "miniimagenet":
         return presets_miniimagenet.RECIPES.get(method, {}) | presets_miniimagenet.PRESETS[preset][method]
+    if experiment in ("imagenet", "drawn"):
+        return presets_features.RECIPES[method] | presets_features.PRESETS[preset][method]
     needed = METHOD_DATA.get(method, {}) if experiment == "omniglot" else {}
     return needed | PRESETS[preset][method]

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from experiments.config import (
     Cnn,
     CnnNeighbour,
+    DrawnData,
     EpisodeEvaluation,
     FastSlow,
     GaussianData,
     GlyphsData,
+    ImageNetData,
     LearnedOptimiser,
     LinearFastSlow,
     Maml,
@@ -65,20 +67,22 @@ class ExperimentEntry:
 
 _CHARACTERS = ("omniglot", "glyphs")
 _IMAGES = (*_CHARACTERS, "miniimagenet")
+_FEATURES = ("imagenet", "drawn")
+_ANY = (*_IMAGES, *_FEATURES)
 
 METHODS: dict[str, MethodEntry] = {
     entry.name: entry
     for entry in (
         MethodEntry("pixel-knn", PixelKnn, "experiments.methods.pixel_knn", _IMAGES),
         MethodEntry("mann", Mann, "experiments.methods.mann", _CHARACTERS),
-        MethodEntry("cnn-nn", CnnNeighbour, "experiments.methods.cnn_nn", _IMAGES, False),
+        MethodEntry("cnn-nn", CnnNeighbour, "experiments.methods.cnn_nn", _ANY, False),
         MethodEntry("cnn", Cnn, "experiments.methods.cnn", _IMAGES),
         MethodEntry("siamese", Siamese, "experiments.methods.siamese", _IMAGES),
         MethodEntry("shrinking", Shrinking, "experiments.methods.shrinking", _IMAGES),
         MethodEntry("matching", MatchingNet, "experiments.methods.matching", _IMAGES),
         MethodEntry("rare-events", RareEvents, "experiments.methods.rare_events", _CHARACTERS),
         MethodEntry("maml", Maml, "experiments.methods.maml", _IMAGES),
-        MethodEntry("protonet", ProtoNet, "experiments.methods.protonet", _IMAGES),
+        MethodEntry("protonet", ProtoNet, "experiments.methods.protonet", _ANY),
         MethodEntry("metanet", MetaNet, "experiments.methods.metanet", _IMAGES),
         MethodEntry("snail", Snail, "experiments.methods.snail", _IMAGES),
         MethodEntry(
@@ -89,7 +93,7 @@ METHODS: dict[str, MethodEntry] = {
             False,
         ),
         MethodEntry("meta-lstm", MetaLstm, "experiments.methods.meta_lstm", _IMAGES, False),
-        MethodEntry("fastslow", FastSlow, "experiments.methods.fastslow", _IMAGES),
+        MethodEntry("fastslow", FastSlow, "experiments.methods.fastslow", _ANY),
         MethodEntry("pretrain", Pretrain, "experiments.methods.pretrain", _IMAGES, False),
         MethodEntry(
             "linear",
@@ -134,6 +138,21 @@ EXPERIMENTS: dict[str, ExperimentEntry] = {
             EpisodeEvaluation,
             "fastslow",
             needs_import=True,
+        ),
+        ExperimentEntry(
+            "imagenet",
+            "one-shot recognition among up to ten thousand classes, on features of a backbone, Figure 5",
+            ImageNetData,
+            EpisodeEvaluation,
+            "fastslow",
+            needs_import=True,
+        ),
+        ExperimentEntry(
+            "drawn",
+            "the same on random features of ImageNet's size, to see time and memory; they show nothing",
+            DrawnData,
+            EpisodeEvaluation,
+            "fastslow",
         ),
     )
 }

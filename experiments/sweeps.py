@@ -10,6 +10,7 @@ from itertools import product
 from typing import Any
 
 from experiments.config import RunConfig, parse_config, share_trainings
+from experiments.config.features import FeatureSet
 from experiments.errors import ConfigError, unknown_name
 from experiments.presets import PRESETS, preset_options
 from experiments.registry import EXPERIMENTS, METHODS, methods_of
@@ -78,6 +79,7 @@ def plan(sweep: Sweep) -> list[PlannedRun]:
         for values in product(*(settings[name] for name in used), range(sweep.seeds)):
             chosen = {paths[name]: value for name, value in zip(used, values[:-1], strict=True)}
             chosen |= {"seed": values[-1] * sweep.seeds_per_run, **together}
+            chosen = _fewer_episodes(sweep.experiment, chosen) | chosen
             purpose = _swept(settings, dict(zip(used, values[:-1], strict=True)))
             runs.append(PlannedRun(_build(raw, chosen), sweep.preset, purpose))
     if unused:
@@ -93,6 +95,15 @@ def _swept(settings: Mapping[str, Sequence[Any]], values: Mapping[str, Any]) -> 
     return ", ".join(
         f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in told.items()
     )
+
+
+def _fewer_episodes(experiment: str, chosen: Mapping[str | None, Any]) -> dict[str | None, Any]:
+    """Return how many episodes to measure at so many ways, where the data set says so."""
+    data = EXPERIMENTS[experiment].data
+    if not issubclass(data, FeatureSet):
+        return {}
+    n_way = chosen.get("evaluation.n_way", data.standard.n_way)
+    return {"evaluation.episodes": data.episodes_at(n_way)} if isinstance(n_way, int) else {}
 
 
 def changed(config: RunConfig, sets: Mapping[str, Any]) -> RunConfig:
@@ -127,6 +138,8 @@ def option_names(experiment: str, method: str) -> dict[str, None]:
     entry = EXPERIMENTS[experiment]
     sections = {"data": entry.data(), "method": METHODS[method].config(), "evaluation": entry.evaluation()}
     names = [name for section, model in sections.items() for name in _leaves(section, model.model_dump())]
+    if issubclass(entry.data, FeatureSet):
+        names = [name for name in names if not name.startswith("method.pretrain.")]  # there is none
     return dict.fromkeys(name for name in names if name not in ("data.kind", "method.name"))
 
 

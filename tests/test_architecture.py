@@ -40,6 +40,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "torch": ("experiments", "fsrun.worker", "fsrun.cli.doctor"),
     "torchvision": ("experiments",),
     "safetensors": ("experiments",),
+    "timm": ("experiments.models",),
 }
 
 HEAVY = {

@@ -4,11 +4,12 @@ from experiments.config.adapting import LearnedOptimiser, Maml, MetaLstm
 from experiments.config.data import (
     EpisodeEvaluation,
     GlyphsData,
-    ImageData,
     ImageShape,
     MiniImageNetData,
     OmniglotData,
 )
+from experiments.config.features import DrawnData, ImageNetData
+from experiments.config.image_sets import FeatureData, ImageData
 from experiments.config.methods import (
     Affine,
     CnnNeighbour,
@@ -44,12 +45,15 @@ __all__ = [
     "Affine",
     "Cnn",
     "CnnNeighbour",
+    "DrawnData",
     "EpisodeEvaluation",
     "FastSlow",
+    "FeatureData",
     "Features",
     "GaussianData",
     "GlyphsData",
     "ImageData",
+    "ImageNetData",
     "ImageRun",
     "ImageShape",
     "Jitter",

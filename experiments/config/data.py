@@ -1,11 +1,11 @@
 """Options of the image data sets and of the numbered episodes every method is measured on.
 
-Not here: images (experiments/data), and the linear case study (synthetic.py).
+Not here: images (experiments/data), features (features.py), and the linear case study (synthetic.py).
 """
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -45,6 +45,7 @@ class ImageSet(Frozen):
     images_per_class: ClassVar[int] = DRAWERS
     standard: ClassVar[EpisodeEvaluation] = EpisodeEvaluation()  # where no other is asked for
     protocol_with: ClassVar[Mapping[str, str]] = {"train": "P-V", "base": "R1", "meta": "R1"}  # this split
+    holds_features: ClassVar[bool] = False  # of images, instead of the images
 
     def largest_alphabet(self, split: str) -> int:
         """Return how many classes of one alphabet a split has at most, 0 where nothing is written."""
@@ -105,7 +106,3 @@ class MiniImageNetData(ImageSet):
     def class_count(self, split: str) -> int:
         """Return the number of classes of a split, 0 where the protocol has no such split."""
         return len(miniimagenet_splits(self.protocol, holdout=self.holdout).get(split, ()))
-
-
-ImageData = OmniglotData | GlyphsData | MiniImageNetData
-AnyImageData = Annotated[ImageData, Field(discriminator="kind")]

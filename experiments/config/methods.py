@@ -106,7 +106,7 @@ class CnnNeighbour(Training):
 
     name: Literal["cnn-nn"] = "cnn-nn"
     steps: int = Field(0, ge=0, le=0)
-    pretrain: Pretrain = Pretrain()
+    pretrain: Pretrain | None = Pretrain()  # null where the data are features already
 
 
 class FastSlow(Accelerated):

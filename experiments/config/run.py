@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from experiments.config.base import STORED, Frozen
-from experiments.config.data import AnyImageData, EpisodeEvaluation
+from experiments.config.data import EpisodeEvaluation
+from experiments.config.image_sets import AnyImageData
 from experiments.config.rows import METHOD_NAMES, ImageMethod
 from experiments.config.synthetic import SyntheticRun
 from experiments.errors import ConfigError
@@ -19,7 +20,7 @@ from experiments.errors import ConfigError
 class ImageRun(Frozen):
     """One run of a row of Table 2 on images of characters or of things (paper section 4.2)."""
 
-    experiment: Literal["omniglot", "glyphs", "miniimagenet"]
+    experiment: Literal["omniglot", "glyphs", "miniimagenet", "imagenet", "drawn"]
     seed: int = Field(0, ge=0)
     data: AnyImageData
     method: ImageMethod
@@ -33,13 +34,15 @@ class ImageRun(Frozen):
             raise ValueError(f"experiment {self.experiment} cannot use the data of {self.data.kind}")
         self._check_images_per_class()
         self._check_turns()
+        if self.data.holds_features:
+            self.method.check_features()
         measured_on = self.evaluation.split
         if not self.data.class_count(measured_on):
             other = "test" if measured_on == "val" else "val"
             raise ValueError(f"split {measured_on} has no classes here: use --set split={other}")
         self._check_evaluation(measured_on)
         self.method.check_evaluation(self.evaluation.n_way, self.evaluation.k_shot)
-        for split in self.method.splits:
+        for split in self.splits_learned_from():
             if not self.data.class_count(split):
                 raise ValueError(
                     f"{self.method.name} learns from {split!r} classes and this protocol has none: "
@@ -48,6 +51,12 @@ class ImageRun(Frozen):
             for option, ways in self.method.classes_per_episode(self.evaluation.n_way).items():
                 self._check_ways(split, ways, option)
         return self
+
+    def splits_learned_from(self) -> tuple[str, ...]:
+        """Return the splits whose images the run needs to learn, its pre-training's among them."""
+        learns = self.method.steps or getattr(self.method, "pretrain", None) is not None
+        base = ("base",) if self.data.holds_features and getattr(self.method, "base_share", None) else ()
+        return (*self.method.splits, *base) if learns else ()
 
     def most_ways(self, split: str) -> int:
         """Return how many classes an episode of a split can have at most, as this run draws them."""
@@ -95,6 +104,7 @@ class ImageRun(Frozen):
                 f"a class, but each class has {each}: lower one of them"
             )
         needed = self.method.images_per_class(self.evaluation.k_shot)
+        each = getattr(self.data, "train_images", each)
         if sum(needed.values()) > each:
             raise ValueError(f"{' + '.join(needed)} is over {each} images a class: lower one of them")
 
@@ -149,6 +159,8 @@ def _first_line(error: ValidationError) -> str:
         "omniglot",
         "glyphs",
         "miniimagenet",
+        "imagenet",
+        "drawn",
         "data",
         "method",
         "evaluation",

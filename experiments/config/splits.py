@@ -4,6 +4,7 @@ Not here: which classes those are (data/protocols.py).
 """
 
 from experiments.config.data import GlyphsData, MiniImageNetData, OmniglotData
+from experiments.config.features import FeatureSet
 from experiments.config.run import ImageRun, RunConfig
 from experiments.data.miniimagenet_splits import miniimagenet_splits
 from experiments.data.protocols import TURNS, glyph_splits, protocol_splits
@@ -18,6 +19,8 @@ def split_names(config: RunConfig) -> dict[str, list[str]]:
     if not isinstance(config, ImageRun):
         return {}
     data = config.data
+    if isinstance(data, FeatureSet):
+        return {}  # known where the features are
     if isinstance(data, MiniImageNetData):
         splits = miniimagenet_splits(data.protocol, holdout=data.holdout)
         return {split: list(members) for split, members in splits.items()}

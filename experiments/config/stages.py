@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from experiments.config.data import EpisodeEvaluation, ImageData
+from experiments.config.data import EpisodeEvaluation
+from experiments.config.image_sets import ImageData
 from experiments.config.methods import Pretrain
 from experiments.config.run import ImageRun, RunConfig, config_hash, parse_config
 from experiments.config.training import Accelerated, Training

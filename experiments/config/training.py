@@ -10,6 +10,8 @@ from pydantic import Field
 
 from experiments.config.base import Frozen
 
+_WITHOUT_PIXELS: Mapping[str, Any] = {"pretrain": None, "mirrored": False, "views": 1, "quarter_turns": 1}
+
 
 class Training(Frozen):
     """What every method has: how long it trains, how often the loop looks up, what it needs of the data."""
@@ -45,6 +47,18 @@ class Training(Frozen):
         for name in names:
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} says nothing {why}")
+
+    def check_features(self) -> None:
+        """Raise ValueError, saying what to change, where an option is about pixels and there are none."""
+        for name, without in _WITHOUT_PIXELS.items():
+            value = getattr(self, name, without)
+            if value != without:
+                said = "null" if without is None else str(without).lower()
+                raise ValueError(f"{name} needs pixels, and these are features: use --set {name}={said}")
+        changes: Frozen | None = getattr(self, "jitter", None)
+        changed = [name for name, amount in changes or () if amount]
+        if changed:
+            raise ValueError(f"{changed[0]} changes pixels, and these are features: use --set {changed[0]}=0")
 
     def check_evaluation(self, n_way: int, k_shot: int) -> None:
         """Raise ValueError, saying what to change, where the method cannot be measured on such episodes."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.config import ImageRun, MiniImageNetData, RunConfig, prerequisites
-from experiments.data import miniimagenet, miniimagenet_stored, omniglot
+from experiments.config import ImageNetData, ImageRun, MiniImageNetData, RunConfig, prerequisites
+from experiments.data import imagenet, miniimagenet, miniimagenet_stored, omniglot
 from experiments.data.storage import DataSummary
 from experiments.errors import DataError
 
@@ -53,17 +53,29 @@ IMPORTED = {
         miniimagenet.verify_miniimagenet,
         "fsrun data import miniimagenet PATH",
     ),
+    "imagenet": ImportedSet(
+        "ImageNet",
+        imagenet.imagenet_folder,
+        imagenet.require_listed,
+        imagenet.import_imagenet,
+        imagenet.verify_imagenet,
+        "fsrun data import imagenet PATH",
+    ),
 }
 
 
 def require_data(configs: Iterable[RunConfig], data_dir: Path) -> None:
     """Raise DataError where runs need images that are not here, saying what to type."""
     for config in configs:
-        if config.experiment in IMPORTED:
+        if (
+            config.experiment in IMPORTED and config.experiment != "imagenet"
+        ):  # its features are what is needed
             IMPORTED[config.experiment].require(data_dir)
         for each in (*prerequisites(config), config):
             if isinstance(each, ImageRun) and isinstance(each.data, MiniImageNetData):
                 _require_images(each, each.data, data_dir)
+            if isinstance(each, ImageRun) and isinstance(each.data, ImageNetData):
+                imagenet.require_features(each, each.data, data_dir)
 
 
 def _require_images(config: ImageRun, data: MiniImageNetData, data_dir: Path) -> None:

@@ -12,6 +12,7 @@ from experiments.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
+    import PIL.Image
 
 MAX_PIXELS = 50_000_000  # of one image
 FORMATS = ("JPEG", "PNG")
@@ -25,12 +26,25 @@ def colour_pixels(data: bytes, name: str, size: int) -> "np.ndarray[Any, Any]":
     import numpy as np
     from PIL import Image
 
+    colour, _ = colour_picture(data, name)
+    if colour.size != (size, size):
+        colour = colour.resize((size, size), Image.Resampling.LANCZOS)
+    return np.ascontiguousarray(np.asarray(colour).transpose(2, 0, 1))
+
+
+def colour_picture(data: bytes, name: str) -> "tuple[PIL.Image.Image, str]":
+    """Return an image in red, green and blue, and the mode it was stored in, such as L or CMYK.
+
+    Raises DataError where the bytes are no JPEG or PNG, damaged, or too large a one.
+    """
+    from PIL import Image
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(BytesIO(data), formats=FORMATS) as picture:  # reads the header alone
                 _refuse_huge(picture.width, picture.height, name)
-                colour = picture.convert("RGB")
+                return picture.convert("RGB"), picture.mode
     except (
         OSError,
         ValueError,
@@ -42,9 +56,6 @@ def colour_pixels(data: bytes, name: str, size: int) -> "np.ndarray[Any, Any]":
         raise DataError(
             f"{name} is not a JPEG or PNG that can be read: remove it or save it again"
         ) from error
-    if colour.size != (size, size):
-        colour = colour.resize((size, size), Image.Resampling.LANCZOS)
-    return np.ascontiguousarray(np.asarray(colour).transpose(2, 0, 1))
 
 
 def _refuse_huge(width: int, height: int, name: str) -> None:

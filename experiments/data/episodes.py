@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from experiments.data.images import ImageTable
+from experiments.data.table import Table
 from experiments.errors import ConfigError
 from experiments.rng import Key, generator
 
@@ -55,7 +55,7 @@ class EpisodeSampler:
     Raises ConfigError when a class has too few drawings or a size is not positive.
     """
 
-    table: ImageTable
+    table: Table
     n_way: int
     k_shot: int
     n_query: int

@@ -33,6 +33,11 @@ class ImageTable:
     alphabet_of: Tensor | None = None
 
     @property
+    def device(self) -> torch.device:
+        """Where the images lie."""
+        return self.images.device
+
+    @property
     def drawers(self) -> int:
         """How many images of a thing there can be; of a character, how many drawers drew it."""
         return self.images.shape[1]

@@ -7,16 +7,45 @@ from pathlib import Path
 
 import torch
 
-from experiments.config import EpisodeEvaluation, ImageData, ImageRun, MiniImageNetData, OmniglotData
+from experiments.config import (
+    DrawnData,
+    EpisodeEvaluation,
+    GlyphsData,
+    ImageData,
+    ImageNetData,
+    ImageRun,
+    MiniImageNetData,
+    OmniglotData,
+)
 from experiments.data.alphabets import AlphabetSampler
+from experiments.data.drawn import open_drawn
 from experiments.data.episodes import EpisodeSampler, Sampler
+from experiments.data.features import FeatureTable, UnevenSampler
 from experiments.data.glyphs import open_glyphs
+from experiments.data.imagenet import open_imagenet_features
 from experiments.data.images import ImageTable, split_classes
 from experiments.data.miniimagenet import open_miniimagenet
 from experiments.data.omniglot import open_omniglot
 from experiments.data.protocols import TURNS
+from experiments.data.table import Table
+from experiments.errors import DataError
 
 SPLITS = ("train", "base", "meta", "val", "test")
+
+
+def open_examples(data: ImageData, data_dir: Path | None) -> Table:
+    """Return the images or features of a data set, with its splits; DataError where they are not here."""
+    if isinstance(data, ImageNetData):
+        return open_imagenet_features(_required(data_dir), data)
+    if isinstance(data, DrawnData):
+        return open_drawn(_required(data_dir), data)
+    return open_table(data, data_dir)
+
+
+def _required(data_dir: Path | None) -> Path:
+    if data_dir is None:
+        raise DataError("a model of features cannot look at images by itself: use a run on images")
+    return data_dir
 
 
 def open_table(data: ImageData, data_dir: Path | None) -> ImageTable:
@@ -30,6 +59,8 @@ def open_table(data: ImageData, data_dir: Path | None) -> ImageTable:
         return open_omniglot(data_dir, data.protocol, holdout=data.holdout, rotations=data.rotations)
     if isinstance(data, MiniImageNetData):
         return open_miniimagenet(data_dir, data.protocol, holdout=data.holdout)
+    if not isinstance(data, GlyphsData):
+        raise DataError(f"{data.kind} holds features, and this method needs images: use another method")
     return open_glyphs(data_dir, data.alphabets, data.characters, seed=data.seed, rotations=data.rotations)
 
 
@@ -42,8 +73,12 @@ def _splits_alone(data: ImageData) -> ImageTable:
     return ImageTable(torch.empty(0, *shape, dtype=torch.uint8), splits)
 
 
-def evaluation_sampler(table: ImageTable, evaluation: EpisodeEvaluation) -> Sampler:
+def evaluation_sampler(table: Table, evaluation: EpisodeEvaluation) -> Sampler:
     """Return the sampler of the numbered episodes that every method is measured on."""
+    if isinstance(table, FeatureTable):
+        sizes = (evaluation.n_way, evaluation.k_shot, evaluation.n_query)
+        return UnevenSampler(table, *sizes, key=("evaluation", evaluation.seed))
+    assert isinstance(table, ImageTable)
     within = evaluation.sampling == "within-alphabet"
     draws = AlphabetSampler if within else EpisodeSampler
     return draws(
@@ -56,7 +91,7 @@ def evaluation_sampler(table: ImageTable, evaluation: EpisodeEvaluation) -> Samp
 
 
 def training_sampler(
-    table: ImageTable, config: ImageRun, *, n_way: int, k_shot: int | None, n_query: int
+    table: Table, config: ImageRun, *, n_way: int, k_shot: int | None, n_query: int
 ) -> EpisodeSampler:
     """Return the sampler of a run's own training episodes; k_shot None for that of its evaluation."""
     shots = k_shot or config.evaluation.k_shot

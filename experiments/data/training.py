@@ -10,14 +10,14 @@ from torch import Tensor
 
 from experiments.config import Jitter
 from experiments.data.augment import jitter
-from experiments.data.images import ImageTable
+from experiments.data.table import Table
 
 
 @dataclass(frozen=True)
 class TrainingClasses:
     """The classes of some splits, in order; with `mirrored` as many mirror images come behind them."""
 
-    table: ImageTable
+    table: Table
     splits: tuple[str, ...]
     mirrored: bool
     amounts: Jitter
@@ -47,7 +47,7 @@ class TrainingClasses:
 
     def _upright(self, classes: Tensor, drawers: Tensor) -> Tensor:
         size = (len(classes), *self.table.image_shape)
-        images = torch.empty(size, device=self.table.images.device)
+        images = torch.empty(size, device=self.table.device)
         first = 0
         for split in self.splits:
             chosen = (classes >= first) & (classes < first + self.table.class_count(split))

@@ -54,7 +54,11 @@ class CoordinateLstm(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, gradient: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Return the update, shaped like the gradient, and the next state of every coordinate."""
+        """Return the update, shaped like the gradient, and the next state of every coordinate.
+
+        Without gradients, and of many coordinates, the next state takes the place of the one that came in: at
+        ten thousand classes each of them is gigabytes.
+        """
         signal = preprocess(gradient.flatten())  # (coordinates, 2)
         if torch.is_grad_enabled() or len(signal) <= CHUNK:
             output, following = self._advance(signal, state)
@@ -73,10 +77,13 @@ class CoordinateLstm(nn.Module):
         return self.output(signal), following
 
     def _advance_in_chunks(self, signal: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Do the same some coordinates at a time, so that what lies between stays in the cache."""
+        """Do the same some coordinates at a time, so that what lies between stays in the cache.
+
+        The state that came in is overwritten.
+        """
         output = signal.new_empty(len(signal), 1)
         size = (len(signal), self.output.in_features)
-        following: State = [(signal.new_empty(size), signal.new_empty(size)) for _ in self.cells]
+        following = state or [(signal.new_empty(size), signal.new_empty(size)) for _ in self.cells]
         for start in range(0, len(signal), CHUNK):
             chunk = slice(start, start + CHUNK)
             before = None if state is None else [(hidden[chunk], memory[chunk]) for hidden, memory in state]

@@ -11,11 +11,12 @@ from torch.nn.functional import normalize
 
 from experiments.config import CnnNeighbour, ImageRun
 from experiments.data.episodes import Sampler
-from experiments.data.images import ImageTable
-from experiments.data.sources import evaluation_sampler, open_table
+from experiments.data.sources import evaluation_sampler, open_examples
+from experiments.data.table import Table
 from experiments.evaluate import accuracy_per_episode, backbone_embedding, nearest_of_class
 from experiments.method import Resources, pretrained_state
 from experiments.methods.objectives import COSINE_SCALE
+from experiments.models.adapter import Adapter, build_backbone
 from experiments.models.conv4 import Conv4
 from experiments.rng import generator
 
@@ -23,8 +24,9 @@ from experiments.rng import generator
 def build(config: ImageRun, resources: Resources) -> "FeatureNeighbour":
     """Return the method of a config, with the features of its pre-training."""
     assert isinstance(config.method, CnnNeighbour)
-    table = open_table(config.data, resources.data_dir)
-    backbone = Conv4(config.method.pretrain.filters, generator(config.seed, "weights"), table.image_shape)
+    table = open_examples(config.data, resources.data_dir)
+    filters = config.method.pretrain.filters if config.method.pretrain else 64
+    backbone = build_backbone(table, filters, generator(config.seed, "weights"))
     pretrained = pretrained_state(config, resources)
     if pretrained is not None:
         backbone.load_state_dict(pretrained["backbone"])
@@ -36,7 +38,9 @@ def build(config: ImageRun, resources: Resources) -> "FeatureNeighbour":
 class FeatureNeighbour:
     """1-nearest-neighbour by cosine on frozen features: what the paper's Figure 5 compares with."""
 
-    def __init__(self, backbone: Conv4, table: ImageTable, sampler: Sampler, device: torch.device) -> None:
+    def __init__(
+        self, backbone: Conv4 | Adapter, table: Table, sampler: Sampler, device: torch.device
+    ) -> None:
         self.backbone = backbone
         self.table = table
         self.sampler = sampler

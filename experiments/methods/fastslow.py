@@ -15,8 +15,8 @@ from torch.nn.functional import cross_entropy, pad
 
 from experiments.config import FastSlow, ImageRun
 from experiments.data.augment import views
-from experiments.data.images import ImageTable
-from experiments.data.sources import evaluation_sampler, open_table
+from experiments.data.sources import evaluation_sampler, open_examples
+from experiments.data.table import Table
 from experiments.evaluate import accuracy_one_by_one, accuracy_per_episode, backbone_embedding
 from experiments.learners.coordinate_lstm import CoordinateLstm, detached
 from experiments.learners.sgd import SgdLearner
@@ -25,8 +25,8 @@ from experiments.methods.head import Start, class_of_each, head_gradient, head_i
 from experiments.methods.normalisation import OwnStatistics
 from experiments.methods.slow import build_slow_learner
 from experiments.methods.tasks import TaskSource
+from experiments.models.adapter import build_backbone
 from experiments.models.average import follow
-from experiments.models.conv4 import Conv4
 from experiments.models.precision import training_forward
 from experiments.rng import generator
 
@@ -36,7 +36,7 @@ COORDINATES_AT_ONCE = 65_000  # of theta while testing, as many episodes as that
 
 def build(config: ImageRun, resources: Resources) -> "FastSlowLearning":
     """Return the method of a config, its backbone pre-trained where the config says so."""
-    method = FastSlowLearning(config, open_table(config.data, resources.data_dir), resources.device)
+    method = FastSlowLearning(config, open_examples(config.data, resources.data_dir), resources.device)
     pretrained = pretrained_state(config, resources)
     if pretrained is not None:
         method.start_from(pretrained)
@@ -56,7 +56,7 @@ class FastSlowLearning:
     `network` is theta' as it learns, `backbone` what tests use of it: the same unless averaged.
     """
 
-    def __init__(self, config: ImageRun, table: ImageTable, device: torch.device) -> None:
+    def __init__(self, config: ImageRun, table: Table, device: torch.device) -> None:
         assert isinstance(config.method, FastSlow)
         self.config = method = config.method
         self.table = table
@@ -65,7 +65,7 @@ class FastSlowLearning:
         self.statistics = config.evaluation.batch_norm or "running"
         self.tasks = TaskSource(method, table, method.train_k_shot or config.evaluation.k_shot, config.seed)
         filters = method.pretrain.filters if method.pretrain else 64
-        self.network = Conv4(filters, generator(config.seed, "weights"), table.image_shape).to(device)
+        self.network = build_backbone(table, filters, generator(config.seed, "weights")).to(device)
         self.forward = training_forward(self.network, method, device)
         self.backbone = deepcopy(self.network).requires_grad_(False) if method.averaging else self.network
         self.g = fast_learner(method, generator(config.seed, "learner")).to(device)

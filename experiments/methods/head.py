@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize, one_hot
+from torch.nn.functional import normalize
 
 from experiments.config import Features
 from experiments.evaluate import class_means
@@ -50,7 +50,8 @@ def head_gradient(features: Tensor, labels: Tensor, theta: Tensor) -> Tensor:
     features (..., batch, d + 1), labels (batch,), theta (..., n_way, d + 1) -> like theta.
     """
     probabilities = (features @ theta.mT).softmax(-1)
-    error = probabilities - one_hot(labels, theta.shape[-2])
+    true = labels[:, None] == torch.arange(theta.shape[-2], device=labels.device)  # (batch, n_way)
+    error = torch.where(true, probabilities - 1, probabilities)
     return error.mT @ features / features.shape[-2]
 
 

@@ -11,18 +11,18 @@ from torch.nn.functional import cross_entropy
 
 from experiments.config import ImageRun, ProtoNet
 from experiments.data.augment import jitter
-from experiments.data.images import ImageTable
-from experiments.data.sources import evaluation_sampler, open_table, training_sampler
+from experiments.data.sources import evaluation_sampler, open_examples, training_sampler
+from experiments.data.table import Table
 from experiments.evaluate import accuracy_per_episode, backbone_embedding, class_means, episode_accuracy
 from experiments.method import Resources
-from experiments.models.conv4 import Conv4
+from experiments.models.adapter import build_backbone
 from experiments.models.precision import training_forward
 from experiments.rng import generator
 
 
 def build(config: ImageRun, resources: Resources) -> "PrototypicalNet":
     """Return the untrained method of a config."""
-    table = open_table(config.data, resources.data_dir)
+    table = open_examples(config.data, resources.data_dir)
     return PrototypicalNet(config, table, resources.device)
 
 
@@ -45,7 +45,7 @@ def mean_logits(means: Tensor, query: Tensor) -> Tensor:
 class PrototypicalNet:
     """Trains the backbone on many-way episodes; a new task needs only its class means."""
 
-    def __init__(self, config: ImageRun, table: ImageTable, device: torch.device) -> None:
+    def __init__(self, config: ImageRun, table: Table, device: torch.device) -> None:
         assert isinstance(config.method, ProtoNet)
         self.config = config.method
         self.seed = config.seed
@@ -59,7 +59,7 @@ class PrototypicalNet:
             n_query=self.config.train_n_query,
         )
         self.sampler = evaluation_sampler(table, config.evaluation)
-        self.backbone = Conv4(self.config.filters, generator(config.seed, "weights"), table.image_shape).to(
+        self.backbone = build_backbone(table, self.config.filters, generator(config.seed, "weights")).to(
             device
         )
         self.forward = training_forward(self.backbone, self.config, device)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from experiments.config import FastSlow
-from experiments.data.images import ImageTable
+from experiments.data.table import Table
 from experiments.data.training import TrainingClasses
 from experiments.rng import generator
 
@@ -17,7 +17,7 @@ Batch = tuple[Tensor, Tensor]  # images (n_way * per class, *image) to adapt on,
 class TaskSource:
     """Draws numbered tasks of some classes of C_meta, or, for a share of the tasks, of C_base."""
 
-    def __init__(self, config: FastSlow, table: ImageTable, k_shot: int, seed: int) -> None:
+    def __init__(self, config: FastSlow, table: Table, k_shot: int, seed: int) -> None:
         self.config = config
         self.k_shot = k_shot
         self.seed = seed

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fsrun.cli import embedding
 from fsrun.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,11 +23,18 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The data set: omniglot or miniimagenet.")]
+app.command(
+    "embed", epilog="Example:  fsrun data embed imagenet --backbone inception_resnet_v2 --weights FILE"
+)(embedding.embed)
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The data set: omniglot, miniimagenet or imagenet.")
+]
 Replace = Annotated[bool, typer.Option("--replace", help="Import again even where a good import exists.")]
 
 MADE = {
     "glyphs": "characters drawn by the program at the first use; not Omniglot",
+    "drawn": "features drawn by the program, as many classes as ImageNet's; they show nothing",
     "synthetic": "Gaussian regression tasks, drawn as they are needed",
 }
 
@@ -35,6 +43,8 @@ MADE = {
 def list_data() -> None:
     """List the data sets and whether they are here."""
     from experiments.data.catalogue import IMPORTED
+    from experiments.data.feature_index import embedded_sets, read_feature_index
+    from fsrun.cli.embedding import described
     from fsrun.paths import find_home
 
     data_dir = find_home().data
@@ -42,6 +52,8 @@ def list_data() -> None:
         here = each.is_here(data_dir)
         where = each.folder(data_dir) if here else each.how
         typer.echo(f"{name:12}  {'imported' if here else 'not imported':12}  {where}")
+    for name in embedded_sets(data_dir):
+        typer.echo(f"{name:12}  {'features':12}  {described(read_feature_index(data_dir, name))}")
     for name, what in MADE.items():
         typer.echo(f"{name:12}  {'always here':12}  {what}")
 
@@ -52,7 +64,8 @@ def import_data(
     path: Annotated[
         Path,
         typer.Argument(
-            help="Folder with the data set's archives or folders, and for miniimagenet its csv lists if any."
+            help="Folder with the data set's archives or folders, and for miniimagenet its csv lists if any; "
+            "imagenet's folders or tar files, one a class, are read where they lie."
         ),
     ],
     replace: Replace = False,

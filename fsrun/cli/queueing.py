@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 Experiment = Annotated[
     str,
     typer.Argument(
-        help="synthetic, omniglot, glyphs or miniimagenet; or a study: table2, ablations (of fastslow).",
+        help="synthetic, omniglot, glyphs, miniimagenet, imagenet or drawn; or a study: table2, ablations "
+        "(of fastslow).",
         show_default=False,
     ),
 ]

@@ -50,6 +50,9 @@ Shift = Annotated[bool, typer.Option("--shift", help="Test tasks of another Sigm
 Classes = Annotated[
     str | None, typer.Option(metavar="EXPERIMENT", help="Accuracy by number of classes: omniglot, ...")
 ]
+Figure5 = Annotated[
+    bool, typer.Option("--figure5", help="The same on ImageNet, to ten thousand: --classes imagenet.")
+]
 Ablations = Annotated[
     bool, typer.Option("--ablations", help="What each part of Fast/Slow is worth, question by question.")
 ]
@@ -85,6 +88,7 @@ def report(
     mixture: Mixture = False,
     shift: Shift = False,
     classes: Classes = None,
+    figure5: Figure5 = False,
     ablations: Ablations = False,
     protocols: Protocols = None,
     explain: Explain = None,
@@ -96,11 +100,13 @@ def report(
 ) -> None:
     """Print the paper's tables and figures from what was measured here."""
     asked = {"table2": table2, "figure4": figure4, "theory": theory, "mixture": mixture, "shift": shift}
+    asked["figure5"] = figure5
     named = {"classes": classes, "protocols": protocols, "explain": explain}
     name = _only(asked | {"ablations": ablations} | {key: word is not None for key, word in named.items()})
     if explain is not None:
         typer.echo(_explained(explain))
-    elif classes is not None:
+    elif classes is not None or figure5:
+        classes = classes or "imagenet"
         if run is not None:
             raise UsageError("--run picks a synthetic run: --classes takes the newest of each method")
         typer.echo(_classes(classes, output, k_shot or 1, out))

@@ -18,7 +18,7 @@ from fsrun.report.paired import Difference, held_out, paired_difference, unusual
 from fsrun.report.render import Column, Table
 from store.results import FinishedResult, finished_results
 
-IMAGE_EXPERIMENTS = ("omniglot", "glyphs", "miniimagenet")
+IMAGE_EXPERIMENTS = ("omniglot", "glyphs", "miniimagenet", "imagenet", "drawn")
 REFERENCE = "fastslow"  # what the others are compared with
 _EPISODE_OPTIONS = ("evaluation", "trained_by", "seed")  # of a config: not of the model
 
@@ -55,6 +55,14 @@ class Classes:
     curves: tuple[MethodCurve, ...]
     left_out: tuple[int, ...]  # runs that were tested on other classes
     unusual: tuple[int, ...] = ()  # runs whose test was not drawn from all classes, or normalised otherwise
+    features: str | None = None  # the name of the features, where images were embedded first
+
+    @property
+    def subject(self) -> str:
+        """What was recognised, in words for a title."""
+        if self.experiment == "drawn":
+            return "features drawn at random"
+        return self.experiment if self.features in (None, self.experiment) else f"features {self.features}"
 
 
 def classes(engine: Engine, experiment: str, *, k_shot: int = 1) -> Classes:
@@ -80,6 +88,7 @@ def classes(engine: Engine, experiment: str, *, k_shot: int = 1) -> Classes:
         curves=tuple(_curve(method, ways, groups) for method, ways in groups.items() if ways),
         left_out=tuple(sorted(each.run_id for each in results if each not in comparable)),
         unusual=tuple(sorted(each.run_id for each in asked if unusual_test(each) is not None)),
+        features=loads(comparable[0].config)["data"].get("features"),
     )
 
 
@@ -87,8 +96,9 @@ def classes_table(found: Classes) -> Table:
     """Return the curves as a table, one line per number of classes and method."""
     lines = [(curve, point) for curve in found.curves for point in curve.points]
     lines.sort(key=lambda line: line[1].n_way)
+    subject = found.subject[0].upper() + found.subject[1:]
     return Table(
-        title=f"{found.experiment.capitalize()}, {found.k_shot}-shot: accuracy by number of classes, %",
+        title=f"{subject}, {found.k_shot}-shot: accuracy by number of classes, %",
         columns=(
             Column("Classes", numeric=True),
             Column("Method"),
@@ -171,6 +181,10 @@ def _notes(found: Classes) -> Iterator[str]:
     episodes = sorted({point.measured.episodes or 0 for point in points})
     count = " or ".join(f"{each:,}" for each in episodes)
     yield f"Accuracy: mean over {count} episodes ± half of the 95 % interval; each method as it was run last."
+    if found.experiment == "drawn":
+        yield "The features are random numbers: time and memory are real, accuracy says nothing."
+    if found.features is not None:
+        yield "No test class was in what the backbone was trained on, as `fsrun data embed` said of it."
     if any(point.ahead for point in points):
         yield "Fast/Slow ahead: paired, on the same numbered episodes, with the interval of the difference."
     yield "s/episode, Memory: of the evaluation as it ran, embedding each image once included."
@@ -190,6 +204,7 @@ def _record(found: Classes, curve: MethodCurve, point: Point) -> dict[str, Any]:
     ours, ahead = point.measured, point.ahead
     return {
         "experiment": found.experiment,
+        "features": found.features,
         "method": curve.method,
         "title": curve.title,
         "n_way": point.n_way,

@@ -86,7 +86,7 @@ def save_classes(found: Classes, path: Path) -> None:
 
 
 def _title(found: Classes) -> str:
-    return f"{found.experiment}, {found.k_shot}-shot accuracy, %"
+    return f"{found.subject}, {found.k_shot}-shot accuracy, %"
 
 
 def _drawn(found: Classes) -> list[MethodCurve]:

@@ -66,6 +66,8 @@ def held_out(run: Tested) -> object:
     data = loads(run.config)["data"]
     if data["kind"] == "miniimagenet":
         return miniimagenet_splits(data["protocol"], holdout=data["holdout"])["test"]
+    if data["kind"] == "imagenet":
+        return "imagenet", data["features"]
     if data["kind"] != "omniglot":
         return tuple(sorted(data.items()))
     protocol = data["protocol"]

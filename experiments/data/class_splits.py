@@ -1,0 +1,84 @@
+"""How classes that are known by name alone become base, meta, val and test: by halves, in a seeded order.
+
+Not here: which classes a backbone has seen (models/seen.py), and images. Needs neither torch nor numpy.
+"""
+
+import csv
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from experiments.errors import DataError, unknown_name
+
+SPLIT_NAMES = ("base", "meta", "val", "test")
+BLIND = ("val", "test")  # what a backbone must never have seen
+_HELD_OUT = 10  # one in so many classes of the meta half is kept for choices
+_DRAWN_BASE = 20  # of drawn classes, at most one in so many is a base class
+_MOST_BASE = 1000
+
+
+def halved(
+    names: Collection[str], seen: Collection[str], *, seed: int = 0, universe: Iterable[str] = ()
+) -> dict[str, str]:
+    """Return the split of each class: base where the backbone has seen it, else meta or test.
+
+    One in ten of the meta half is val. The halves are of all of the universe, such as ImageNet's 21,841
+    classes, so that a class falls into the same half whichever others are there.
+    """
+    known = set(seen)
+    novel = sorted({*names, *universe} - known)
+    order = sorted(novel, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
+    half = len(order) // 2
+    place = {name: number for number, name in enumerate(order)}
+    held_out = half // _HELD_OUT
+    return {name: "base" if name in known else _part(place[name], held_out, half) for name in names}
+
+
+def _part(place: int, held_out: int, half: int) -> str:
+    if place >= half:
+        return "test"
+    return "val" if place < held_out else "meta"
+
+
+def shares(classes: int) -> dict[str, int]:
+    """Return how many of so many classes each split gets where the first are base and the rest is halved."""
+    base = min(_MOST_BASE, classes // _DRAWN_BASE)
+    half = (classes - base) // 2
+    held_out = half // _HELD_OUT
+    meta = half - held_out
+    return {"base": base, "meta": meta, "train": meta, "val": held_out, "test": classes - base - half}
+
+
+def listed_splits(path: Path, names: Collection[str], seen: Collection[str]) -> dict[str, str]:
+    """Return the split of each class that a file lists: a class and its split on each line, a comma between.
+
+    Raises DataError where the file cannot be read, names another split or no class that is here, or would
+    test on a class that the backbone has seen.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as lines of class,split: name a csv file") from error
+    listed: dict[str, str] = {}
+    for number, row in enumerate(rows, start=1):
+        if len(row) != 2:
+            raise DataError(f"{path} line {number} is not class,split: write for example n01440764,test")
+        if row[1] not in SPLIT_NAMES:
+            raise DataError(f"{path} line {number}: {unknown_name('split', row[1], SPLIT_NAMES)}")
+        listed[row[0]] = row[1]
+    here = {name: split for name, split in listed.items() if name in names}
+    if not here:
+        raise DataError(f"{path} names none of the {len(names):,} classes: list them by their folders' names")
+    _refuse_seen(path, here, seen)
+    return here
+
+
+def _refuse_seen(path: Path, splits: Mapping[str, str], seen: Collection[str]) -> None:
+    known = set(seen)
+    wrong = sorted(name for name, split in splits.items() if split in BLIND and name in known)
+    if wrong:
+        raise DataError(
+            f"{path} lists {len(wrong):,} classes to test on that the backbone was trained on, {wrong[0]} "
+            "the first: call them base or meta, or use a backbone that has not seen them"
+        )
