@@ -180,3 +180,12 @@ class MetaNet(SameWays):
         if not self.task_weights:
             self.refuse_changed("chunks", why="without weights for the task: leave task_weights at true")
         return self
+
+    def check_evaluation(self, n_way: int, k_shot: int) -> None:
+        """Refuse more chunks, where they are asked for, than there are images to be cut into them."""
+        images = n_way * k_shot
+        if self.chunks > max(images, type(self).model_fields["chunks"].default):
+            raise ValueError(
+                f"chunks {self.chunks} is more than the {images} support images of a task: "
+                f"use {images} or fewer"
+            )

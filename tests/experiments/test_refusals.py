@@ -35,6 +35,7 @@ CONTRADICTIONS: dict[str, tuple[str, dict[str, Any], str]] = {
     "memory-too-small": ("rare-events", {"slots": 100}, "slots 100 cannot hold.*use 320 or more"),
     "neighbours-without-slots": ("rare-events", {"slots": 320, "neighbours": 400}, "neighbours 400.*fewer"),
     "chunks-of-no-weights": ("metanet", {"task_weights": False, "chunks": 2}, "chunks says nothing"),
+    "more-chunks-than-images": ("metanet", {"chunks": 50}, "chunks 50 is more than the 20.*use 20 or fewer"),
     "shots-it-was-not-trained-for": ("snail", {"k_shot": 6}, "train_shots 1-5.*train_shots=k_shot"),
     "rates-of-no-step": (
         "maml", {"learned_rates": True, "test_steps": 9}, "learned_rates.*lower test_steps to 5"
