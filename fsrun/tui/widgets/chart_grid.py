@@ -260,9 +260,8 @@ class ChartGrid(Rows):
 
 
 def told(parts: Iterable[str]) -> str:
-    """Return what is said below the charts."""
-    shown = " · ".join(part for part in parts if part)
-    return f" {shown}" if shown else ""
+    """Return what is said below the charts, empty where there is nothing to say."""
+    return " · ".join(part for part in parts if part)
 
 
 def hidden_words(view: View) -> str:

@@ -93,4 +93,4 @@ def view_words(view: View, extent: Extent, chart: Chart | None) -> str:
         line = chart.ruler if chart else None
         at = f", {duration(line.ruler(XAxis.TIME).place(view.cursor))}" if line else ""
         parts.append(f"at step {view.cursor:,.0f}{at}")
-    return told(parts)
+    return f" {told(parts)}"  # never empty: charts keep their size when there is something to say

@@ -103,7 +103,7 @@ class Plots(ChartGrid):
         first, last = (self._value(end) for end in view.window or self.extent)
         window = f"{unit} {first:,.0f}–{last:,.0f} of {self._value(self.extent[1]):,.0f}"
         scale = SMOOTHINGS[view.smoothing] * self.extent[1]
-        return told(
+        said = told(
             (
                 window if view.window else "",
                 f"smoothed over {scale:,.0f}" if view.smoothing and not self.is_log else "",
@@ -111,6 +111,7 @@ class Plots(ChartGrid):
                 "" if view.cursor is None else f"at {self._value(view.cursor):,.0f} {unit}",
             )
         )
+        return f" {said}" if said else ""
 
     def zooms_by(self, event: events.MouseEvent) -> bool:
         """Zoom with a key held down: the wheel alone scrolls the page."""
