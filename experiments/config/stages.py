@@ -81,14 +81,17 @@ def standard_evaluation(
 def share_trainings(configs: Iterable[RunConfig]) -> list[RunConfig]:
     """Have runs that differ in nothing but their evaluation measure the model of one training run.
 
-    A run that is alone with its training keeps it. Raises ConfigError where no such training can be.
+    A run that is alone with its training keeps it, but on features, where other numbers of ways are likely to
+    be asked for later and training is at the standard one. Raises ConfigError where no such training can be.
     """
     asked = list(configs)
     trainings = [_standard_training(config) for config in asked]
     sharing = Counter(training and config_hash(training) for training in trainings)
     return [
         config.model_copy(update={"trained_by": training.evaluation})
-        if isinstance(config, ImageRun) and training and sharing[config_hash(training)] > 1
+        if isinstance(config, ImageRun)
+        and training
+        and (sharing[config_hash(training)] > 1 or (config.data.holds_features and config != training))
         else config
         for config, training in zip(asked, trainings, strict=True)
     ]

@@ -75,7 +75,7 @@ class FeatureTable:
     def pixels(self, split: str, index: Tensor) -> Tensor:
         """Return the features float32 (*index.shape, d) of images; only these are read."""
         rows = self.rows(split)
-        flat = index.flatten()
+        flat = index.flatten().contiguous()
         first = rows.first
         chosen = torch.searchsorted(first, flat, right=True) - 1
         place = (rows.origin[chosen] + flat - first[chosen]).numpy()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.config import ImageNetData, ImageRun
+from experiments.config import ImageNetData, ImageRun, training_run
 from experiments.data.class_folders import ClassPlace, ImageListing, Progress, find_classes
 from experiments.data.feature_index import FeatureIndex, features_folder, read_feature_index, write_json
 from experiments.data.storage import DataSummary, writing_to
@@ -99,6 +99,13 @@ def require_features(config: ImageRun, data: ImageNetData, data_dir: Path) -> No
         raise DataError(
             f"k_shot {asked.k_shot} + n_query {asked.n_query} is {needed} images a class, and {small:,} "
             f"{asked.split} classes of features {data.features!r} have fewer: lower one of them"
+        )
+    if training_run(config) is not None:
+        return  # the run that trains is checked by itself
+    if config.method.validate_every and len(index.classes_of("val")) < asked.n_way:
+        raise DataError(
+            f"features {data.features!r} have {len(index.classes_of('val'))} val classes, and validation "
+            f"draws {asked.n_way} of them: use --set validate_every=0"
         )
     for split in config.splits_learned_from():
         _require_classes(index, data, split, config.method.classes_per_episode(asked.n_way))

@@ -59,11 +59,11 @@ class CoordinateLstm(nn.Module):
         Without gradients, and of many coordinates, the next state takes the place of the one that came in: at
         ten thousand classes each of them is gigabytes.
         """
-        signal = preprocess(gradient.flatten())  # (coordinates, 2)
-        if torch.is_grad_enabled() or len(signal) <= CHUNK:
-            output, following = self._advance(signal, state)
+        flat = gradient.flatten()
+        if torch.is_grad_enabled() or len(flat) <= CHUNK:
+            output, following = self._advance(preprocess(flat), state)
         else:
-            output, following = self._advance_in_chunks(signal, state)
+            output, following = self._advance_in_chunks(flat, state)
         update = self.output_scale * output.reshape(gradient.shape)
         return update - self.skip_lr * gradient, following
 
@@ -76,18 +76,18 @@ class CoordinateLstm(nn.Module):
             signal = hidden
         return self.output(signal), following
 
-    def _advance_in_chunks(self, signal: Tensor, state: State | None) -> tuple[Tensor, State]:
+    def _advance_in_chunks(self, flat: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Do the same some coordinates at a time, so that what lies between stays in the cache.
 
         The state that came in is overwritten.
         """
-        output = signal.new_empty(len(signal), 1)
-        size = (len(signal), self.output.in_features)
-        following = state or [(signal.new_empty(size), signal.new_empty(size)) for _ in self.cells]
-        for start in range(0, len(signal), CHUNK):
+        output = flat.new_empty(len(flat), 1)
+        size = (len(flat), self.output.in_features)
+        following = state or [(flat.new_empty(size), flat.new_empty(size)) for _ in self.cells]
+        for start in range(0, len(flat), CHUNK):
             chunk = slice(start, start + CHUNK)
             before = None if state is None else [(hidden[chunk], memory[chunk]) for hidden, memory in state]
-            output[chunk], after = self._advance(signal[chunk], before)
+            output[chunk], after = self._advance(preprocess(flat[chunk]), before)
             for (hidden, memory), (new_hidden, new_memory) in zip(following, after, strict=True):
                 hidden[chunk], memory[chunk] = new_hidden, new_memory
         return output, following

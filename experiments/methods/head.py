@@ -50,8 +50,12 @@ def head_gradient(features: Tensor, labels: Tensor, theta: Tensor) -> Tensor:
     features (..., batch, d + 1), labels (batch,), theta (..., n_way, d + 1) -> like theta.
     """
     probabilities = (features @ theta.mT).softmax(-1)
-    true = labels[:, None] == torch.arange(theta.shape[-2], device=labels.device)  # (batch, n_way)
-    error = torch.where(true, probabilities - 1, probabilities)
+    if probabilities.requires_grad:
+        true = labels[:, None] == torch.arange(theta.shape[-2], device=labels.device)  # (batch, n_way)
+        error = torch.where(true, probabilities - 1, probabilities)
+    else:  # in place: it may be gigabytes
+        probabilities[..., torch.arange(len(labels), device=labels.device), labels] -= 1
+        error = probabilities
     return error.mT @ features / features.shape[-2]
 
 

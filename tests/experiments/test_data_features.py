@@ -1,12 +1,13 @@
 """Tables of features: which rows are whose, episodes of uneven classes, and what methods do with them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from experiments.config import DrawnData, ImageRun
+from experiments.config import DrawnData, ImageRun, config_hash, prerequisites
 from experiments.data.drawn import open_drawn
 from experiments.data.features import FeatureTable, SplitRows, UnevenSampler, different
 from experiments.data.sources import open_examples
@@ -31,13 +32,13 @@ def numbered_table(sizes: tuple[int, ...]) -> FeatureTable:
     return FeatureTable([every[:4], every[4:]], {"test": SplitRows(origin, images)})
 
 
-def small_run(method: str, **options: list[object]) -> ImageRun:
-    settings = {**SMALL, **options}
+def small_run(method: str, **options: list[Any]) -> ImageRun:
+    settings: dict[str, list[Any]] = {**SMALL, **options}
     if method == "cnn-nn":
         settings.pop("train_n_way")
     (planned,) = plan(Sweep("drawn", (method,), "quick", settings=settings))
     assert isinstance(planned.config, ImageRun)
-    return planned.config
+    return planned.config.model_copy(update={"trained_by": None})  # trains and measures by itself
 
 
 def test_an_index_is_a_row_of_the_split_across_shards() -> None:
@@ -92,18 +93,23 @@ def test_an_untrained_adapter_only_brings_features_to_one_length() -> None:
     assert torch.allclose(adapted / LENGTH, features / features.norm(dim=1, keepdim=True))
 
 
-@pytest.mark.parametrize("method", ["fastslow", "protonet"])
-def test_training_on_features_changes_the_adapter_and_lowers_the_loss(tmp_path: Path, method: str) -> None:
-    config = (
-        small_run(method, steps=[60], lr=[0.01]) if method == "protonet" else small_run(method, steps=[60])
-    )
-    learner = build(config, Resources(tmp_path, CPU))
+def test_a_metric_trained_on_features_lowers_its_loss(tmp_path: Path) -> None:
+    learner = build(small_run("protonet", steps=[60], lr=[0.01]), Resources(tmp_path, CPU))
     losses = learner.train(0, 60)["train/loss"]
     assert losses[-20:].mean() < losses[:20].mean()
-    assert learner.state_dict()["backbone"]["change.weight"].abs().max() > 0
 
 
-def test_untrained_fast_slow_beats_chance_and_nearest_neighbour_is_exact(tmp_path: Path) -> None:
+def test_fast_slow_learns_the_adapter_and_g_from_features(tmp_path: Path) -> None:
+    learner = build(small_run("fastslow", steps=[4]), Resources(tmp_path, CPU))
+    before = {name: each.clone() for name, each in learner.state_dict()["learner"].items()}
+    learner.train(0, 4)
+    state = learner.state_dict()
+    assert state["network"]["change.weight"].abs().max() > 0
+    assert any((state["learner"][name] != each).any() for name, each in before.items())
+    assert learner.evaluate("test", range(4))["accuracy"].mean() > 1 / 5
+
+
+def test_nearest_neighbour_is_the_nearest_by_cosine(tmp_path: Path) -> None:
     config = small_run("cnn-nn", n_way=[20])
     accuracy = build(config, Resources(tmp_path, CPU)).evaluate("test", range(4))["accuracy"]
     table = open_examples(config.data, tmp_path)
@@ -141,6 +147,7 @@ def test_the_gradient_of_the_head_is_autograds() -> None:
     labels = torch.tensor([0, 0, 1, 1, 2, 2])
     theta = torch.randn(3, 4, generator=generator("theta"), requires_grad=True)
     torch.nn.functional.cross_entropy(features @ theta.T, labels).backward()
+    assert theta.grad is not None
     assert torch.allclose(head_gradient(features, labels, theta.detach()), theta.grad, atol=1e-6)
 
 
@@ -162,3 +169,10 @@ def test_fewer_episodes_are_measured_at_more_ways() -> None:
     assert [each.config.evaluation.episodes for each in runs] == [600, 100, 5]
     (asked,) = plan(Sweep("drawn", ("cnn-nn",), "quick", n_way=(10_000,), settings={"episodes": [7]}))
     assert asked.config.evaluation.episodes == 7
+
+
+def test_a_training_on_features_serves_every_number_of_ways_asked_for_later() -> None:
+    plans = [plan(Sweep("drawn", ("fastslow",), "quick", n_way=(ways,))) for ways in (100, 2000)]
+    assert len({config_hash(need) for (each,) in plans for need in prerequisites(each.config)}) == 1
+    (standard,) = plan(Sweep("drawn", ("fastslow",), "quick"))
+    assert prerequisites(standard.config) == ()
