@@ -1,6 +1,6 @@
 """Training episodes a second, and drawing and loading one: ours beside learn2learn, higher and easyfsl.
 
-Not here: how each of them does it (episode_candidates.py), and measuring on test episodes (evaluation.py).
+Not here: how each of them does it (episode_candidates.py, episode_peers.py); test episodes (evaluation.py).
 """
 
 import sys
@@ -138,7 +138,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--peers",
-        help="a Python that has the others: pip install torch torchvision learn2learn higher easyfsl",
+        help="a Python that has the others: pip install torch torchvision learn2learn higher easyfsl; where "
+        "learn2learn does not build, from its source with a newer Cython: setup.py build_ext --inplace",
     )
     parser.add_argument("--data", type=Path, help="a folder with an imported Omniglot; else glyphs are drawn")
     parser.add_argument("--tasks", default=",".join(TITLES), help="a comma between")

@@ -8,10 +8,10 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from experiments.config.methods import Jitter
-from experiments.config.training import Training
+from experiments.config.training import Accelerated
 
 
-class MatchingNet(Training):
+class MatchingNet(Accelerated):
     """Matching networks (Vinyals et al. 2016): attention over the support, with or without full context."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
@@ -43,7 +43,7 @@ class MatchingNet(Training):
         return self
 
 
-class NotEpisodic(Training):
+class NotEpisodic(Accelerated):
     """What methods share that train on the classes of `train` without episodes."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from experiments.config.methods import Jitter
-from experiments.config.training import Training
+from experiments.config.training import Accelerated, Training
 
 
 class SameWays(Training):
@@ -21,7 +21,7 @@ class SameWays(Training):
         return {"n_way": n_way}
 
 
-class Snail(SameWays):
+class Snail(SameWays, Accelerated):
     """Temporal convolutions over the task as a sequence (Mishra et al. 2018); tcml: without attention."""
 
     name: Literal["snail"] = "snail"
@@ -58,7 +58,7 @@ class Snail(SameWays):
             raise ValueError(f"train_shots 1-5 is fewer than k_shot {k_shot}: use train_shots=k_shot")
 
 
-class Mann(SameWays):
+class Mann(SameWays, Accelerated):
     """A recurrent controller with an external memory (Santoro et al. 2016), its labels one element late."""
 
     name: Literal["mann"] = "mann"
@@ -112,7 +112,7 @@ class Mann(SameWays):
         return self
 
 
-class RareEvents(Training):
+class RareEvents(Accelerated):
     """Learning to remember rare events (Kaiser et al. 2017): a memory of keys, written and not learned."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)

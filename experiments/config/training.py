@@ -65,7 +65,10 @@ class Training(Frozen):
 
 
 class Accelerated(Training):
-    """What a method has besides whose network can train faster on a GPU; tests are in float32 always."""
+    """What a method has besides whose image network can train faster; tests are in float32 always.
+
+    One switch for a whole sweep: where nothing is learned of the images (pixels) it changes nothing.
+    """
 
     later: ClassVar[Mapping[str, Any]] = {"precision": "float32", "compile": False}
 

@@ -76,6 +76,7 @@ class CnnBaseline:
             method.filters,
             table.class_count("train"),
             table.image_shape,
+            method=method,
             lr=method.lr,
             seed=config.seed,
             device=device,

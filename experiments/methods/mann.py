@@ -20,6 +20,7 @@ from experiments.evaluate import SplitFeatures, accuracy_per_episode, backbone_e
 from experiments.method import Resources
 from experiments.models.conv4 import Conv4
 from experiments.models.lrua import MemoryNetwork
+from experiments.models.precision import training_forward
 from experiments.rng import Key, generator
 
 FIRST_WAYS = 5  # classes of the first sequences of a curriculum
@@ -73,6 +74,7 @@ class MemoryAugmentedNetwork:
         weights = generator(config.seed, "weights")
         pixels = method.encoder == "pixels"
         self.encoder = (SmallPixels() if pixels else centred_conv4(method.filters, weights)).to(device)
+        self.forward = training_forward(self.encoder, method, device)
         self.network = MemoryNetwork(
             n_way + (PIXELS**2 if pixels else method.filters),
             n_way,
@@ -138,8 +140,7 @@ class MemoryAugmentedNetwork:
         """Return what the network sees of training images (episodes, images)."""
         source = generator(self.seed, "jitter", step)
         images = jitter(self.table.pixels("train", index.flatten()), source, self.config.jitter)
-        features: Tensor = self.encoder(images.to(self.device))
-        return features.view(*index.shape, -1)
+        return self.forward(images.to(self.device)).view(*index.shape, -1)
 
     def _descend(self, logits: Tensor, labels: Tensor, weight: int) -> Tensor:
         """Take one step down `weight` times the mean cross-entropy, which is returned."""

@@ -19,6 +19,7 @@ from experiments.method import Resources
 from experiments.methods.head import class_of_each
 from experiments.models.conv4 import Conv4
 from experiments.models.full_context import FullContext
+from experiments.models.precision import training_forward
 from experiments.rng import generator
 
 
@@ -58,6 +59,7 @@ class Matching:
         if method.fce:
             self.network["context"] = FullContext(backbone.features, method.fce_steps, weights)
         self.network.to(device)
+        self.forward = training_forward(backbone, method, device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=method.lr)
 
     def train(self, start: int, count: int) -> dict[str, Tensor]:
@@ -73,7 +75,7 @@ class Matching:
                 self.train_sampler, "train", range(step, step + 1), method.jitter, self.seed
             )
         )
-        features = self.network["backbone"](torch.cat((support, query)).to(self.device))[None]
+        features = self.forward(torch.cat((support, query)).to(self.device))[None]
         examples, questions = features.split([len(support), len(query)], dim=1)
         labels, truth = (class_of_each(part, method.train_n_way) for part in (examples, questions))
         order = torch.randperm(len(support), generator=generator(self.seed, "order", step))

@@ -22,6 +22,7 @@ from experiments.methods.head import class_of_each
 from experiments.models.conv4 import Conv4
 from experiments.models.kaiser import KaiserEncoder
 from experiments.models.key_memory import EMPTY, KeyMemory, margin_loss
+from experiments.models.precision import training_forward
 from experiments.models.weights import draw_weights
 from experiments.rng import generator
 
@@ -59,6 +60,7 @@ class RareEventsMemory:
         self.sampler = evaluation_sampler(table, config.evaluation)
         weights = generator(config.seed, "weights")
         self.encoder = encoder(method, weights).to(device)
+        self.forward = training_forward(self.encoder, method, device)
         self.key_map = nn.Linear(method.key_size, method.key_size, bias=False).to(device)
         nn.init.normal_(self.key_map.weight, std=0.01, generator=weights)
         self.parameters = [*self.encoder.parameters(), *self.key_map.parameters()]
@@ -82,7 +84,7 @@ class RareEventsMemory:
         losses, right = [], []
         for image, label in zip(images, labels, strict=True):
             dropped = torch.rand(len(image), method.key_size, generator=source) >= method.keep
-            features = self.encoder(image).masked_fill(dropped.to(self.device), 0) / method.keep
+            features = self.forward(image).masked_fill(dropped.to(self.device), 0) / method.keep
             query = normalize(self.key_map(features), dim=-1)[None]
             found = memory.nearest(query, method.neighbours)
             loss = margin_loss(memory, query, label[None], found, method.margin)

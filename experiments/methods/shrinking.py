@@ -71,6 +71,7 @@ class FeatureShrinking:
             method.filters,
             table.class_count("train"),
             table.image_shape,
+            method=method,
             lr=method.lr,
             seed=config.seed,
             device=device,

@@ -19,6 +19,7 @@ from experiments.evaluate import accuracy_per_episode, backbone_embedding, neare
 from experiments.method import Resources
 from experiments.models.conv4 import Conv4
 from experiments.models.koch import KochNet
+from experiments.models.precision import training_forward
 from experiments.models.weights import draw_weights
 from experiments.rng import generator
 
@@ -56,6 +57,7 @@ class SiameseNet:
         self.comparison = nn.Linear(self.twin.features, 1)
         draw_weights(self.comparison, weights)
         self.network = nn.ModuleDict({"twin": self.twin, "comparison": self.comparison}).to(device)
+        self.forward = training_forward(self.twin, method, device)
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=method.lr, weight_decay=method.weight_decay
         )
@@ -72,7 +74,7 @@ class SiameseNet:
             self.kinds, self.table.per_class("train"), method.batch_size, method.hard_negatives, source
         )
         images = self.table.pixels("train", torch.cat((pairs.first, pairs.second)))
-        first, second = self.twin(jitter(images, source, method.jitter).to(self.device)).chunk(2)
+        first, second = self.forward(jitter(images, source, method.jitter).to(self.device)).chunk(2)
         logits = self.comparison((first - second).abs()).squeeze(1)
         same = pairs.same.to(self.device)
         loss = binary_cross_entropy_with_logits(logits, same.to(logits))

@@ -19,6 +19,7 @@ from experiments.method import Resources
 from experiments.methods.head import class_of_each
 from experiments.models import snail
 from experiments.models.conv4 import Conv4
+from experiments.models.precision import training_forward
 from experiments.models.weights import draw_weights
 from experiments.rng import generator
 
@@ -67,6 +68,7 @@ class TemporalConvolution:
         conv4 = Conv4(method.filters, weights, table.image_shape)
         self.encoder = nn.Sequential(conv4, nn.Linear(conv4.features, method.embedding_size)).to(device)
         draw_weights(self.encoder[1], weights)
+        self.forward = training_forward(self.encoder, method, device)
         self.body = body(method, self.n_way, config.evaluation.k_shot, weights).to(device)
         self.parameters = [*self.encoder.parameters(), *self.body.parameters()]
         self.optimizer = torch.optim.Adam(self.parameters, lr=method.lr)
@@ -82,7 +84,7 @@ class TemporalConvolution:
         index = torch.cat((support_index.flatten(1), query_index), dim=1)  # (episodes, images)
         source = generator(self.seed, "jitter", step)
         images = jitter(self.table.pixels("train", index.flatten()), source, method.jitter)
-        features = self.encoder(images.to(self.device)).view(*index.shape, -1)
+        features = self.forward(images.to(self.device)).view(*index.shape, -1)
         examples, query = features.split([support_index[0].numel(), query_index.shape[1]], dim=1)
         order = torch.rand(examples.shape[:2], generator=generator(self.seed, "order", step)).argsort(1)
         logits = self._answers(examples, class_of_each(examples, self.n_way), query, order)

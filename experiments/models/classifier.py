@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from experiments.config import ImageShape
+from experiments.config import Accelerated, ImageShape
 from experiments.descent import descend
 from experiments.models.conv4 import Conv4
+from experiments.models.precision import training_forward
 from experiments.models.weights import draw_weights
 from experiments.rng import Key, generator
 
@@ -36,6 +37,7 @@ class SoftmaxClassifier:
         classes: int,
         image: ImageShape,
         *,
+        method: Accelerated,
         lr: float,
         seed: Key,
         device: torch.device,
@@ -44,6 +46,7 @@ class SoftmaxClassifier:
         weights = generator(seed, "weights")
         self.lr = lr
         self.backbone = Conv4(filters, weights, image).to(device)
+        self.forward = training_forward(self.backbone, method, device)
         self.head = nn.Linear(self.backbone.features, classes).to(device)
         draw_weights(self.head, weights)
         self.network = nn.ModuleDict({"backbone": self.backbone, "head": self.head})
@@ -55,7 +58,7 @@ class SoftmaxClassifier:
 
     def step(self, images: Tensor, classes: Tensor, penalty: Penalty = no_penalty) -> dict[str, Tensor]:
         """Take one step on images (batch, *image) of classes (batch,); return loss, penalty, accuracy."""
-        features = self.backbone(images)
+        features = self.forward(images)
         logits = self.head(features)
         extra = penalty(features, logits, classes)
         loss = cross_entropy(logits, classes) + extra

@@ -1,4 +1,4 @@
-"""How training runs a network: as it is, or fast on a GPU, in bfloat16 and compiled.
+"""How training runs a network: as it is, or faster, in bfloat16 and on a GPU compiled.
 
 Not here: the network itself, and measuring it, which is always done in float32.
 """

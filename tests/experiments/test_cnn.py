@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
+from experiments.config import Accelerated
 from experiments.methods.cnn import fine_tuned_logits, fitted_logits
 from experiments.models.classifier import SoftmaxClassifier
 from experiments.models.conv4 import GREY_28, Conv4
@@ -56,7 +57,8 @@ def test_fine_tuning_is_gradient_descent_on_all_layers_and_leaves_the_backbone_a
 def test_decay_pulls_at_the_classifier_and_at_nothing_else() -> None:
     images, classes = normal(6, 1, 28, 28), torch.arange(6) % 3
     plain, decayed = (
-        SoftmaxClassifier(4, 3, GREY_28, lr=0.01, seed="s", device=CPU, decay=decay) for decay in (0.0, 100.0)
+        SoftmaxClassifier(4, 3, GREY_28, method=Accelerated(), lr=0.01, seed="s", device=CPU, decay=decay)
+        for decay in (0.0, 100.0)
     )
     for _ in range(20):
         plain.step(images, classes)

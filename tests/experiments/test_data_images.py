@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,15 @@ def test_a_turned_class_is_the_same_character_turned(table: ImageTable) -> None:
         character, turns = classes[number].tolist()
         pixels = table.pixels("train", torch.tensor([number * 20 + 7]))
         assert torch.equal(pixels[0, 0], torch.rot90(table.images[character, 7], turns) / 255)
+
+
+def test_all_channels_of_a_turned_photograph_are_turned(table: ImageTable) -> None:
+    colour = replace(table, images=table.images.view(2, 3, 20, 28, 28).transpose(1, 2).contiguous())
+    colour = replace(colour, splits={"train": split_classes(range(2), rotations=True)})
+    for number in range(8):
+        character, turns = colour.splits["train"][number].tolist()
+        pixels = colour.pixels("train", torch.tensor([number * 20 + 7]))
+        assert torch.equal(pixels[0], torch.rot90(colour.images[character, 7], turns, (1, 2)) / 255)
 
 
 def test_upright_classes_keep_their_number_with_rotations() -> None:

@@ -19,8 +19,10 @@ CPU = torch.device("cpu")
 METHODS_WITH_IT = [name for name in methods_of("glyphs") if isinstance(METHODS[name].config(), Accelerated)]
 
 
-def test_pre_training_fast_slow_and_the_prototypical_net_have_it() -> None:
-    assert METHODS_WITH_IT == ["protonet", "fastslow", "pretrain"]
+def test_every_method_has_it_that_trains_a_network_on_images_without_adapting_its_weights() -> None:
+    trained = {name for name in methods_of("glyphs") if METHODS[name].config().model_dump()["steps"]}
+    adapting = {"maml", "meta-lstm", "coordinate-lstm", "metanet"}
+    assert set(METHODS_WITH_IT) == trained - adapting
 
 
 def test_by_default_training_calls_the_network_itself() -> None:
@@ -72,6 +74,13 @@ def test_one_switch_is_for_a_training_and_the_pre_training_before_it() -> None:
     assert isinstance(switched[0], Accelerated)
     assert switched[0].precision == "bf16"
     assert switched[0].model_copy(update={"precision": "float32"}) == usual[0]
+
+
+@pytest.mark.parametrize("name", METHODS_WITH_IT)
+def test_training_in_bfloat16_twice_gives_the_same_numbers(laboratory: Laboratory, name: str) -> None:
+    one, other = (laboratory.method(name, options={"method.precision": "bf16"}) for _ in range(2))
+    assert same(one.train(0, 3), other.train(0, 3))
+    assert same(flat(one.state_dict()), flat(other.state_dict()))
 
 
 @pytest.mark.parametrize("name", METHODS_WITH_IT)
