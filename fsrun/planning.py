@@ -149,7 +149,7 @@ def run_spec(config: RunConfig, preset: str) -> RunSpec:
         experiment=config.experiment,
         method=config.method.name,
         preset=preset,
-        seed=config.seed,
+        seed=_seed(config),
         n_way=image.evaluation.n_way if image else None,
         k_shot=image.evaluation.k_shot if image else None,
         config=config_to_json(config),
@@ -157,6 +157,12 @@ def run_spec(config: RunConfig, preset: str) -> RunSpec:
         group_hash=config_hash(config, with_seed=False),
         total_steps=training_steps(config),
     )
+
+
+def _seed(config: RunConfig) -> int:
+    """Return the seed a run draws from: a pre-training may have one of its own, beside that of its run."""
+    own: int | None = getattr(config.method, "seed", None)
+    return config.seed if own is None else own
 
 
 def run_request(planned: PlannedRun) -> RunRequest:

@@ -47,6 +47,18 @@ def test_a_dry_run_shows_the_sweep_and_stores_nothing(typed: Typed, home: Case) 
     assert not home.root.exists()
 
 
+def test_a_pre_training_is_listed_with_the_seed_it_draws_from(typed: Typed, home: Case) -> None:
+    answer = typed("queue", *GLYPHS, "--method", "fastslow", "--seeds", "2", "--set", "pretrain.seed=null")
+    assert answer.code == 0
+    specs = [home.run(number).spec for number in range(1, 5)]
+    assert [(spec.method, spec.seed) for spec in specs] == [
+        ("pretrain", 0),
+        ("fastslow", 0),
+        ("pretrain", 1),
+        ("fastslow", 1),
+    ]
+
+
 def test_what_tells_the_runs_of_a_sweep_apart_is_shown_but_not_what_is_the_same_for_all(typed: Typed) -> None:
     swept = (
         "--set",
