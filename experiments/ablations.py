@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.config import config_hash
+from experiments.config.features import FeatureSet
 from experiments.errors import ConfigError, unknown_name
-from experiments.registry import METHODS
+from experiments.registry import EXPERIMENTS, METHODS
 from experiments.sweeps import PlannedRun, Sweep, changed, parse_settings, plan
 
 METHOD = "fastslow"
@@ -65,6 +66,11 @@ QUESTIONS = (
     ),
 )
 BASE = "Base"
+DATA = tuple(
+    name
+    for name in METHODS[METHOD].experiments
+    if not issubclass(EXPERIMENTS[name].data, FeatureSet)  # on features there is no pre-training to leave out
+)
 
 
 def plan_ablations(
@@ -75,8 +81,8 @@ def plan_ablations(
     `settings`, such as "split=test", change the base and with it every run. They are measured on validation
     classes unless these say otherwise, because ablations inform choices. Raises ConfigError.
     """
-    if experiment not in METHODS[METHOD].experiments:
-        raise unknown_name("data of ablations", experiment, METHODS[METHOD].experiments)
+    if experiment not in DATA:
+        raise unknown_name("data of ablations", experiment, DATA)
     chosen = {"split": ["val"]} | parse_settings(settings)
     for name, values in chosen.items():
         if len(values) != 1:

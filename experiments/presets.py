@@ -103,10 +103,10 @@ PRESETS: dict[str, dict[str, Overrides]] = {
         },
         "linear": {},
         "pixel-knn": {},
-        "cnn-nn": {},
+        "cnn-nn": {"method.pretrain.steps": 12_000},
         "protonet": {"method.steps": 5000, "method.halve_lr_every": 1000},
-        "pretrain": _STAGE,
-        "fastslow": {},
+        "pretrain": _STAGE | {"method.steps": 12_000},
+        "fastslow": {"method.pretrain.steps": 12_000},
     },
     "quick": {
         "coordinate-lstm": {

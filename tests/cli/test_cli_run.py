@@ -116,9 +116,11 @@ def test_doctor_names_what_is_wrong_and_ends_with_an_error(typed: Typed, home: C
 
 def test_data_list_says_what_is_here(typed: Typed) -> None:
     lines = typed("data", "list").out.splitlines()
-    assert [line.split()[0] for line in lines] == ["omniglot", "miniimagenet", "glyphs", "synthetic"]
-    assert all("not imported" in line for line in lines[:2])
-    assert "not Omniglot" in lines[2]
+    names = ["omniglot", "miniimagenet", "imagenet", "glyphs", "drawn", "synthetic"]
+    assert [line.split()[0] for line in lines] == names
+    assert all("not imported" in line for line in lines[:3])
+    assert "not Omniglot" in lines[3]
+    assert "they show nothing" in lines[4]
 
 
 def test_omniglot_is_imported_once_and_verified(typed: Typed, omniglot_source: Path) -> None:
