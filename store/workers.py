@@ -33,6 +33,12 @@ def beat(engine: Engine, worker_id: str, now: float, run_id: int | None = None) 
         connection.execute(known.values(heartbeat=now, run_id=run_id))
 
 
+def computes_on(engine: Engine, worker_id: str, device: str) -> None:
+    """Note what the worker really computes on, once that is known: it may have been asked for "auto"."""
+    with writing(engine) as connection:
+        connection.execute(update(Worker).where(col(Worker.id) == worker_id).values(device=device))
+
+
 def stopped(engine: Engine, worker_id: str, now: float) -> None:
     """Note that the worker has ended in good order."""
     with writing(engine) as connection:

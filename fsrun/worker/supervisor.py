@@ -202,7 +202,7 @@ class Supervisor:
             if runner is not None:
                 runner.close(self.grace_seconds)
             runner = self._runner = RunnerProcess(self.home, self.worker_id, self.device)
-        if runner.device or runner.ready(TICK_SECONDS):
+        if runner.device or self._becomes_ready(runner):
             self._failed_starts = 0
             return runner
         if not runner.alive():
@@ -212,6 +212,14 @@ class Supervisor:
         self._beat(None)
         self._tick()
         return None
+
+    def _becomes_ready(self, runner: RunnerProcess) -> bool:
+        """Wait a moment for a runner to load; once it has, note what it computes on."""
+        ready = runner.ready(TICK_SECONDS)
+        if ready and runner.device:
+            with self._outage.borne():
+                workers.computes_on(self.engine, self.worker_id, runner.device)
+        return ready
 
     def _beat(self, claim: Claim | None) -> bool:
         """Renew lease and heartbeat when it is time; return whether the user asked to cancel."""

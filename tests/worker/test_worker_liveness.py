@@ -9,7 +9,7 @@ from fsrun.words import living, status_word
 from store.jobs import JobStatus
 from store.snapshot import Snapshot
 from tests.cli.cli_cases import Case, in_its_own_process
-from tests.worker.worker_cases import ask, the_runner, wait_until, working
+from tests.worker.worker_cases import ask, runners, the_runner, wait_until, working
 
 ENDLESS_CHUNK = {"steps": [50_000_000], "log_every": [50_000_000]}
 
@@ -26,6 +26,17 @@ def looking(home: Case, seconds: float) -> Snapshot:
 def words(taken: Snapshot) -> set[str]:
     assert taken.selected is not None
     return {status_word(taken.selected.row), *(status_word(row) for row in taken.runs)}
+
+
+def test_a_worker_is_listed_with_what_it_computes_on_not_with_auto(home: Case) -> None:
+    ask(home, "synthetic", "linear", ENDLESS_CHUNK)
+    with working(home, "worker", "--device", "auto") as worker:
+        wait_until(lambda: home.statuses() == [JobStatus.RUNNING])
+        (listed,) = looking(home, 0.0).workers
+        assert listed.device in ("cpu", "cuda:0")
+        for pid in (worker.pid, the_runner(home)):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not runners(home))
 
 
 def test_a_dead_worker_is_called_so_within_seconds_and_a_slow_one_never(home: Case) -> None:
