@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import shutil
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -120,18 +121,21 @@ def test_an_embedding_that_was_stopped_goes_on_after_its_whole_shards(root: Path
         assert (embedding.folder / file).read_bytes() == (undisturbed.folder / file).read_bytes()
 
 
-def _embed_in_a_process(root: Path, data_dir: Path, own: "multiprocessing.Queue[int]") -> None:
+def _embed_in_a_process(
+    root: Path, data_dir: Path, own: "multiprocessing.Queue[int]", start: Barrier
+) -> None:
     torch.set_num_threads(1)
     shards.SHARD_IMAGES = 1
     seen: list[Progress] = []
+    start.wait(60)  # else the first may be through before the second has begun
     embed_images(embedding_of(root, data_dir, SPLITS), embedder(batch=1), seen.append)
-    own.put(seen[-1].own)
+    own.put(seen[-1].own if seen else 0)  # the other may have been given all the time there was
 
 
 def test_two_processes_share_one_embedding_and_no_image_is_embedded_twice(root: Path, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     own: multiprocessing.Queue[int] = context.Queue()
-    arguments = (root, tmp_path / "data", own)
+    arguments = (root, tmp_path / "data", own, context.Barrier(2))
     processes = [context.Process(target=_embed_in_a_process, args=arguments) for _ in range(2)]
     for process in processes:
         process.start()
