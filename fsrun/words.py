@@ -47,6 +47,11 @@ def plain(text: str) -> str:
     )
 
 
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: 1 run, 2 runs."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def duration(seconds: float | None) -> str:
     """Return 45s, 3m20s, 1h05m or 2d03h; a dash for None."""
     if seconds is None:

@@ -87,6 +87,14 @@ def kept(run_id: int | None) -> ColumnElement[bool]:
     return col(run_id).not_in(trash)
 
 
+def leaves_something() -> ColumnElement[bool]:
+    """Return the condition that others can start from a job once it is done, since a worker here did it.
+
+    A run that was taken in from elsewhere is done and has no worker.
+    """
+    return or_(col(Job.status) != JobStatus.DONE.value, col(Job.worker_id).is_not(None))
+
+
 def refuse_trashed(connection: Connection, run_ids: Collection[int]) -> None:
     """Raise InvalidTransition where one of the runs is in the trash."""
     known = select(col(Run.id)).where(col(Run.id).in_(run_ids), ~kept(Run.id)).order_by(col(Run.id))

@@ -15,6 +15,9 @@ from store.engine import reading
 from store.jobs import JobStatus, kept
 from store.tables import Attempt, Dependency, Job, Result, Run, table_of
 
+IMPORTED_FROM = "imported from"
+"""The entry of a run's provenance that says in which file it came, where it was not made here."""
+
 
 @dataclass(frozen=True)
 class ResultRow:
@@ -68,6 +71,11 @@ class FinishedResult:
     provenance: Mapping[str, str]
     result: ResultRow
 
+    @property
+    def imported(self) -> bool:
+        """Whether the run was made elsewhere."""
+        return IMPORTED_FROM in self.provenance
+
 
 def result_row(row: Row[Any]) -> ResultRow:
     """Return the ResultRow of a row that has the columns of the result table."""
@@ -75,10 +83,12 @@ def result_row(row: Row[Any]) -> ResultRow:
     return ResultRow(row.name, value, row.interval, row.episodes, row.episode_values)
 
 
-def measured_runs(engine: Engine, experiment: str) -> tuple[int, ...]:
-    """Return the finished runs of an experiment, newest first: while these stay, so do its results."""
+def measured_runs(engine: Engine, experiment: str | None = None) -> tuple[int, ...]:
+    """Return the finished runs, of an experiment or all, newest first: while they stay, so do the results."""
     query = select(col(Run.id)).join(Job, col(Job.run_id) == col(Run.id)).where(kept(Run.id))
-    query = query.where(col(Run.experiment) == experiment, col(Job.status) == JobStatus.DONE.value)
+    query = query.where(col(Job.status) == JobStatus.DONE.value)
+    if experiment is not None:
+        query = query.where(col(Run.experiment) == experiment)
     with reading(engine) as connection:
         return tuple(row.id for row in connection.execute(query.order_by(col(Run.id).desc())))
 

@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from store.checkpoints import CheckpointRow, checkpoints_of
 from store.engine import reading, writing
-from store.jobs import JobStatus, Outcome, ancestry, job_row, kept, set_job
+from store.jobs import JobStatus, Outcome, ancestry, job_row, kept, leaves_something, set_job
 from store.remarks import tags_of
 from store.results import ResultRow, result_row
 from store.tables import Attempt, Dependency, Job, Remark, Result, Run, table_of
@@ -104,7 +104,7 @@ def enqueue(
 
     Each request becomes a new run. A needed run is shared: a queued, running or done run of the same config
     that is not in the trash is taken where there is one, at no lower priority than what needs it; otherwise
-    one is made.
+    one is made. What was done elsewhere has left nothing here to start from.
     """
     with writing(engine) as connection:
         placing = _Placing(connection, now, priority, dumps(dict(provenance)))
@@ -242,6 +242,7 @@ class _Placing:
             select(col(Job.run_id))
             .join(Run, col(Job.run_id) == col(Run.id))
             .where(col(Run.config_hash) == request.spec.config_hash, col(Job.status).in_(live), kept(Run.id))
+            .where(leaves_something())
             .order_by(rank, col(Run.id))
         )
         found = self.connection.execute(query.limit(1)).scalar_one_or_none()

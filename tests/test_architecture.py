@@ -36,7 +36,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "sqlmodel": ("store",),
     "alembic": ("store",),
     "sqlalchemy": ("store", "fsrun"),
-    "pydantic": ("experiments",),
+    "pydantic": ("experiments", "fsrun.archive"),
     "torch": ("experiments", "fsrun.worker", "fsrun.cli.doctor"),
     "torchvision": ("experiments",),
     "safetensors": ("experiments",),

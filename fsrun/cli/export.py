@@ -1,25 +1,82 @@
-"""The command `export`: a trained model as a folder of plain files.
+"""The commands `export` and `import`: a trained model, or finished runs, as plain files; and runs back again.
 
-Not here: what is in the folder (fsrun.models).
+Not here: what is in the files (fsrun.models, fsrun.archive).
 """
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fsrun.cli.options import open_database
+from fsrun.errors import UsageError
 
 
-def export(
-    run_id: Annotated[
-        int, typer.Argument(metavar="RUN", help="The number of a finished run, from fsrun ls.")
-    ],
-    out: Annotated[Path, typer.Option(help="The folder to make; it must not be there yet.")],
-) -> None:
-    """Write the model of a finished run: weights (safetensors), config, class splits, provenance."""
+class Kind(StrEnum):
+    """What is written."""
+
+    MODEL = "model"
+    RUNS = "runs"
+
+
+Runs = Annotated[
+    list[int] | None,
+    typer.Argument(
+        metavar="[RUN]...", help="Finished runs, from fsrun ls; for runs, all unless some are named."
+    ),
+]
+Out = Annotated[Path, typer.Option(help="The folder to make for a model, the file to write for runs.")]
+Form = Annotated[
+    Kind,
+    typer.Option(
+        "--format",
+        help="model: the weights of one run, to classify with. runs: config, provenance and results of any "
+        "number, to import elsewhere.",
+    ),
+]
+
+
+def export(out: Out, run_ids: Runs = None, kind: Form = Kind.MODEL) -> None:
+    """Write a trained model (safetensors, config, class splits, provenance), or what runs have measured."""
+    if kind is Kind.MODEL:
+        _export_model(run_ids or [], out)
+    else:
+        _export_runs(run_ids or [], out)
+
+
+def _export_model(run_ids: list[int], out: Path) -> None:
     from fsrun.models import export_model
 
-    export_model(open_database(), run_id, out)
-    typer.echo(f"Exported run {run_id} to {out}.")
+    if len(run_ids) != 1:
+        raise UsageError("a model is that of one run: name it, for example fsrun export 3 --out model")
+    export_model(open_database(), run_ids[0], out)
+    typer.echo(f"Exported run {run_ids[0]} to {out}.")
     typer.echo(f"Next:  fsrun classify --model {out} --support DIR --images DIR")
+
+
+def _export_runs(run_ids: list[int], out: Path) -> None:
+    from fsrun.archive import export_runs
+    from fsrun.words import count
+
+    written = export_runs(open_database(), run_ids, out)
+    along = f", and {count(written.along, 'run')} they start from" if written.along else ""
+    typer.echo(f"Exported {count(written.asked, 'run')}{along}, to {out}.")
+    typer.echo(f"Next:  fsrun import {out}, in another home")
+
+
+def import_(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="What `fsrun export --format runs` wrote.")
+    ],
+) -> None:
+    """Take in runs that were made elsewhere: reports show them, marked, beside those made here."""
+    from fsrun.archive import import_runs
+    from fsrun.words import count
+
+    engine = open_database()
+    for path in files:
+        added = import_runs(engine, path)
+        there = f", {count(len(added.present), 'run')} there already" if added.present else ""
+        typer.echo(f"Imported {count(len(added.new), 'run')} from {path}{there}.")
+    typer.echo("Next:  fsrun report --table2, or fsrun ls --tag imported")

@@ -13,7 +13,15 @@ from sqlalchemy import Engine
 from experiments.registry import METHODS
 from fsrun.provenance import PEAK_BYTES, SECONDS_PER_EPISODE
 from fsrun.report.errors import NothingToReport
-from fsrun.report.measured import Measured, combine, newest_group, traced
+from fsrun.report.measured import (
+    IMPORTED_MARK,
+    Measured,
+    combine,
+    imported_note,
+    newest_group,
+    traced,
+    written,
+)
 from fsrun.report.paired import Difference, held_out, paired_difference, unusual_test
 from fsrun.report.render import Column, Table
 from store.results import FinishedResult, finished_results
@@ -68,7 +76,7 @@ class Classes:
 def classes(engine: Engine, experiment: str, *, k_shot: int = 1) -> Classes:
     """Return each method's accuracy by number of classes, of the settings whose run finished last.
 
-    Raises NothingToReport.
+    What was imported has curves of its own. Raises NothingToReport.
     """
     found = finished_results(engine, experiment=experiment, name="test/accuracy")
     asked = [each for each in found if each.k_shot == k_shot and each.method != "pretrain"]
@@ -81,11 +89,15 @@ def classes(engine: Engine, experiment: str, *, k_shot: int = 1) -> Classes:
         )
     newest = held_out(max(results, key=_age))
     comparable = [each for each in results if held_out(each) == newest]
-    groups = {method: _by_ways(comparable, method) for method in METHODS}
+    groups = {
+        (method, imported): _by_ways([each for each in comparable if each.imported == imported], method)
+        for method in METHODS
+        for imported in (False, True)
+    }
     return Classes(
         experiment=experiment,
         k_shot=k_shot,
-        curves=tuple(_curve(method, ways, groups) for method, ways in groups.items() if ways),
+        curves=tuple(_curve(key, groups) for key, ways in groups.items() if ways),
         left_out=tuple(sorted(each.run_id for each in results if each not in comparable)),
         unusual=tuple(sorted(each.run_id for each in asked if unusual_test(each) is not None)),
         features=loads(comparable[0].config)["data"].get("features"),
@@ -138,13 +150,14 @@ def _by_ways(results: Sequence[FinishedResult], method: str) -> dict[int, tuple[
 
 
 def _curve(
-    method: str,
-    ways: dict[int, tuple[FinishedResult, ...]],
-    groups: dict[str, dict[int, tuple[FinishedResult, ...]]],
+    key: tuple[str, bool],  # the method, and whether it was imported
+    groups: dict[tuple[str, bool], dict[int, tuple[FinishedResult, ...]]],
 ) -> MethodCurve:
-    reference = groups[REFERENCE] if method != REFERENCE else {}
-    points = (_point(n_way, runs, reference.get(n_way, ())) for n_way, runs in ways.items())
-    return MethodCurve(method, METHODS[method].title, tuple(points))
+    method, imported = key
+    # of the same origin where there is one
+    reference = groups[REFERENCE, not imported] | groups[REFERENCE, imported] if method != REFERENCE else {}
+    points = (_point(n_way, runs, reference.get(n_way, ())) for n_way, runs in groups[key].items())
+    return MethodCurve(method, METHODS[method].title + f" {IMPORTED_MARK}" * imported, tuple(points))
 
 
 def _point(n_way: int, runs: Sequence[FinishedResult], reference: Sequence[FinishedResult]) -> Point:
@@ -168,7 +181,7 @@ def _cells(curve: MethodCurve, point: Point) -> tuple[str, ...]:
     return (
         f"{point.n_way:,}",
         curve.title,
-        f"{ours.mean:.2f}" if ours.interval is None else f"{ours.mean:.2f} ± {ours.interval:.2f}",
+        written(ours),
         "" if ahead is None else f"{ahead.mean:+.2f} ± {ahead.interval:.2f}",
         "" if point.seconds_per_episode is None else f"{point.seconds_per_episode:.3g}",
         "" if point.peak_bytes is None else f"{point.peak_bytes / 2**20:.0f} MB",
@@ -188,6 +201,7 @@ def _notes(found: Classes) -> Iterator[str]:
     if any(point.ahead for point in points):
         yield "Fast/Slow ahead: paired, on the same numbered episodes, with the interval of the difference."
     yield "s/episode, Memory: of the evaluation as it ran, embedding each image once included."
+    yield from imported_note(point.measured for point in points)
     for curve in found.curves:
         ours = curve.points[-1].measured
         changed = [each for each in ours.differences if not each.startswith("evaluation.")]

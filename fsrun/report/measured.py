@@ -3,7 +3,7 @@
 Not here: which runs may stand in which report (table2.py, figure4.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from json import loads
@@ -13,7 +13,10 @@ from experiments.config import config_from_json, config_hash
 from experiments.errors import ConfigError
 from fsrun.intervals import interval_of
 from fsrun.report.differences import differences
-from store.results import FinishedResult
+from store.results import IMPORTED_FROM, FinishedResult
+
+IMPORTED_MARK = "†"
+"""Stands at numbers that runs from elsewhere measured."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,21 @@ class Measured:
     differences: tuple[str, ...]
     runs: tuple[FinishedResult, ...]
 
+    @property
+    def imported(self) -> bool:
+        """Whether it was measured elsewhere."""
+        return self.runs[0].imported
+
 
 def newest_group(results: Sequence[FinishedResult]) -> tuple[FinishedResult, ...]:
     """Return the group whose run finished last: its newest run of each seed, in order of the seeds.
 
     A run that measures what another has trained is of one group with a run that trains the same and measures
-    it itself. At least one result must be given, and all must be of one quantity.
+    it itself. Imported runs count where there are no others, and are never in one group with others. At least
+    one result must be given, and all must be of one quantity.
     """
-    ordered = sorted(results, key=lambda result: (result.finished, result.run_id))
+    made_here = [result for result in results if not result.imported]
+    ordered = sorted(made_here or results, key=lambda result: (result.finished, result.run_id))
     newest_of_all = _group(ordered[-1].config, ordered[-1].group_hash)
     group = [result for result in ordered if _group(result.config, result.group_hash) == newest_of_all]
     newest = {result.seed: result for result in group}
@@ -83,6 +93,19 @@ def combine(runs: Sequence[FinishedResult], *, scale: float = 1.0) -> Measured:
         differences=differences(newest),
         runs=tuple(runs),
     )
+
+
+def written(measured: Measured) -> str:
+    """Return the mean with its interval, and a mark where it was imported: 97.74 ± 0.19 †."""
+    spread = "" if measured.interval is None else f" ± {measured.interval:.2f}"
+    return f"{measured.mean:.2f}{spread}{f' {IMPORTED_MARK}' * measured.imported}"
+
+
+def imported_note(shown: Iterable[Measured]) -> Iterator[str]:
+    """Yield one line on the imported numbers among those shown, if there are any."""
+    files = {run.provenance[IMPORTED_FROM]: None for each in shown for run in each.runs if run.imported}
+    if files:
+        yield f"{IMPORTED_MARK} measured elsewhere, imported from {', '.join(files)} (fsrun show RUN)."
 
 
 def traced(run: FinishedResult) -> dict[str, Any]:

@@ -45,14 +45,15 @@ def paired_difference(
 ) -> Difference | None:
     """Return how far the first group of seeds is ahead, None where they met other episodes or kept none.
 
+    Seeds that kept no episodes, as in files of older versions, are left aside.
     Episode by episode, so that how hard an episode is counts for neither: the interval is narrower than those
     of the two means. With several seeds, what they vary by is added in quadrature.
     """
     if len({_episodes_of(run) for run in (*ahead, *behind)}) != 1:
         return None
-    values = [[_values(run) for run in group] for group in (ahead, behind)]
-    shared = min(len(each) for group in values for each in group)
-    if shared < 2:
+    values = [[_values(run) for run in group if run.result.episode_values] for group in (ahead, behind)]
+    shared = min((len(each) for group in values for each in group), default=0)
+    if shared < 2 or not all(values):
         return None
     one, other = (np.mean([each[:shared] for each in group], axis=0) for group in values)
     apart = one - other

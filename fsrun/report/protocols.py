@@ -14,7 +14,7 @@ from experiments.errors import unknown_name
 from experiments.registry import METHODS
 from experiments.table2 import SHAPES, Shape
 from fsrun.report.errors import NothingToReport
-from fsrun.report.measured import Measured, combine, newest_group, traced
+from fsrun.report.measured import Measured, combine, imported_note, newest_group, traced, written
 from fsrun.report.paired import held_out
 from fsrun.report.render import Column, Table
 from store.results import FinishedResult, finished_results
@@ -110,17 +110,13 @@ def _cells(runs: Sequence[FinishedResult]) -> dict[Shape, Measured]:
 def _row(trial: Trial, shapes: Sequence[Shape]) -> tuple[str, ...]:
     cells = [trial.cells.get(shape) for shape in shapes]
     run_ids = sorted({run_id for cell in cells if cell for run_id in cell.run_ids})
-    return (trial.experiment, trial.title, *map(_number, cells), ", ".join(map(str, run_ids)))
-
-
-def _number(cell: Measured | None) -> str:
-    if cell is None:
-        return ""
-    return f"{cell.mean:.2f}" if cell.interval is None else f"{cell.mean:.2f} ± {cell.interval:.2f}"
+    numbers = ("" if cell is None else written(cell) for cell in cells)
+    return (trial.experiment, trial.title, *numbers, ", ".join(map(str, run_ids)))
 
 
 def _notes(found: Protocols) -> Iterator[str]:
     yield "Mean over test episodes ± half of the 95 % interval; each test as it was run last."
+    yield from imported_note(cell for trial in found.trials for cell in trial.cells.values())
     for trial in found.trials:
         changes = {change: None for cell in trial.cells.values() for change in cell.differences}
         own = [change for change in changes if not change.startswith(("evaluation.", "data.protocol"))]

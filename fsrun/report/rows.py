@@ -30,12 +30,14 @@ class Cell:
     """What a row measured in one number of ways and shots, in percent; None where no run may stand there.
 
     `behind` is its accuracy minus that of Fast/Slow, None where they did not meet the same numbered episodes.
+    `elsewhere` is what imported runs measured, where `measured` is of runs made here.
     """
 
     shape: Shape
     measured: Measured | None = None
     behind: Difference | None = None
     training: Training | None = None
+    elsewhere: Measured | None = None
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,10 @@ def rows(engine: Engine, *, shapes: Sequence[Shape] = SHAPES) -> tuple[Table2Row
     """
     results = [each for each in finished_results(engine, experiment="omniglot") if _obstacle(each) is None]
     known = lineage(engine)
+    imported = [each for each in results if each.imported]
     by_cell = {(row.name, shape): _of_cell(results, row, shape) for row in ROWS for shape in shapes}
-    return tuple(_row(row, shapes, by_cell, results, known) for row in ROWS)
+    elsewhere = {(row.name, shape): _of_cell(imported, row, shape) for row in ROWS for shape in shapes}
+    return tuple(_row(row, shapes, by_cell, elsewhere, results, known) for row in ROWS)
 
 
 def left_out(engine: Engine, *, shapes: Sequence[Shape] = SHAPES) -> tuple[str, ...]:
@@ -105,6 +109,7 @@ def _row(
     row: Row,
     shapes: Sequence[Shape],
     by_cell: Mapping[tuple[str, Shape], tuple[FinishedResult, ...]],
+    elsewhere: Mapping[tuple[str, Shape], tuple[FinishedResult, ...]],
     results: Sequence[FinishedResult],
     known: Lineage,
 ) -> Table2Row:
@@ -119,7 +124,15 @@ def _row(
         source=paper.source + "*" * paper.second_hand if paper and in_paper else "",
         note=paper.note if paper and in_paper else "",
         cells=tuple(
-            _cell(row, shape, by_cell[row.name, shape], by_cell[REFERENCE, shape], known) for shape in shapes
+            _cell(
+                row,
+                shape,
+                by_cell[row.name, shape],
+                by_cell[REFERENCE, shape],
+                elsewhere[row.name, shape],
+                known,
+            )
+            for shape in shapes
         ),
         presentations=_presentations(row, by_cell.get((row.name, PRESENTATIONS), ()), results),
     )
@@ -130,6 +143,7 @@ def _cell(
     shape: Shape,
     runs: Sequence[FinishedResult],
     reference: Sequence[FinishedResult],
+    elsewhere: Sequence[FinishedResult],
     known: Lineage,
 ) -> Cell:
     if not runs:
@@ -140,6 +154,7 @@ def _cell(
         _without_own(row, combine(runs, scale=100)),
         paired_difference(runs, reference, scale=100) if compared else None,
         training_of(runs, known),
+        combine(elsewhere, scale=100) if elsewhere and not runs[0].imported else None,
     )
 
 

@@ -96,7 +96,8 @@ def read_study(engine: Engine, run: RunRecord, *, max_points: int) -> Study:
 
 
 def _finished(engine: Engine) -> Sequence[FinishedResult]:
-    return finished_results(engine, experiment="synthetic", name="test/loss_ratio")
+    found = finished_results(engine, experiment="synthetic", name="test/loss_ratio")
+    return [one for one in found if not one.imported]  # those have no curves
 
 
 def _newest_running(engine: Engine) -> list[RunRecord]:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from experiments.table2 import SHAPES, Shape
-from fsrun.report.measured import Measured, traced
+from fsrun.report.measured import Measured, imported_note, traced, written
 from fsrun.report.paper import K_SHOT, N_WAY, PRESENTATIONS
 from fsrun.report.render import Column, Table
 from fsrun.report.rows import Cell, Table2Row, left_out, rows
@@ -35,8 +35,8 @@ def table2(engine: Engine, *, n_way: int | None = None, k_shot: int | None = Non
     asked = f"{shapes[0][0]}-way {shapes[0][1]}-shot accuracy" if alone else "accuracy"
     return Table(
         title=f"Table 2: Omniglot {asked}, %",
-        columns=_columns(shapes),
-        rows=tuple(_cells(line) for line in lines),
+        columns=_columns(shapes, elsewhere=any(line.main.elsewhere for line in lines)),
+        rows=tuple(_cells(line, elsewhere=any(line.main.elsewhere for line in lines)) for line in lines),
         notes=(
             *_reading(lines),
             *(f"Not counted: {line}." for line in left_out(engine, shapes=shapes)),
@@ -52,11 +52,15 @@ def short(shape: Shape) -> str:
 
 
 # What is left out first where there is no room for all has the highest number.
-_PAPER, _BEHIND, _RUNS, _TIME, _PRESET, _PARAMETERS, _SOURCE, _TRAINERS, _MINI, _EPISODES = range(4, 14)
+_PAPER, _BEHIND, _ELSEWHERE, _RUNS, _TIME, _PRESET = range(4, 10)
+_PARAMETERS, _SOURCE, _TRAINERS, _MINI, _EPISODES = range(10, 15)
 
 
-def _columns(shapes: Sequence[Shape]) -> tuple[Column, ...]:
-    """Return the columns: those of 20-way 1-shot go last of their kind."""
+def _columns(shapes: Sequence[Shape], *, elsewhere: bool) -> tuple[Column, ...]:
+    """Return the columns: those of 20-way 1-shot go last of their kind.
+
+    One for imported numbers is there where some stand `elsewhere` than in the cells.
+    """
     places = {shape: 0 if shape == (N_WAY, K_SHOT) else place for place, shape in enumerate(shapes, start=1)}
     places = places if len(shapes) > 1 else dict.fromkeys(shapes, 0)
     return (
@@ -67,6 +71,7 @@ def _columns(shapes: Sequence[Shape]) -> tuple[Column, ...]:
             Column(f"to F/S {short(shape)}", numeric=True, spare=_EPISODES + 1 if places[shape] else _BEHIND)
             for shape in shapes
         ),
+        *(Column("Imported", numeric=True, spare=_ELSEWHERE) for _ in range(elsewhere)),
         Column("Training", numeric=True, spare=_TIME),
         Column("Parameters", numeric=True, spare=_PARAMETERS),
         Column("Preset", spare=_PRESET),
@@ -78,7 +83,7 @@ def _columns(shapes: Sequence[Shape]) -> tuple[Column, ...]:
     )
 
 
-def _cells(row: Table2Row) -> tuple[str, ...]:
+def _cells(row: Table2Row, *, elsewhere: bool) -> tuple[str, ...]:
     main, ours = row.main, row.main.measured
     training = main.training
     runs = [run_id for cell in row.cells if cell.measured for run_id in cell.measured.run_ids]
@@ -88,6 +93,7 @@ def _cells(row: Table2Row) -> tuple[str, ...]:
         "" if row.paper is None else f"{row.paper:.1f}",
         *(percent(cell.measured) for cell in row.cells),
         *(points(cell) for cell in row.cells),
+        *("" if main.elsewhere is None else written(main.elsewhere) for _ in range(elsewhere)),
         "" if training is None else duration(training.seconds),
         "" if training is None or training.parameters is None else f"{training.parameters:,}",
         "" if ours is None else ours.preset + "+" * bool(ours.differences),
@@ -101,10 +107,7 @@ def _cells(row: Table2Row) -> tuple[str, ...]:
 
 def percent(measured: Measured | None) -> str:
     """Return an accuracy with its interval, in percent."""
-    if measured is None:
-        return NOT_RUN
-    spread = "" if measured.interval is None else f" ± {measured.interval:.2f}"
-    return f"{measured.mean:.2f}{spread}"
+    return NOT_RUN if measured is None else written(measured)
 
 
 def points(cell: Cell) -> str:
@@ -142,6 +145,8 @@ def _reading(lines: Sequence[Table2Row]) -> Iterator[str]:
         "the time is that of the training run and what it starts from."
     )
     yield from map(presentations_line, (line for line in lines if line.presentations))
+    elsewhere = (cell.elsewhere for line in lines for cell in line.cells if cell.elsewhere)
+    yield from imported_note((*(ours for _, ours in cells), *elsewhere))
     told = {(line.title, ours.preset, ours.differences): None for line, ours in cells if ours.differences}
     yield from (f"{title}: {preset} with {', '.join(changes)}." for title, preset, changes in told)
 
@@ -188,6 +193,7 @@ def _record(row: Table2Row) -> dict[str, Any]:
 
 def _cell_record(cell: Cell) -> dict[str, Any]:
     ours, behind, training = cell.measured, cell.behind, cell.training
+    elsewhere = cell.elsewhere
     return {
         "percent": ours and ours.mean,
         "interval": ours and ours.interval,
@@ -205,4 +211,6 @@ def _cell_record(cell: Cell) -> dict[str, Any]:
         "stages": list(training.stages) if training else [],
         "train_seconds": training and training.seconds,
         "parameters": training and training.parameters,
+        "imported_percent": elsewhere and elsewhere.mean,
+        "imported_run_ids": list(elsewhere.run_ids) if elsewhere else [],
     }

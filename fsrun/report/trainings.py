@@ -27,12 +27,14 @@ class Training:
 
 
 def training_of(runs: Sequence[FinishedResult], known: Lineage) -> Training | None:
-    """Return how the models of some runs were trained; None for a method that trains nothing."""
+    """Return how the models of some runs were trained; None for a method that trains nothing, or unknown."""
     if not loads(runs[0].config)["method"]["steps"]:
         return None
     trained_by, stages, seconds = [], [], 0.0
     for run in runs:
         elsewhere = loads(run.config).get("trained_by") is not None
+        if elsewhere and not known.ancestors(run.run_id):
+            return None  # imported without what it starts from
         trainer, *before = [run.run_id] * (not elsewhere) + list(known.ancestors(run.run_id))
         trained_by.append(trainer)
         stages += before

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from fsrun.errors import FsrunError
 from fsrun.report.render import Format, Table, render
+from fsrun.writing import put_text
 
 _ENDINGS = {".csv": Format.CSV, ".md": Format.MARKDOWN, ".json": Format.JSON}
 
@@ -40,7 +41,7 @@ def of_text(what: str, ending: str, make: Callable[[], str]) -> Export:
     """Return the writing of a text that is made when it is asked for."""
 
     def write(path: Path) -> None:
-        _put(path, make().rstrip("\n") + "\n")
+        put_text(path, make().rstrip("\n") + "\n")
 
     return Export(what, ending, write)
 
@@ -73,10 +74,3 @@ def write(export: Export, path: Path, replace: bool = False) -> str:
     except OSError as error:
         raise NotWritten(f"cannot write {path} ({error.strerror}): choose another name") from error
     return f"the {export.what} is in {path}"
-
-
-def _put(path: Path, text: str) -> None:
-    """Write the text whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)

@@ -1,0 +1,219 @@
+"""What runs measured leaves one home as a file, and stands in the reports of another."""
+
+import json
+from pathlib import Path
+from shutil import copy
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.sweeps import Sweep, plan
+from fsrun.archive import export_runs
+from fsrun.planning import requests
+from fsrun.provenance import PARAMETERS
+from store.attempts import add_provenance
+from store.jobs import JobStatus
+from store.queue import claim, finish
+from store.results import ResultRow, finished_results
+from store.runs import enqueue, get_run
+from tests.cli.cli_cases import Answer, Case, Typed, assert_refused
+
+EPISODES = 51
+
+
+def finish_all(case: Case, method: str, mean: float, began: float, **chosen: list[Any]) -> None:
+    """Queue a method on Omniglot and end its runs as a worker does, each after ten minutes."""
+    engine = case.engine()
+    planned = plan(Sweep("omniglot", (method,), "quick", settings={"n_way": [5, 20]} | chosen))
+    enqueue(engine, requests(planned), now=began, provenance={"commit": "c0ffee"})
+    now = began
+    while taken := claim(
+        engine, "worker", now=now, lease_seconds=60, device="cpu", provenance={"torch": "2"}
+    ):
+        now += 600
+        values = (mean + 0.02 * (np.arange(EPISODES) % 3 - 1)).astype("<f4")
+        row = ResultRow("test/accuracy", float(values.mean()), 0.004, EPISODES, values.tobytes())
+        add_provenance(engine, taken.run_id, taken.attempt, {PARAMETERS: "111936"})
+        finish(engine, taken.run_id, taken.attempt, [row], now=now)
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    """A home where Prototypical Net (run 1, measured by 2 and 3) and Fast/Slow (4 to 7) are done; 8 waits."""
+    case = Case(tmp_path_factory.mktemp("theirs"))
+    finish_all(case, "protonet", 0.95, 1_000_000.0)
+    finish_all(case, "fastslow", 0.97, 2_000_000.0)
+    waiting = requests(plan(Sweep("omniglot", ("pixel-knn",), "quick")))
+    enqueue(case.engine(), waiting, now=3_000_000.0, provenance={})
+    export_runs(case.engine(), (), case.root / "runs.json")
+    return case
+
+
+@pytest.fixture
+def at(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> "At":
+    return At(typed, monkeypatch)
+
+
+class At:
+    """Type a command in the home that is given."""
+
+    def __init__(self, typed: Typed, patch: pytest.MonkeyPatch) -> None:
+        self.typed = typed
+        self.patch = patch
+
+    def __call__(self, case: Case, *words: object) -> Answer:
+        self.patch.setenv("FSRUN_HOME", str(case.root))
+        return self.typed(*map(str, words))
+
+
+@pytest.fixture
+def file(theirs: Case, tmp_path: Path) -> Path:
+    """All that has finished there."""
+    return Path(copy(theirs.root / "runs.json", tmp_path))
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Case:
+    case = Case(tmp_path / "ours")
+    case.root.mkdir()
+    return case
+
+
+def report(at: At, case: Case, *words: str) -> list[dict[str, Any]]:
+    answer = at(case, "report", *words, "--format", "json")
+    assert answer.code == 0, answer.err
+    rows: list[dict[str, Any]] = json.loads(answer.out)["rows"]
+    return rows
+
+
+def test_an_imported_run_is_the_run_that_was_exported(theirs: Case, ours: Case, at: At, file: Path) -> None:
+    answer = at(ours, "import", file)
+    assert "Imported 7 runs from" in answer.words
+    for run_id in range(1, 8):
+        there, here = theirs.run(run_id), ours.run(run_id)
+        assert here.spec == there.spec
+        assert here.results == there.results  # episode by episode
+        assert (here.parents, here.status, here.finished) == (there.parents, JobStatus.DONE, there.finished)
+        assert here.provenance == there.provenance
+        assert here.attempts[-1].provenance.items() > there.attempts[-1].provenance.items()
+        assert here.tags == ("imported",)
+        assert here.checkpoints == ()
+    seconds = {each.run_id: each.seconds for each in finished_results(theirs.engine())}
+    assert {each.run_id: each.seconds for each in finished_results(ours.engine())} == seconds
+
+
+def test_a_report_on_imported_runs_says_what_one_on_the_runs_themselves_says(
+    theirs: Case, ours: Case, at: At, file: Path
+) -> None:
+    at(ours, "import", file)
+    assert [_measured(row) for row in report(at, ours, "--table2")] == [
+        _measured(row) for row in report(at, theirs, "--table2")
+    ]
+    text = at(ours, "report", "--table2").out
+    assert "† measured elsewhere, imported from runs.json" in text
+    assert "95.00 ± 0.40 †" in text
+
+
+def _measured(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "runs"}
+
+
+def test_what_is_there_already_is_not_imported_again(theirs: Case, at: At, file: Path) -> None:
+    answer = at(theirs, "import", file)
+    assert "Imported 0 runs" in answer.words
+    assert "7 runs there already" in answer.words
+    assert len(theirs.statuses()) == 8
+
+
+def test_own_runs_stand_in_the_cells_and_imported_ones_beside_them(ours: Case, at: At, file: Path) -> None:
+    finish_all(ours, "protonet", 0.90, 500_000.0)
+    at(ours, "import", file)
+    row = next(row for row in report(at, ours, "--table2") if row["method"] == "protonet")
+    assert row["20w1s_percent"] == pytest.approx(90, abs=0.1)  # though the imported one finished later
+    assert row["20w1s_imported_percent"] == pytest.approx(95, abs=0.1)
+    wide = at(ours, "report", "--table2", "--format", "markdown").out
+    assert "| Imported |" in wide
+
+
+def test_imported_points_are_a_curve_of_their_own_against_the_number_of_classes(
+    ours: Case, at: At, file: Path
+) -> None:
+    finish_all(ours, "protonet", 0.90, 500_000.0)
+    at(ours, "import", file)
+    lines = report(at, ours, "--classes", "omniglot")
+    titles = {line["title"] for line in lines}
+    assert titles == {"Prototypical Net", "Prototypical Net †", "Fast/Slow †"}
+    ahead = {(line["title"], line["n_way"]): line["fastslow_ahead_percent"] for line in lines}
+    assert ahead["Prototypical Net", 5] == pytest.approx(7, abs=0.1)
+    assert ahead["Prototypical Net †", 5] == pytest.approx(2, abs=0.1)
+
+
+def test_nothing_starts_from_an_imported_run(ours: Case, at: At, file: Path) -> None:
+    at(ours, "import", file)
+    planned = plan(Sweep("omniglot", ("protonet",), "quick", settings={"n_way": [5, 20]}))
+    asked = enqueue(ours.engine(), requests(planned), now=3_000_000.0, provenance={})
+    trainers = {parent for each in asked for parent in each.parents}
+    assert trainers
+    assert all(get_run(ours.engine(), run_id).status is JobStatus.QUEUED for run_id in trainers)
+
+
+def test_chosen_runs_take_along_what_they_start_from(theirs: Case, at: At, tmp_path: Path) -> None:
+    path = tmp_path / "two.json"
+    answer = at(theirs, "export", 3, "--format", "runs", "--out", path)
+    assert "Exported 1 run, and 1 run they start from" in answer.words
+    assert [run["run"] for run in json.loads(path.read_text())["runs"]] == [1, 3]
+
+
+def test_only_finished_runs_are_exported(theirs: Case, at: At, tmp_path: Path) -> None:
+    out = tmp_path / "none.json"
+    assert_refused(at(theirs, "export", 8, "--format", "runs", "--out", out), "run 8 is queued")
+    assert_refused(at(theirs, "export", "--out", tmp_path / "model"), "a model is that of one run")
+    absent = tmp_path / "absent" / "runs.json"
+    assert_refused(at(theirs, "export", 2, "--format", "runs", "--out", absent), "cannot be written")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_exports_all_that_has_finished(theirs: Case, at: At, file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "again.json"
+    assert "Exported 7 runs, to" in at(theirs, "export", "--format", "runs", "--out", out).words
+    assert out.read_bytes() == file.read_bytes()
+
+
+def test_an_empty_home_has_nothing_to_export(ours: Case, at: At, tmp_path: Path) -> None:
+    ours.engine()
+    answer = at(ours, "export", "--format", "runs", "--out", tmp_path / "none.json")
+    assert_refused(answer, "no run has finished")
+
+
+def _changed(path: Path, change: Any) -> Path:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda c: c.pop("format"), "is no file of runs"),
+        (lambda c: c.update(format="fsrun runs 9"), "is no file of runs"),
+        (lambda c: c["runs"][1].pop("created"), "is damaged at runs.1.created"),
+        (lambda c: c["runs"].pop(0), "starts from run 1, which is not before it"),
+        (lambda c: c["runs"].append(c["runs"][0]), "run 1 is there twice"),
+        (lambda c: c["runs"][1]["results"][0].update(episode_values="!"), "is damaged at the episodes of"),
+        (lambda c: c["runs"][1]["config"]["method"].update(speed=3), "run 2 is of another version"),
+    ],
+)
+def test_a_file_that_is_not_whole_is_refused_and_nothing_imported(
+    ours: Case, at: At, file: Path, change: Any, words: str
+) -> None:
+    assert_refused(at(ours, "import", _changed(file, change)), words)
+    assert ours.statuses() == []
+
+
+def test_a_file_that_is_missing_or_something_else_is_refused(ours: Case, at: At, tmp_path: Path) -> None:
+    assert_refused(at(ours, "import", tmp_path / "absent.json"), "cannot be read")
+    noise = tmp_path / "noise.json"
+    noise.write_bytes(b"\x00\xff")
+    assert_refused(at(ours, "import", noise), "is no file of runs")
