@@ -1,6 +1,6 @@
 """Finished runs as a file: config, provenance and everything they measured, without weights and curves.
 
-Not here: the weights of a run (fsrun.models), and what the store makes of runs from elsewhere (store.archive).
+Not here: the weights of a run (fsrun.models), and how the store takes runs in (store.archive).
 """
 
 import json
@@ -22,7 +22,7 @@ from fsrun.planning import run_spec
 from fsrun.writing import put_text
 from store.archive import Added, ForeignRun, add_finished
 from store.jobs import JobStatus
-from store.results import ResultRow, measured_runs
+from store.results import IMPORTED_FROM, ResultRow, measured_runs
 from store.runs import RunRecord, get_run, with_prerequisites
 
 
@@ -146,7 +146,7 @@ def _run_part(run: RunRecord) -> RunPart:
         seconds=sum((each.ended or each.started) - each.started for each in run.attempts),
         device=attempt.device,
         asked_with=dict(run.provenance),
-        made_with=dict(attempt.provenance),
+        made_with={name: fact for name, fact in attempt.provenance.items() if name != IMPORTED_FROM},
         results=tuple(map(_result_part, run.results)),
     )
 

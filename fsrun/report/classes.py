@@ -56,7 +56,7 @@ class MethodCurve:
 
 @dataclass(frozen=True)
 class Classes:
-    """The curves of all methods tested on the classes of the newest run, and what was left out."""
+    """The curves of all methods tested on one set of classes, and what was left out."""
 
     experiment: str
     k_shot: int
@@ -87,8 +87,8 @@ def classes(engine: Engine, experiment: str, *, k_shot: int = 1) -> Classes:
         raise NothingToReport(
             f"no {k_shot}-shot run on {experiment} has finished: type `{command}`, `fsrun worker --drain`"
         )
-    newest = held_out(max(results, key=_age))
-    comparable = [each for each in results if held_out(each) == newest]
+    tested_on = _most_measured(results)
+    comparable = [each for each in results if held_out(each) == tested_on]
     groups = {
         (method, imported): _by_ways([each for each in comparable if each.imported == imported], method)
         for method in METHODS
@@ -126,6 +126,14 @@ def classes_table(found: Classes) -> Table:
     )
 
 
+def _most_measured(results: Sequence[FinishedResult]) -> object:
+    """Return the test classes met in the most numbers of ways, of equals those of the newest run."""
+    ways: dict[object, set[int | None]] = {}
+    for each in sorted(results, key=_age, reverse=True):
+        ways.setdefault(held_out(each), set()).add(each.n_way)
+    return max(ways, key=lambda classes: len(ways[classes]))
+
+
 def _age(result: FinishedResult) -> tuple[float, int]:
     return result.finished, result.run_id
 
@@ -157,7 +165,8 @@ def _curve(
     # of the same origin where there is one
     reference = groups[REFERENCE, not imported] | groups[REFERENCE, imported] if method != REFERENCE else {}
     points = (_point(n_way, runs, reference.get(n_way, ())) for n_way, runs in groups[key].items())
-    return MethodCurve(method, METHODS[method].title + f" {IMPORTED_MARK}" * imported, tuple(points))
+    beside_own = f" {IMPORTED_MARK}" * (imported and bool(groups[method, False]))
+    return MethodCurve(method, METHODS[method].title + beside_own, tuple(points))
 
 
 def _point(n_way: int, runs: Sequence[FinishedResult], reference: Sequence[FinishedResult]) -> Point:

@@ -85,12 +85,18 @@ def rows(engine: Engine, *, shapes: Sequence[Shape] = SHAPES) -> tuple[Table2Row
 
 
 def left_out(engine: Engine, *, shapes: Sequence[Shape] = SHAPES) -> tuple[str, ...]:
-    """Return one line for each finished run that is not comparable with the rows, and why; newest first."""
+    """Return a line for each method and reason why finished runs are not comparable with the rows."""
     methods = {row.method for row in ROWS}
     found = finished_results(engine, experiment="omniglot", name=ACCURACY)
     results = [each for each in found if each.method in methods and (each.n_way, each.k_shot) in shapes]
-    reasons = [(each, _obstacle(each)) for each in results]
-    return tuple(f"run {each.run_id} ({each.method}): {why}" for each, why in reasons if why)
+    alike: dict[tuple[str, str], list[int]] = {}
+    for each in results:
+        if why := _obstacle(each):
+            alike.setdefault((each.method, why), []).append(each.run_id)
+    return tuple(
+        f"run{'s' * (len(runs) > 1)} {', '.join(map(str, runs))} ({method}): {why}"
+        for (method, why), runs in alike.items()
+    )
 
 
 def _of_cell(results: Sequence[FinishedResult], row: Row, shape: Shape) -> tuple[FinishedResult, ...]:

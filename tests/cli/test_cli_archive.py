@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.sweeps import Sweep, plan
-from fsrun.archive import export_runs
+from fsrun.archive import export_runs, read_runs
 from fsrun.planning import requests
 from fsrun.provenance import PARAMETERS
 from store.attempts import add_provenance
@@ -143,7 +143,7 @@ def test_imported_points_are_a_curve_of_their_own_against_the_number_of_classes(
     at(ours, "import", file)
     lines = report(at, ours, "--classes", "omniglot")
     titles = {line["title"] for line in lines}
-    assert titles == {"Prototypical Net", "Prototypical Net †", "Fast/Slow †"}
+    assert titles == {"Prototypical Net", "Prototypical Net †", "Fast/Slow"}
     ahead = {(line["title"], line["n_way"]): line["fastslow_ahead_percent"] for line in lines}
     assert ahead["Prototypical Net", 5] == pytest.approx(7, abs=0.1)
     assert ahead["Prototypical Net †", 5] == pytest.approx(2, abs=0.1)
@@ -217,3 +217,9 @@ def test_a_file_that_is_missing_or_something_else_is_refused(ours: Case, at: At,
     noise = tmp_path / "noise.json"
     noise.write_bytes(b"\x00\xff")
     assert_refused(at(ours, "import", noise), "is no file of runs")
+
+
+def test_the_results_of_the_repository_can_be_imported() -> None:
+    runs = read_runs(Path(__file__).parents[2] / "results" / "omniglot.json")
+    assert {run.spec.experiment for run in runs} == {"omniglot"}
+    assert all(run.results for run in runs if run.spec.method != "pretrain")
