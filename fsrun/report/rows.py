@@ -22,6 +22,9 @@ REFERENCE = "fastslow"  # the row which the others are compared with
 ACCURACY = "test/accuracy"
 BY_PRESENTATION = ("test/first_presentation", "test/second_presentation")
 
+MINI: Shape = (5, 1)  # of the paper's mini-ImageNet column
+
+_REFERENCE_ROW = next(row for row in ROWS if row.name == REFERENCE)
 _PAPER: Mapping[str, PaperRow] = {row.method: row for row in TABLE2}
 
 
@@ -45,6 +48,7 @@ class Table2Row:
     """One row: the paper's cells, what the Omniglot cell's source measured, and what we did; percent.
 
     `paper` is None where the paper has no cell, for this row or for the ways and shots asked for.
+    `mini` is the paper's cell for mini-ImageNet, 5 ways and 1 shot, `on_mini` what was measured of it.
     `presentations` are the accuracies on the first and second image of a class, where that was measured.
     """
 
@@ -56,6 +60,7 @@ class Table2Row:
     source: str
     note: str
     cells: tuple[Cell, ...]
+    on_mini: Cell
     presentations: tuple[Measured, ...] = ()
 
     @property
@@ -74,14 +79,12 @@ class Table2Row:
 def rows(engine: Engine, *, shapes: Sequence[Shape] = SHAPES) -> tuple[Table2Row, ...]:
     """Return the rows in the paper's order, in each cell the group of runs that finished last.
 
-    Only runs on Omniglot tested on the rotated test classes of P-V count; `left_out` names the others.
+    Of runs on Omniglot those tested on the rotated test classes of P-V count; `left_out` names the others.
     """
-    results = [each for each in finished_results(engine, experiment="omniglot") if _obstacle(each) is None]
+    omniglot = [each for each in finished_results(engine, experiment="omniglot") if _obstacle(each) is None]
+    mini = [each for each in finished_results(engine, experiment="miniimagenet") if not unusual_test(each)]
     known = lineage(engine)
-    imported = [each for each in results if each.imported]
-    by_cell = {(row.name, shape): _of_cell(results, row, shape) for row in ROWS for shape in shapes}
-    elsewhere = {(row.name, shape): _of_cell(imported, row, shape) for row in ROWS for shape in shapes}
-    return tuple(_row(row, shapes, by_cell, elsewhere, results, known) for row in ROWS)
+    return tuple(_row(row, shapes, omniglot, mini, known) for row in ROWS)
 
 
 def left_out(engine: Engine, *, shapes: Sequence[Shape] = SHAPES) -> tuple[str, ...]:
@@ -114,51 +117,37 @@ def _of_cell(results: Sequence[FinishedResult], row: Row, shape: Shape) -> tuple
 def _row(
     row: Row,
     shapes: Sequence[Shape],
-    by_cell: Mapping[tuple[str, Shape], tuple[FinishedResult, ...]],
-    elsewhere: Mapping[tuple[str, Shape], tuple[FinishedResult, ...]],
-    results: Sequence[FinishedResult],
+    omniglot: Sequence[FinishedResult],
+    mini: Sequence[FinishedResult],
     known: Lineage,
 ) -> Table2Row:
     paper = _PAPER.get(row.name)
-    in_paper = paper is not None and (N_WAY, K_SHOT) in shapes
+    in_paper = (N_WAY, K_SHOT) in shapes
+    shown = paper if in_paper else None
     return Table2Row(
         name=row.name,
         title=row.title,
         method=row.method,
-        paper=paper.omniglot if paper and in_paper else None,
-        mini=paper.mini if paper and in_paper else None,
-        source=paper.source + "*" * paper.second_hand if paper and in_paper else "",
-        note=paper.note if paper and in_paper else "",
-        cells=tuple(
-            _cell(
-                row,
-                shape,
-                by_cell[row.name, shape],
-                by_cell[REFERENCE, shape],
-                elsewhere[row.name, shape],
-                known,
-            )
-            for shape in shapes
-        ),
-        presentations=_presentations(row, by_cell.get((row.name, PRESENTATIONS), ()), results),
+        paper=shown.omniglot if shown else None,
+        mini=shown.mini if shown else None,
+        source=shown.source + "*" * shown.second_hand if shown else "",
+        note=shown.note if shown else "",
+        cells=tuple(_cell(omniglot, row, shape, known) for shape in shapes),
+        on_mini=_cell(mini, row, MINI, known) if in_paper else Cell(MINI),
+        presentations=_presentations(row, omniglot) if PRESENTATIONS in shapes else (),
     )
 
 
-def _cell(
-    row: Row,
-    shape: Shape,
-    runs: Sequence[FinishedResult],
-    reference: Sequence[FinishedResult],
-    elsewhere: Sequence[FinishedResult],
-    known: Lineage,
-) -> Cell:
+def _cell(results: Sequence[FinishedResult], row: Row, shape: Shape, known: Lineage) -> Cell:
+    runs = _of_cell(results, row, shape)
     if not runs:
         return Cell(shape)
-    compared = reference and row.name != REFERENCE
+    reference = _of_cell(results, _REFERENCE_ROW, shape) if row != _REFERENCE_ROW else ()
+    elsewhere = _of_cell([each for each in results if each.imported], row, shape)
     return Cell(
         shape,
         _without_own(row, combine(runs, scale=100)),
-        paired_difference(runs, reference, scale=100) if compared else None,
+        paired_difference(runs, reference, scale=100) if reference else None,
         training_of(runs, known),
         combine(elsewhere, scale=100) if elsewhere and not runs[0].imported else None,
     )
@@ -179,10 +168,8 @@ def _at(value: Any, path: Sequence[str]) -> Any:
     return value
 
 
-def _presentations(
-    row: Row, runs: Sequence[FinishedResult], results: Sequence[FinishedResult]
-) -> tuple[Measured, ...]:
-    run_ids = {run.run_id for run in runs}
+def _presentations(row: Row, results: Sequence[FinishedResult]) -> tuple[Measured, ...]:
+    run_ids = {run.run_id for run in _of_cell(results, row, PRESENTATIONS)}
     found = [
         [r for r in results if r.run_id in run_ids and r.result.name == name] for name in BY_PRESENTATION
     ]

@@ -100,7 +100,7 @@ def _cells(row: Table2Row, *, elsewhere: bool) -> tuple[str, ...]:
         ranges(runs),
         ranges(trainers),
         row.source,
-        f"{'–' if row.mini is None else row.mini} / {NOT_RUN}",
+        f"{'–' if row.mini is None else row.mini} / {percent(row.on_mini.measured)}",
         "" if ours is None else str(ours.episodes or ""),
     )
 
@@ -128,8 +128,10 @@ def ranges(run_ids: Sequence[int]) -> str:
 
 def _reading(lines: Sequence[Table2Row]) -> Iterator[str]:
     """Yield how our numbers are to be read, or how to come by some."""
-    cells = [(line, cell.measured) for line in lines for cell in line.cells if cell.measured is not None]
-    if not cells:
+    cells = [
+        (line.title, cell.measured) for line in lines for cell in line.cells if cell.measured is not None
+    ]
+    if not cells and not any(line.on_mini.measured for line in lines):
         yield FIRST_STEPS
         return
     yield "20w1s: 20 ways, 1 shot. Ours: mean ± half of the 95 % interval over the episodes."
@@ -145,9 +147,14 @@ def _reading(lines: Sequence[Table2Row]) -> Iterator[str]:
         "the time is that of the training run and what it starts from."
     )
     yield from map(presentations_line, (line for line in lines if line.presentations))
-    elsewhere = (cell.elsewhere for line in lines for cell in line.cells if cell.elsewhere)
-    yield from imported_note((*(ours for _, ours in cells), *elsewhere))
-    told = {(line.title, ours.preset, ours.differences): None for line, ours in cells if ours.differences}
+    on_mini = [
+        (f"{line.title} on mini-ImageNet", line.on_mini.measured) for line in lines if line.on_mini.measured
+    ]
+    elsewhere = (cell.elsewhere for line in lines for cell in (*line.cells, line.on_mini) if cell.elsewhere)
+    yield from imported_note((*(ours for _, ours in (*cells, *on_mini)), *elsewhere))
+    told = {
+        (title, ours.preset, ours.differences): None for title, ours in (*cells, *on_mini) if ours.differences
+    }
     yield from (f"{title}: {preset} with {', '.join(changes)}." for title, preset, changes in told)
 
 
@@ -177,17 +184,18 @@ def _record(row: Table2Row) -> dict[str, Any]:
         "source": row.source,
         "note": row.note,
         "paper_mini_percent": row.mini,
-        "mini_status": NOT_RUN,
+        "mini_status": "measured" if row.on_mini.measured else NOT_RUN,
         "status": "measured" if row.measured else NOT_RUN,
         "first_presentation_percent": first and first.mean,
         "first_presentation_interval": first and first.interval,
         "second_presentation_percent": second and second.mean,
         "second_presentation_interval": second and second.interval,
     }
-    ours = [cell.measured for cell in row.cells if cell.measured is not None]
+    ours = [cell.measured for cell in (*row.cells, row.on_mini) if cell.measured is not None]
     record["run_ids"] = sorted({run_id for each in ours for run_id in each.run_ids})
     for cell in row.cells:
         record |= {f"{short(cell.shape)}_{name}": value for name, value in _cell_record(cell).items()}
+    record |= {f"mini_{name}": value for name, value in _cell_record(row.on_mini).items()}
     return record | {"runs": {str(run.run_id): traced(run) for each in ours for run in each.runs}}
 
 

@@ -249,3 +249,22 @@ def test_a_wide_text_leaves_nothing_out(filled: Filled) -> None:
 def test_reports_load_without_torch() -> None:
     code = "import fsrun.report.table2, fsrun.report.figure4, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_mini_imagenet_has_a_column_of_its_own_beside_the_papers(filled: Filled) -> None:
+    here = filled.measure("protonet", 0.49, experiment="miniimagenet", settings={"n_way": [5]})
+    filled.measure("protonet", 0.95)
+    row = row_of(filled, "protonet")
+    assert row.measured is not None
+    assert row.measured.mean == pytest.approx(95)
+    assert row.on_mini.measured is not None
+    assert row.on_mini.measured.mean == pytest.approx(49)
+    assert row.on_mini.measured.run_ids == (here,)
+    assert row_of(filled, "maml").on_mini.measured is None
+    table = table2(filled.engine)
+    text = render(table, Format.MARKDOWN)
+    assert "| 48.7 / not run |" in text
+    assert "| – / 49.00 ± 0.40 |" in text
+    record = next(record for record in table.records if record["row"] == "protonet")
+    assert (record["mini_status"], record["mini_percent"]) == ("measured", pytest.approx(49))
+    assert str(here) in record["runs"]
