@@ -48,6 +48,7 @@ class Row:
 # As the source has it: 20x20 pixels, no network before the memory.
 _SOURCE_MANN: Mapping[str, Any] = {
     "method.encoder": "pixels",
+    "method.filters": 64,  # as it is where no network comes first
     "method.slots": 128,
     "method.heads": 4,
     "method.lr": 1e-3,

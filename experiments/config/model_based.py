@@ -104,6 +104,12 @@ class Mann(SameWays, Accelerated):
         return self
 
     @model_validator(mode="after")
+    def _encoder_uses_its_options(self) -> Self:
+        if self.encoder == "pixels":
+            self.refuse_changed("filters", why="of encoder=pixels: set filters=64, or encoder=conv4")
+        return self
+
+    @model_validator(mode="after")
     def _training_uses_its_options(self) -> Self:
         if self.training == "sequences":
             self.refuse_changed("train_n_query", why="of training=sequences: set instances instead")

@@ -28,6 +28,7 @@ CONTRADICTIONS: dict[str, tuple[str, dict[str, Any], str]] = {
     "filters-of-the-original-siamese": ("siamese", {"network": "koch", "filters": 32}, "filters.*koch"),
     "more-heads-than-slots": ("mann", {"heads": 9, "slots": 8}, "heads 9 is more than slots 8: use 8"),
     "queries-of-a-sequence": ("mann", {"train_n_query": 2}, "train_n_query.*set instances"),
+    "filters-of-no-network": ("mann", {"filters": 32}, "filters.*set filters=64, or encoder=conv4"),
     "instances-of-an-episode": (
         "mann", {"training": "episodes", "instances": 5}, "instances.*set train_n_query"
     ),
