@@ -6,8 +6,6 @@ Not here: using them (experiments.classify).
 import hashlib
 import json
 import shutil
-import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from sqlalchemy import Engine
 from experiments.config import RunConfig, config_from_json
 from experiments.config.splits import split_names
 from fsrun.errors import FsrunError
+from fsrun.writing import new_folder, put_text
 from store.checkpoints import CheckpointRow
 from store.jobs import JobStatus
 from store.runs import RunRecord, get_run
@@ -61,32 +60,15 @@ def export_model(engine: Engine, run_id: int, folder: Path) -> None:
     Raises what model_of_run raises, and FsrunError where the folder is taken or cannot be written.
     """
     model = model_of_run(engine, run_id)
-    if folder.exists():
-        raise FsrunError(f"{folder} is there already: name a folder that is not")
     texts: dict[str, Any] = {
         CONFIG: model.config.model_dump(mode="json"),
         SPLITS: split_names(model.config),
         PROVENANCE: _provenance(get_run(engine, run_id)),
     }
-    try:
-        _write(model.weights, texts, folder)
-    except OSError as error:
-        raise FsrunError(f"{folder} cannot be written ({error.strerror}): name another folder") from error
-
-
-def _write(weights: Path, texts: Mapping[str, Any], folder: Path) -> None:
-    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
-    try:
-        shutil.copyfile(weights, fresh / WEIGHTS)
+    with new_folder(folder) as fresh:
+        shutil.copyfile(model.weights, fresh / WEIGHTS)
         for name, value in texts.items():
-            (fresh / name).write_text(
-                json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-            )
-        fresh.chmod(0o755)  # what is exported is to be shared
-        fresh.rename(folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+            put_text(fresh / name, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def _final_checkpoint(run: RunRecord) -> CheckpointRow:

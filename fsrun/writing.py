@@ -1,9 +1,15 @@
-"""Writing a text file whole or not at all.
+"""Writing a text file, or a folder of files, whole or not at all.
 
 Not here: what is written.
 """
 
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from fsrun.errors import FsrunError
 
 
 def put_text(path: Path, text: str) -> None:
@@ -11,3 +17,24 @@ def put_text(path: Path, text: str) -> None:
     unfinished = path.with_name(f".{path.name}.part")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder to fill, which gets its name when all is in it.
+
+    Raises FsrunError where the name is taken or the folder cannot be written.
+    """
+    if folder.exists():
+        raise FsrunError(f"{folder} is there already: name a folder that is not")
+    try:
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
+        try:
+            yield fresh
+            fresh.chmod(0o755)  # what is exported is to be shared
+            fresh.rename(folder)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    except OSError as error:
+        raise FsrunError(f"{folder} cannot be written ({error.strerror}): name another folder") from error

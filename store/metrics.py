@@ -3,7 +3,7 @@
 Not here: how points fold into summaries (store.summaries), and what a finished run measured (store.results).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,12 +11,14 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from sqlmodel import col
 
 from store import buckets
-from store.engine import writing
+from store.engine import reading, writing
 from store.jobs import fence
 from store.summaries import Summary, level_for, merge_by, width_for
 from store.tables import Attempt, Metric, table_of
 
 _METRICS = table_of(Metric).c
+_STRETCH = 20_000
+"""Points that are read in one transaction."""
 
 
 class Point(NamedTuple):
@@ -105,6 +107,24 @@ def read_curve(
     width = width_for(points[0].last_step, end, max_points)
     parts = buckets.read_level(connection, metric.id, level_for(width), points[0].last_step, end)
     return _curve(name, [summary for _, summary in merge_by(parts, width)])
+
+
+def every_point(engine: Engine, run_id: int, name: str) -> Iterator[Point]:
+    """Yield every point of a metric in order of its steps, read in stretches that block nobody for long."""
+    first = 0
+    while True:
+        with reading(engine) as connection:
+            query = select(_METRICS.id, _METRICS.last_step)
+            metric = connection.execute(
+                query.where(_METRICS.run_id == run_id, _METRICS.name == name)
+            ).one_or_none()
+            if metric is None:
+                return
+            parts = buckets.read_points(connection, metric.id, first, metric.last_step, _STRETCH)
+        yield from (Point(name, part.last_step, part.last_value, part.last_time) for part in parts)
+        if len(parts) < _STRETCH:
+            return
+        first = parts[-1].last_step + 1
 
 
 def metric_names(connection: Connection, run_id: int) -> tuple[str, ...]:

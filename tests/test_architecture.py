@@ -37,10 +37,13 @@ HOMES: dict[str, tuple[str, ...]] = {
     "alembic": ("store",),
     "sqlalchemy": ("store", "fsrun"),
     "pydantic": ("experiments", "fsrun.archive"),
-    "torch": ("experiments", "fsrun.worker", "fsrun.cli.doctor"),
+    "torch": ("experiments", "fsrun.worker", "fsrun.cli.doctor", "fsrun.exports.peers"),
     "torchvision": ("experiments",),
     "safetensors": ("experiments",),
     "timm": ("experiments.models",),
+    "pyarrow": ("fsrun.exports",),
+    "trackio": ("fsrun.exports",),
+    "wandb": ("fsrun.exports",),
 }
 
 HEAVY = {

@@ -18,6 +18,11 @@ class Kind(StrEnum):
 
     MODEL = "model"
     RUNS = "runs"
+    CSV = "csv"
+    PARQUET = "parquet"
+    TENSORBOARD = "tensorboard"
+    TRACKIO = "trackio"
+    WANDB = "wandb-offline"
 
 
 Runs = Annotated[
@@ -26,13 +31,13 @@ Runs = Annotated[
         metavar="[RUN]...", help="Finished runs, from fsrun ls; for runs, all unless some are named."
     ),
 ]
-Out = Annotated[Path, typer.Option(help="The folder to make for a model, the file to write for runs.")]
+Out = Annotated[Path, typer.Option(help="The folder to make; for runs, the file to write.")]
 Form = Annotated[
     Kind,
     typer.Option(
         "--format",
-        help="model: the weights of one run, to classify with. runs: config, provenance and results of any "
-        "number, to import elsewhere.",
+        help="model: the weights of one run, to classify with. runs: what was measured, for fsrun import. "
+        "csv, parquet, tensorboard, trackio, wandb-offline: every point of every curve, for other programs.",
     ),
 ]
 
@@ -41,8 +46,10 @@ def export(out: Out, run_ids: Runs = None, kind: Form = Kind.MODEL) -> None:
     """Write a trained model (safetensors, config, class splits, provenance), or what runs have measured."""
     if kind is Kind.MODEL:
         _export_model(run_ids or [], out)
-    else:
+    elif kind is Kind.RUNS:
         _export_runs(run_ids or [], out)
+    else:
+        _export_curves(run_ids or [], kind, out)
 
 
 def _export_model(run_ids: list[int], out: Path) -> None:
@@ -63,6 +70,15 @@ def _export_runs(run_ids: list[int], out: Path) -> None:
     along = f", and {count(written.along, 'run')} they start from" if written.along else ""
     typer.echo(f"Exported {count(written.asked, 'run')}{along}, to {out}.")
     typer.echo(f"Next:  fsrun import {out}, in another home")
+
+
+def _export_curves(run_ids: list[int], kind: Kind, out: Path) -> None:
+    from fsrun.exports.writing import FORMATS, export_curves
+    from fsrun.words import count
+
+    runs, points = export_curves(open_database(), run_ids, kind.value, out)
+    typer.echo(f"Exported {count(runs, 'run')} with {count(points, 'point')} to {out}.")
+    typer.echo(f"Next:  {FORMATS[kind.value].next_step.replace('FOLDER', str(out))}")
 
 
 def import_(

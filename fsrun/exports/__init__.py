@@ -1,0 +1,1 @@
+"""Runs with all their curves as files that other programs read."""
