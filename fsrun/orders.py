@@ -76,8 +76,16 @@ def tag(
 
 def prioritise(engine: Engine, _now: float, run_ids: Sequence[int], by: int) -> str:
     """Raise or lower the priority of queued runs."""
-    reached = orders.change_priority(engine, run_ids, by)
-    levels = ", ".join(str(each) for each in sorted(set(reached)))
+    return _reached(run_ids, orders.change_priority(engine, run_ids, by))
+
+
+def set_priority(engine: Engine, _now: float, run_ids: Sequence[int], priority: int) -> str:
+    """Give queued runs this priority."""
+    return _reached(run_ids, orders.set_priority(engine, run_ids, priority))
+
+
+def _reached(run_ids: Sequence[int], priorities: Sequence[int]) -> str:
+    levels = ", ".join(str(each) for each in sorted(set(priorities)))
     return f"{numbered(run_ids)} now {'have' if len(run_ids) > 1 else 'has'} priority {levels}"
 
 

@@ -3,7 +3,7 @@
 Not here: orders that change what becomes of a job (store.queue).
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from sqlalchemy import Connection, Engine, delete, select
 from sqlmodel import col
@@ -35,13 +35,22 @@ def change_priority(engine: Engine, run_ids: Collection[int], by: int) -> tuple[
     What they wait for gets no lower one: a run cannot overtake what it starts from. Raises RunNotFound or
     InvalidTransition.
     """
+    return _prioritise(engine, run_ids, lambda before: before + by)
+
+
+def set_priority(engine: Engine, run_ids: Collection[int], priority: int) -> tuple[int, ...]:
+    """Give queued runs this priority, as change_priority does."""
+    return _prioritise(engine, run_ids, lambda _: priority)
+
+
+def _prioritise(engine: Engine, run_ids: Collection[int], change: Callable[[int], int]) -> tuple[int, ...]:
     reached = []
     with writing(engine) as connection:
         for run_id in run_ids:
             job = job_row(connection, run_id)
             if job.status != JobStatus.QUEUED:
                 raise InvalidTransition(f"run {run_id} is {job.status}: only queued runs have a priority")
-            priority = job.priority + by
+            priority = change(job.priority)
             set_job(connection, run_id, priority=priority)
             for parent in ancestry(connection, [run_id]):
                 if job_row(connection, parent).priority < priority:

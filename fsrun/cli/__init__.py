@@ -59,6 +59,10 @@ app.command(epilog=_example("fsrun tag 3 paper baseline"))(remarks.tag)
 app.command(epilog=_example("fsrun rm 3 4"))(remarks.rm)
 app.command(epilog=_example("fsrun cancel 3 4"))(runs.cancel)
 app.command(epilog=_example("fsrun retry 3"))(runs.retry)
+app.command(
+    epilog=_example("fsrun priority 5 3 4"),
+    context_settings={"ignore_unknown_options": True},  # -5 is a priority, not an option
+)(runs.priority)
 app.command(epilog=_example("fsrun pause"))(runs.pause)
 app.command(epilog=_example("fsrun resume"))(runs.resume)
 app.command(epilog=_example("fsrun export 3 --out model"))(export.export)

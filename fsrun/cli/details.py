@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fsrun.words import duration, method_title, number, plain
+from store.jobs import JobStatus
 from store.runs import RunRecord
 
 
@@ -44,6 +45,8 @@ def _summary(run: RunRecord) -> dict[str, str]:
         "created": _clock(run.created),
         "config hash": run.spec.config_hash,
     }
+    if run.status is JobStatus.QUEUED:
+        facts["priority"] = str(run.priority)
     if run.trashed is not None:
         facts["deleted"] = f"{_clock(run.trashed)}; fsrun rm --undo {run.id} brings it back"
     if run.tags:

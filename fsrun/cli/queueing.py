@@ -48,7 +48,7 @@ Settings = Annotated[
 On = Annotated[
     str | None, typer.Option("--on", help="Of a study: its data, omniglot unless said, or glyphs.")
 ]
-Priority = Annotated[int, typer.Option(help="Higher runs first.")]
+Priority = Annotated[int, typer.Option(min=-1000, max=1000, help="Higher runs first.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the sweep and store nothing.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 

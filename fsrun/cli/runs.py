@@ -1,4 +1,4 @@
-"""The commands about runs that exist: `ls`, `show`, `logs`, `cancel`, `retry`, `pause`, `resume`.
+"""The commands about runs that exist: `ls`, `show`, `logs`, `cancel`, `retry`, `priority`, `pause`, `resume`.
 
 Not here: making runs (queueing.py).
 """
@@ -10,13 +10,17 @@ from typing import Annotated
 
 import typer
 
-from fsrun.cli.options import open_database
+from fsrun.cli.options import open_database, sentence
 from fsrun.errors import FsrunError, UsageError
 
+HIGHEST = 1000  # priority
 WIDE = 100  # columns from which a list has room for notes and tags
 
 RunId = Annotated[int, typer.Argument(metavar="RUN", help="The number of a run, from fsrun ls.")]
 RunIds = Annotated[list[int], typer.Argument(metavar="RUN...", help="Numbers of runs, from fsrun ls.")]
+Level = Annotated[
+    str, typer.Argument(metavar="N", help="From -1000 to 1000; higher runs first, 0 is the usual.")
+]
 
 
 def ls(
@@ -122,6 +126,24 @@ def retry(run_ids: RunIds) -> None:
     for run_id in run_ids:
         again = queue_again(engine, run_id, time.time())
         typer.echo(f"Queued again: {', '.join(f'run {each}' for each in again)}.")
+
+
+def priority(level: Level, run_ids: RunIds) -> None:
+    """Give queued runs another priority, and what they wait for one at least as high."""
+    from fsrun import orders
+
+    wanted = list(dict.fromkeys(run_ids))
+    typer.echo(sentence(orders.set_priority(open_database(), time.time(), wanted, _level(level))))
+
+
+def _level(text: str) -> int:
+    try:
+        level = int(text)
+    except ValueError:
+        level = HIGHEST + 1
+    if abs(level) > HIGHEST:
+        raise UsageError(f"priority {text!r} is not a whole number from -{HIGHEST} to {HIGHEST}")
+    return level
 
 
 def pause() -> None:

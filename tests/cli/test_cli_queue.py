@@ -4,7 +4,7 @@ import pytest
 
 from experiments.config import ImageRun, Pretrain, ProtoNet, config_from_json
 from store.jobs import JobStatus
-from tests.cli.cli_cases import TINY, Case, Typed
+from tests.cli.cli_cases import TINY, Case, Typed, assert_refused
 
 GLYPHS = ("glyphs", "--preset", "quick", "--set", "alphabets=10", "--set", "characters=12")
 
@@ -135,6 +135,20 @@ def test_priority_is_kept_and_the_run_it_needs_gets_it_too(typed: Typed, home: C
     typed("queue", *GLYPHS, "--method", "fastslow")
     typed("queue", *GLYPHS, "--method", "fastslow", "--seeds", "2", "--priority", "5")
     assert [home.run(number).priority for number in (1, 2, 3, 4)] == [5, 0, 5, 5]
+
+
+def test_queued_runs_get_another_priority_and_what_they_wait_for_is_begun_before_them(
+    typed: Typed, home: Case
+) -> None:
+    typed("queue", "synthetic", *TINY, "--set", "slow_lr=0.001,0.002")
+    typed("queue", *GLYPHS, "--method", "fastslow")
+    assert typed("priority", "5", "4", "2", "4").out == "Runs 4, 2 now have priority 5.\n"
+    assert [home.run(number).priority for number in (1, 2, 3, 4)] == [0, 5, 5, 5]
+    assert typed("priority", "-3", "2").out == "Run 2 now has priority -3.\n"
+    assert home.run(2).priority == -3
+    assert "priority -3" in typed("show", "2").words
+    assert_refused(typed("priority", "9", "1", "99"), "no run 99")
+    assert home.run(1).priority == 0
 
 
 def test_nothing_is_stored_when_one_run_of_the_sweep_is_wrong(typed: Typed, home: Case) -> None:

@@ -56,6 +56,12 @@ TYPED_WRONG = {
     "logs-of-no-run": ("logs 99", "no run 99"),
     "cancel-of-no-run": ("cancel 99", "no run 99"),
     "retry-of-no-run": ("retry 99", "no run 99"),
+    "priority-of-no-run": ("priority 5 99", "no run 99"),
+    "priority-of-nothing": ("priority 5", "RUN...", "fsrun priority --help"),
+    "priority-no-number": ("priority high 1", "'high'", "-1000 to 1000"),
+    "priority-too-high": ("priority 1001 1", "'1001'", "-1000 to 1000"),
+    "priority-too-high-to-begin-with": ("queue synthetic --priority 1001", "--priority", "1000"),
+    "priority-with-an-option": ("priority 5 --all", "RUN...", "integer"),
 }  # fmt: skip
 
 
@@ -131,10 +137,13 @@ def test_a_database_of_another_kind_is_refused_without_its_password(
     assert "secret" not in answer.err
 
 
-def test_a_finished_run_is_neither_retried_nor_cancelled(looking: Typed, finished_home: Case) -> None:
+def test_a_finished_run_is_neither_retried_nor_cancelled_nor_put_first(
+    looking: Typed, finished_home: Case
+) -> None:
     before = finished_home.run(1)
     assert_refused(looking("retry", "1"), "run 1 is done", "only failed and cancelled")
     assert_refused(looking("cancel", "1"), "run 1 is done", "only queued and running")
+    assert_refused(looking("priority", "5", "1"), "run 1 is done", "only queued runs have a priority")
     assert finished_home.run(1) == before
 
 

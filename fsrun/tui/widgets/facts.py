@@ -80,15 +80,16 @@ def tellingly(results: Sequence[ResultRow]) -> list[ResultRow]:
 
 
 def _waiting(row: RunRow, *, has_workers: bool) -> str:
+    priority = f" · priority {row.priority}" if row.priority else ""
     if row.waits_for:
-        return f"waits for run {', '.join(map(str, row.waits_for))}, which it starts from"
+        return f"waits for run {', '.join(map(str, row.waits_for))}, which it starts from{priority}"
     resumes = f" · resumes from step {row.step}" if row.step else ""
     words = (
         "waits for a worker to be free"
         if has_workers
         else "waits for a worker: start one in another terminal: `fsrun worker`"
     )
-    return words + resumes
+    return words + resumes + priority
 
 
 def _progress(detail: RunDetail) -> Text:
