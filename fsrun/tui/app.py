@@ -110,11 +110,13 @@ class Dashboard(Shell):
             self._take_up()
         if offered != self._offered():
             self.refresh_bindings()  # draws the footer anew, so only when other keys are on offer
+        self._reader.taken_up()
 
     @on(ReadFailed)
     def _say_what_is_wrong(self, message: ReadFailed) -> None:
         place = self._database.place  # which the first line tells; there is more to say in this one
         self.trouble = message.reason.replace(place, place.rpartition("/")[2])
+        self._reader.taken_up()
 
     @on(ResourcesMeasured)
     def _show_resources(self, message: ResourcesMeasured) -> None:

@@ -126,6 +126,10 @@ class ResourcesMeasured(Message):
 
     resources: Resources
 
+    def can_replace(self, message: Message) -> bool:
+        """Give way to a newer one: none piles up while the screen is away."""
+        return isinstance(message, ResourcesMeasured)
+
 
 @dataclass
 class SearchEnded(Message):

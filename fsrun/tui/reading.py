@@ -34,7 +34,9 @@ class Wish:
 class Reader:
     """Reads about twice a second what is wished for, and posts it; between reads it saves the state.
 
-    Its threads need not end before the program can, since a database may be silent for long.
+    It reads no further before what it posted is `taken_up`: a screen that is busy, or away while the user is
+    in the pager, must not find a heap of old pictures. Its threads need not end before the program can, since
+    a database may be silent for long.
     """
 
     def __init__(self, database: Database, state: State, post: Callable[[Message], object]) -> None:
@@ -42,13 +44,14 @@ class Reader:
         self._database = database
         self._state = state
         self._post = post
-        self._wake, self._ended = Event(), Event()
-        self._answered = monotonic()
+        self._wake, self._ended, self._taken_up = Event(), Event(), Event()
+        self._asked: float | None = None  # when, while the database has not answered
 
     @property
     def silent_seconds(self) -> float:
         """How long the database has neither answered nor refused."""
-        return monotonic() - self._answered
+        asked = self._asked
+        return 0.0 if asked is None else monotonic() - asked
 
     def start(self) -> None:
         """Begin to read and to measure."""
@@ -59,6 +62,11 @@ class Reader:
         """Let the threads end at once."""
         self._ended.set()
         self._wake.set()
+        self._taken_up.set()
+
+    def taken_up(self) -> None:
+        """Go on to read: what was posted is on the screen."""
+        self._taken_up.set()
 
     def ask_for(self, **changes: Any) -> None:
         """Have the next picture hold this, and have it taken now."""
@@ -79,16 +87,21 @@ class Reader:
             self._post(ThreadBroke(error))
 
     def _read_on(self) -> None:
-        while not self._ended.is_set():
+        while True:
             self._wake.clear()
+            self._taken_up.clear()
+            if self._ended.is_set():  # looked at last, so that its waking is not cleared away
+                return
+            self._asked = monotonic()
             try:
                 taken: Message = PictureTaken(self._database.picture(**vars(self.wish)))
             except StoreError as error:
                 taken = ReadFailed(str(error))
-            self._answered = monotonic()
+            self._asked = None
             self._post(taken)
             self._save_state()
             self._wake.wait(REFRESH_SECONDS)
+            self._taken_up.wait()
 
     def _measure_on(self) -> None:
         meter = Meter()
