@@ -4,7 +4,6 @@ Not here: what is on the screens (screens/, widgets/) and what is read (database
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
@@ -57,10 +56,10 @@ class Dashboard(Shell):
     TITLE = "fsrun"
     BINDINGS: ClassVar[list[BindingType]] = [
         *orders.BINDINGS,
-        Binding("1", "read('')", "Runs", show=False, tooltip="the runs"),
-        *(replace(key, show=False) for key in REPORT_KEYS),
-        Binding("m", "compare", "Compare", show=False, tooltip="the marked runs side by side"),
-        Binding("l", "log", "Log", show=False, tooltip="read the run's log in the pager"),
+        Binding("1", "read('')", "Runs", tooltip="the runs"),
+        *REPORT_KEYS,
+        Binding("m", "compare", "Compare", tooltip="the marked runs side by side"),
+        Binding("l", "log", "Log", tooltip="read the run's log in the pager"),
     ]
 
     picture: var[Picture | None] = var(None)
@@ -182,12 +181,15 @@ class Dashboard(Shell):
         """Offer only what the selected run allows; None greys a key out in the footer."""
         if not super().check_action(action, parameters):
             return False
-        if action == "order" and (self.read_only or not isinstance(self.screen, _ABOUT_RUNS)):
+        if action in ("compare", "log") and not self._has_runs():
+            return False
+        if action == "order" and (self.read_only or not isinstance(self.page, _ABOUT_RUNS)):
             return False
         if action == "read":
-            return self._reader.wish.report != parameters[0]
+            name = str(parameters[0])
+            return self.page.name != name if name else not isinstance(self.page, Overview)
         if action == "order":
-            return orders.applies(str(parameters[0]), self._chosen()) or None
+            return orders.applies(str(parameters[0]), self._chosen()) or (None if self._has_runs() else False)
         return True
 
     def action_order(self, name: str) -> None:
@@ -256,8 +258,11 @@ class Dashboard(Shell):
         self.run_worker(carry_out, thread=True, group="orders")
 
     def _offered(self) -> Sequence[bool]:
-        """Return which orders apply to the runs chosen now."""
-        return orders.offered(self._chosen())
+        """Return what tells which keys are on offer now."""
+        return (self._has_runs(), *orders.offered(self._chosen()))
+
+    def _has_runs(self) -> bool:
+        return self.picture is not None and bool(self.picture.snapshot.runs)
 
     def _selected(self) -> RunRow | None:
         if self.picture is None or self.picture.snapshot.selected is None:
@@ -269,7 +274,7 @@ class Dashboard(Shell):
 
     def _chosen(self) -> Sequence[RunRow]:
         """Return the runs that an order is about."""
-        if self.marked and self.picture is not None and isinstance(self.screen, Overview):
+        if self.marked and self.picture is not None and isinstance(self.page, Overview):
             return [row for row in self.picture.snapshot.runs if row.id in self.marked]
         row = self._selected()
         return [row] if row else []

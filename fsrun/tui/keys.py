@@ -27,7 +27,7 @@ class Key:
     action: str
     node: DOMNode
     enabled: bool
-    in_footer: bool
+    fold: str  # what it goes by, together with others, where there is no room
 
 
 def keys_of(screen: Screen[object]) -> Iterator[Key]:
@@ -44,9 +44,8 @@ def keys_of(screen: Screen[object]) -> Iterator[Key]:
                 shown = tuple(screen.app.get_key_display(binding.with_key(key)) for key in mine)
                 does = binding.tooltip or binding.description
                 enabled = active[mine[0]].enabled
-                yield Key(
-                    group, shown, binding.description, does, binding.action, node, enabled, binding.show
-                )
+                fold = binding.group.description if binding.group else ""
+                yield Key(group, shown, binding.description, does, binding.action, node, enabled, fold)
 
 
 def commands(screen: Screen[object]) -> Iterator[SystemCommand]:

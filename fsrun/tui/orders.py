@@ -29,15 +29,15 @@ if TYPE_CHECKING:  # planning takes long to load
 BINDINGS: list[BindingType] = [
     Binding("c", "order('cancel')", "Cancel", tooltip="cancel the run, or the marked ones; asks first"),
     Binding("r", "order('retry')", "Retry", tooltip="queue the run again; it resumes from its checkpoint"),
-    Binding("d", "order('delete')", "Delete", show=False, tooltip="put the run into the trash; asks first"),
-    Binding("u", "order('undo')", "Undo", show=False, tooltip="bring back what was deleted last"),
-    Binding("p", "order('pause')", "Pause", show=False, tooltip="pause the queue, or let it go on"),
-    Binding("plus", "order('sooner')", "Sooner", show=False, tooltip="raise the priority of a queued run"),
-    Binding("minus", "order('later')", "Later", show=False, tooltip="lower the priority of a queued run"),
+    Binding("d", "order('delete')", "Delete", tooltip="put the run into the trash; asks first"),
+    Binding("u", "order('undo')", "Undo", tooltip="bring back what was deleted last"),
+    Binding("p", "order('pause')", "Pause", tooltip="pause the queue, or let it go on"),
+    Binding("plus", "order('sooner')", "Sooner", tooltip="raise the priority of a queued run"),
+    Binding("minus", "order('later')", "Later", tooltip="lower the priority of a queued run"),
     Binding("n", "order('queue')", "Queue", tooltip="queue runs: a form with all options"),
-    Binding("e", "order('copy')", "Copy", show=False, tooltip="queue a copy of the run with edits"),
-    Binding("N", "order('note')", "Note", show=False, tooltip="write a note to the run"),
-    Binding("t", "order('tags')", "Tags", show=False, tooltip="tag the run, or the marked ones"),
+    Binding("e", "order('copy')", "Copy", tooltip="queue a copy of the run with edits"),
+    Binding("N", "order('note')", "Note", tooltip="write a note to the run"),
+    Binding("t", "order('tags')", "Tags", tooltip="tag the run, or the marked ones"),
 ]
 """The keys of orders about the run under the cursor, or about those that are marked."""
 

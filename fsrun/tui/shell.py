@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette
 from textual.filter import LineFilter
 from textual.reactive import var
 from textual.screen import Screen
@@ -27,8 +28,8 @@ class Shell(App[None]):
     """An app that keeps what the user chose in `state`, and says one thing at a time in `notice`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("T", "theme", "Theme", show=False, tooltip="next theme: dark, light, colour-blind-safe"),
-        Binding("ctrl+p", "command_palette", "Commands", show=False, tooltip="any of these by its name"),
+        Binding("T", "theme", "Theme", tooltip="next theme: dark, light, colour-blind-safe"),
+        Binding("ctrl+p", "command_palette", "Commands", tooltip="any of these by its name"),
         Binding("question_mark", "help", "Help", key_display="?", tooltip="these keys"),
         Binding("q", "quit", "Quit", tooltip="quit; runs and workers go on"),
     ]
@@ -68,6 +69,13 @@ class Shell(App[None]):
     def watch_theme(self, name: str) -> None:
         """Draw words and charts in the theme's colours too."""
         self._inks = Inks(name)
+
+    @property
+    def page(self) -> Screen[Any]:
+        """The screen that keys and commands are about: the one below the command palette."""
+        return next(
+            screen for screen in reversed(self.screen_stack) if not isinstance(screen, CommandPalette)
+        )
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Offer in the command palette what the keys offer."""

@@ -6,9 +6,14 @@ import pytest
 from textual.pilot import Pilot
 
 from fsrun.tui.app import Dashboard
+from fsrun.tui.screens.compare import CompareScreen
 from fsrun.tui.screens.help import Help
 from fsrun.tui.screens.overview import Overview
+from fsrun.tui.screens.queue_form import QueueForm
+from fsrun.tui.screens.run import RunScreen
 from fsrun.tui.screens.sort import SortMenu
+from fsrun.tui.screens.table2 import Table2Screen
+from fsrun.tui.widgets.key_line import KeyLine
 from fsrun.tui.widgets.run_table import RunTable
 from tests.tui.tui_cases import Lab, halving, is_open, rising, screen_text, shows, until, use
 
@@ -175,14 +180,55 @@ def test_workers_and_this_machine_are_shown_where_there_is_room_and_w_hides_them
     use(seeds.dashboard(), steps, size)
 
 
-@everywhere
-def test_the_footer_fits_and_its_keys_stay_in_sight(seeds: Lab, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("size", "named"),
+    [
+        ((60, 20), "⏎ Open  n Queue  m Compare  2 3 4 Reports  ? Help  q Quit"),
+        ((80, 24), "⏎ Open  n Queue  m Compare  2 Table 2  3 Classes  4 Theory  ? Help  q Quit"),
+        (
+            (160, 50),
+            "⏎ Open  n Queue  m Compare  2 Table 2  3 Classes  4 Theory  / Search  c Cancel  r Retry  "
+            "space Mark  s Sort  o Group  ? Help  q Quit",
+        ),
+    ],
+)
+def test_the_last_line_names_the_way_to_every_screen(seeds: Lab, size: tuple[int, int], named: str) -> None:
     async def steps(pilot: Pilot[None]) -> None:
-        await until(pilot, shows(pilot, "Open", "Search", "Sort", "Help", "Quit"))
-        footer = screen_text(pilot).splitlines()[-1]
-        assert len(footer) <= size[0]
+        await until(pilot, lambda: screen_text(pilot).splitlines()[-1] == f" {named}")
 
     use(seeds.dashboard(), steps, size)
+
+
+def test_the_last_line_of_an_empty_dashboard_names_only_what_can_be_done(lab: Lab) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        named = " n Queue  2 Table 2  3 Classes  4 Theory  ? Help  q Quit"
+        await until(pilot, lambda: screen_text(pilot).splitlines()[-1] == named)
+        lab.ask("synthetic")
+        await until(pilot, lambda: "⏎ Open  n Queue  m Compare" in screen_text(pilot).splitlines()[-1])
+
+    use(lab.dashboard(), steps)
+
+
+def test_a_click_on_what_stands_for_several_reports_opens_the_first(seeds: Lab) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        await until(pilot, shows(pilot, "2 3 4 Reports"))
+        await pilot.click(KeyLine, offset=(30, 0))
+        await until(pilot, is_open(pilot, Table2Screen))
+
+    use(seeds.dashboard(), steps, (60, 20))
+
+
+def test_1_leads_back_to_the_runs_from_every_screen(seeds: Lab) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(listed(pilot)) == 4)
+        await pilot.press("space")
+        for key, screen in (("enter", RunScreen), ("m", CompareScreen), ("2", Table2Screen)):
+            await pilot.press(key)
+            await until(pilot, is_open(pilot, screen))
+            await pilot.press("1")
+            await until(pilot, is_open(pilot, Overview))
+
+    use(seeds.dashboard(), steps)
 
 
 def test_help_has_every_key_of_the_screen_it_was_asked_from_in_groups(seeds: Lab) -> None:
@@ -204,5 +250,7 @@ def test_the_command_palette_offers_what_the_keys_do(seeds: Lab) -> None:
         await pilot.press("ctrl+p", *"group", "enter")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
         await until(pilot, lambda: listed(pilot) == [(4,), (3, 2, 1)])
+        await pilot.press("ctrl+p", *"queue", "enter")  # an order, which depends on what is chosen
+        await until(pilot, is_open(pilot, QueueForm))
 
     use(seeds.dashboard(), steps)

@@ -6,7 +6,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.tui.run_cases import opened, trained
-from tests.tui.tui_cases import Lab, screen_text, shows, until, use
+from tests.tui.tui_cases import Lab, halving, screen_text, shows, until, use
 
 SIZES = [(60, 20), (80, 24), (160, 50)]
 
@@ -38,6 +38,23 @@ def test_sections_open_by_their_letters_and_close_again(lab: Lab) -> None:
         line = screen_text(pilot).splitlines()[2]
         await pilot.click("SectionLine", offset=(line.index("Config"), 0))
         await until(pilot, shows(pilot, "▸ loss", "▸Config", "method.lr"))
+
+    use(lab.dashboard(), steps)
+
+
+def test_keys_of_charts_are_offered_while_charts_are_shown(lab: Lab) -> None:
+    (run_id,) = lab.ask("omniglot", "protonet")
+
+    def last_line(pilot: Pilot[None]) -> str:
+        return screen_text(pilot).splitlines()[-1]
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await pilot.press("enter")
+        await until(pilot, lambda: last_line(pilot).startswith(" esc Back  c Cancel  r Retry  x Export"))
+        lab.report(lab.work(run_id), range(20, 201, 20), {"train/loss": halving})
+        await until(pilot, lambda: last_line(pilot).startswith(" esc Back  tab Next  z Zoom  v Values"))
+        await pilot.press("C")  # no room for both
+        await until(pilot, lambda: "Zoom" not in last_line(pilot))
 
     use(lab.dashboard(), steps)
 

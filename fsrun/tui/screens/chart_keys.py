@@ -19,31 +19,34 @@ from fsrun.tui.widgets.chart_grid import ChartGrid
 _PAN = 0.1  # of what is shown
 _CURSOR = 0.01
 
+NEED_CHARTS = ("zoom", "whole", "move", "cursor", "smooth", "scale", "isolate", "large")
+"""What can only be done to charts that are on the screen."""
+
 
 class ChartKeys(Screen[None]):
     """A screen with charts; how smooth they are and what they are over is kept for the next one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "large", "Large", show=False, tooltip="one chart large, or all of them"),
+        Binding("enter", "large", "Large", tooltip="one chart large, or all of them"),
         Binding(
             "tab", "next(1)", "Next", tooltip="next chart; of several runs, next metric; then the next report"
         ),
-        Binding("shift+tab", "next(-1)", "Before", show=False, tooltip="the chart before"),
+        Binding("shift+tab", "next(-1)", "Before", tooltip="the chart before"),
         Binding(
             "z", "zoom(2)", "Zoom", tooltip="zoom in on cursor or middle; or the wheel, with ctrl in reports"
         ),
-        Binding("Z", "zoom(0.5)", "Zoom out", show=False, tooltip="zoom out"),
-        Binding("0", "whole", "Whole", show=False, tooltip="whole curves"),
-        Binding("left", "move(-1)", "Earlier", show=False, tooltip="move the cursor, else the view; or drag"),
-        Binding("right", "move(1)", "Later", show=False, tooltip="move the cursor, else the view; or drag"),
-        Binding("shift+left", "move(-10)", "Far earlier", show=False, tooltip="ten times as far"),
-        Binding("shift+right", "move(10)", "Far later", show=False, tooltip="ten times as far"),
+        Binding("Z", "zoom(0.5)", "Zoom out", tooltip="zoom out"),
+        Binding("0", "whole", "Whole", tooltip="whole curves"),
+        Binding("left", "move(-1)", "Earlier", tooltip="move the cursor, else the view; or drag"),
+        Binding("right", "move(1)", "Later", tooltip="move the cursor, else the view; or drag"),
+        Binding("shift+left", "move(-10)", "Far earlier", tooltip="ten times as far"),
+        Binding("shift+right", "move(10)", "Far later", tooltip="ten times as far"),
         Binding("v", "cursor", "Values", tooltip="cursor on or off: reads values; or click"),
-        Binding("left_square_bracket", "smooth(-1)", "Less smooth", show=False, tooltip="smooth less"),
-        Binding("right_square_bracket", "smooth(1)", "Smooth", show=False, tooltip="smooth more"),
-        Binding("L", "scale", "Log", show=False, tooltip="logarithmic or linear y axis of this chart"),
-        Binding("X", "axis", "X axis", show=False, tooltip="x axis: steps, time, epochs where known"),
-        Binding("i", "isolate", "Isolate", show=False, tooltip="one curve alone, each in turn, then all"),
+        Binding("left_square_bracket", "smooth(-1)", "Less smooth", tooltip="smooth less"),
+        Binding("right_square_bracket", "smooth(1)", "Smooth", tooltip="smooth more"),
+        Binding("L", "scale", "Log", tooltip="logarithmic or linear y axis of this chart"),
+        Binding("X", "axis", "X axis", tooltip="x axis: steps, time, epochs where known"),
+        Binding("i", "isolate", "Isolate", tooltip="one curve alone, each in turn, then all"),
     ]
 
     def __init__(self, state: State, name: str | None = None) -> None:

@@ -18,7 +18,7 @@ from textual.widgets import Input, Static
 from fsrun.tui import chart_view
 from fsrun.tui.closely import Closely
 from fsrun.tui.messages import LookedCloser, Picture
-from fsrun.tui.screens.chart_keys import ChartKeys
+from fsrun.tui.screens.chart_keys import NEED_CHARTS, ChartKeys
 from fsrun.tui.state import State
 from fsrun.tui.widgets.chart_grid import SMALL
 from fsrun.tui.widgets.charts import Charts
@@ -46,18 +46,19 @@ class ChartScreen(ChartKeys):
         Binding(
             "escape,backspace", "back", "Back", tooltip="back: to the charts, to all of them, to the list"
         ),
-        Binding("j,down", "scroll_text(1)", "Down", show=False, tooltip="scroll the text"),
-        Binding("k,up", "scroll_text(-1)", "Up", show=False, tooltip="scroll the text"),
-        Binding("g,home", "text_end(-1)", "Top", show=False, tooltip="to the top of the text"),
-        Binding("G,end", "text_end(1)", "End", show=False, tooltip="to the end of the text, and follow it"),
+        Binding("j,down", "scroll_text(1)", "Down", tooltip="scroll the text"),
+        Binding("k,up", "scroll_text(-1)", "Up", tooltip="scroll the text"),
+        Binding("g,home", "text_end(-1)", "Top", tooltip="to the top of the text"),
+        Binding("G,end", "text_end(1)", "End", tooltip="to the end of the text, and follow it"),
     ]
     SECTIONS: ClassVar[tuple[Section, ...]]
+    KEYS: ClassVar[tuple[str, ...]]
     AUTO_FOCUS = ""
 
     def __init__(self, state: State) -> None:
         super().__init__(state)
         self._chosen: str | None = None
-        self._shown = _Shown(None, charts=True)
+        self._shown = _Shown(None, charts=False)
         self._text = Text()
 
     @property
@@ -104,7 +105,7 @@ class ChartScreen(ChartKeys):
                 with VerticalScroll(id="reading", can_focus=False):
                     yield Static(id="text")
         yield StatusLine()
-        yield KeyLine()
+        yield KeyLine(*self.KEYS)
 
     def on_mount(self) -> None:
         """Follow the app's picture of the database."""
@@ -124,6 +125,12 @@ class ChartScreen(ChartKeys):
         self.set_class(event.size.width >= WIDE, "wide")
         self.call_after_refresh(self.place_parts)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what the charts can do where there are any, and to look closer where they are shown."""
+        if action in ("next", "axis"):
+            return self.is_mounted and bool(self.charts.charts)
+        return action not in NEED_CHARTS or self._shown.charts
+
     def place_parts(self) -> None:
         """Show charts, section or both, whatever there is and there is room for."""
         has_charts = bool(self.charts.charts)
@@ -136,6 +143,7 @@ class ChartScreen(ChartKeys):
             self._shown = shown
             self._text = Text()
             self.query_one("#reading").scroll_home(animate=False)
+            self.refresh_bindings()
             self.ask()
         self.write()
 

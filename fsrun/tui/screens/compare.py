@@ -18,6 +18,7 @@ from fsrun.tui.comparing import chart_of, members_of
 from fsrun.tui.curves import metrics_of
 from fsrun.tui.exporting import Export
 from fsrun.tui.messages import Picture, SectionChosen
+from fsrun.tui.report_keys import REPORTS
 from fsrun.tui.run_exports import of_curves
 from fsrun.tui.screens.chart_screen import ChartScreen
 from fsrun.tui.state import State
@@ -32,10 +33,11 @@ class CompareScreen(ChartScreen):
     BINDING_GROUP_TITLE = "Compare"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "merge", "Seeds", tooltip="seeds of one config as one mean with a band, or each alone"),
-        Binding("R", "section('results')", "Results", show=False, tooltip="what the runs ended with"),
-        Binding("C", "section('config')", "Config", show=False, tooltip="the options that differ"),
-        Binding("slash", "search", "Search", show=False, tooltip="search in the options that differ"),
+        Binding("R", "section('results')", "Results", tooltip="what the runs ended with"),
+        Binding("C", "section('config')", "Config", tooltip="the options that differ"),
+        Binding("slash", "search", "Search", tooltip="search in the options that differ"),
     ]
+    KEYS = ("Back", "Next", "Seeds", "Zoom", "Values", "Large", "Export", *REPORTS)
     SECTIONS: ClassVar[tuple[Section, ...]] = (
         Section("results", "R", "Results"),
         Section("config", "C", "Config that differs"),

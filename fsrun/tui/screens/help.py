@@ -37,8 +37,8 @@ class Help(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,q,enter,space", "dismiss", "Close"),
-        Binding("j", "scroll_sheet(1)", "Down", show=False),
-        Binding("k", "scroll_sheet(-1)", "Up", show=False),
+        Binding("j", "scroll_sheet(1)", "Down"),
+        Binding("k", "scroll_sheet(-1)", "Up"),
     ]
 
     def __init__(self, keys: Sequence[Key]) -> None:

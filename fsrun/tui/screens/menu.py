@@ -21,8 +21,8 @@ class Menu(ModalScreen[str | None]):
     BINDING_GROUP_TITLE = "Menu"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,s", "dismiss(None)", "Close"),
-        Binding("j", "move(1)", "Down", show=False),
-        Binding("k", "move(-1)", "Up", show=False),
+        Binding("j", "move(1)", "Down"),
+        Binding("k", "move(-1)", "Up"),
     ]
 
     def __init__(self, title: str, words: Sequence[str], present: str = "") -> None:

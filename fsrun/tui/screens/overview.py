@@ -18,6 +18,7 @@ from fsrun.tui.curves import charts_of
 from fsrun.tui.exporting import Export
 from fsrun.tui.listing import View, entries_of, lines_of
 from fsrun.tui.messages import GroupToggled, Picture, SearchChanged, SearchEnded, SortChosen
+from fsrun.tui.report_keys import REPORTS
 from fsrun.tui.resources import Resources
 from fsrun.tui.run_exports import of_runs
 from fsrun.tui.screens.sort import SortMenu
@@ -46,6 +47,12 @@ WIDER = 190
 TALL = 24
 """Lines from which there is one to spare for the workers."""
 
+_KEYS = (
+    *("To the runs", "All runs", "Open", "Queue", "Compare", *REPORTS),
+    *("Search", "Cancel", "Retry", "Mark", "Sort", "Group"),
+)
+_NEED_RUNS = ("search", "sort", "reverse", "fold", "workers", "turn")
+
 
 class Overview(Screen[None]):
     """Runs, and the curves of the one under the cursor."""
@@ -56,13 +63,13 @@ class Overview(Screen[None]):
         Binding(
             "slash", "search", "Search", tooltip="search: words, status:failed, method:maml, tag:x, -done"
         ),
-        Binding("escape", "clear", "All runs", show=False, tooltip="end the search, show all runs"),
+        Binding("escape", "clear", "All runs", tooltip="end the search, show all runs"),
         Binding("s", "sort", "Sort", tooltip="choose the column to sort by; or click on its name"),
-        Binding("S", "reverse", "Reverse", show=False, tooltip="sort the other way round"),
+        Binding("S", "reverse", "Reverse", tooltip="sort the other way round"),
         Binding("o", "fold", "Group", tooltip="one line per config with the mean over its seeds, or per run"),
-        Binding("w", "workers", "Workers", show=False, tooltip="show or hide workers and this machine's use"),
-        Binding("tab", "turn(1)", "Next chart", show=False, tooltip="next chart, where not all fit"),
-        Binding("shift+tab", "turn(-1)", "Previous chart", show=False, tooltip="the chart before"),
+        Binding("w", "workers", "Workers", tooltip="show or hide workers and this machine's use"),
+        Binding("tab", "turn(1)", "Next chart", tooltip="next chart, where not all fit"),
+        Binding("shift+tab", "turn(-1)", "Previous chart", tooltip="the chart before"),
     ]
 
     view: var[View] = var(View, init=False)
@@ -93,7 +100,7 @@ class Overview(Screen[None]):
                 yield Charts()
         yield Workers()
         yield StatusLine()
-        yield KeyLine()
+        yield KeyLine(*_KEYS)
 
     def on_mount(self) -> None:
         """Follow the app's picture of the database."""
@@ -114,7 +121,9 @@ class Overview(Screen[None]):
         self._show_workers()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer to end a search only while there is one."""
+        """Offer to end a search only while there is one, and to look through runs where there are any."""
+        if action in _NEED_RUNS:
+            return self._taken is not None and bool(self._taken.runs)
         return action != "clear" or bool(self.view.query) or self._is_searching
 
     def watch_view(self, before: View, view: View) -> None:

@@ -58,7 +58,7 @@ class QueueForm(ModalScreen[Order | None]):
         Binding("ctrl+s", "queue", "Queue", tooltip="queue what is shown below"),
         Binding("escape", "dismiss(None)", "Close", tooltip="close the form, queue nothing"),
         Binding("tab", "app.focus_next", "Next field", tooltip="next field"),
-        Binding("shift+tab", "app.focus_previous", "Field before", show=False, tooltip="field before"),
+        Binding("shift+tab", "app.focus_previous", "Field before", tooltip="field before"),
     ]
 
     draft: var[Draft] = var(new_draft, init=False)
@@ -105,7 +105,7 @@ class QueueForm(ModalScreen[Order | None]):
                 yield Static(id="planned")
         with Horizontal(id="send"):
             yield Button("Queue (ctrl+s)", id="queue", compact=True, variant="primary", disabled=True)
-        yield KeyLine()
+        yield KeyLine("Queue", "Close", "Next field", "Search options")
 
     def on_mount(self) -> None:
         """Begin with what was asked for."""

@@ -11,14 +11,12 @@ from textual.binding import Binding, BindingType
 from fsrun.tui.exporting import Export
 from fsrun.tui.messages import Picture
 from fsrun.tui.pages import Page
-from fsrun.tui.report_keys import REPORT_KEYS
-from fsrun.tui.screens.chart_keys import ChartKeys
+from fsrun.tui.report_keys import REPORT_KEYS, REPORTS
+from fsrun.tui.screens.chart_keys import NEED_CHARTS, ChartKeys
 from fsrun.tui.widgets.key_line import KeyLine
 from fsrun.tui.widgets.page import PageView
 from fsrun.tui.widgets.plots import Plots
 from fsrun.tui.widgets.status_line import StatusLine
-
-_NEEDS_CHARTS = ("zoom", "whole", "move", "cursor", "smooth", "scale", "isolate", "large")
 
 
 class ReportScreen(ChartKeys):
@@ -34,7 +32,7 @@ class ReportScreen(ChartKeys):
         """Lay out the screen."""
         yield PageView(self.BINDING_GROUP_TITLE or "")
         yield StatusLine()
-        yield KeyLine()
+        yield KeyLine("Back", *REPORTS, "Next", "Zoom", "Values", "Export", "Large")
 
     def on_mount(self) -> None:
         """Follow the app's picture of the database."""
@@ -57,7 +55,7 @@ class ReportScreen(ChartKeys):
         plots, pages = self.charts, self.query_one(PageView).pages
         if action == "next":
             return plots.count > 1 or len(pages) > 1
-        if action in _NEEDS_CHARTS and not plots.count:
+        if action in NEED_CHARTS and not plots.count:
             return False
         return action != "axis" and not (action == "smooth" and plots.is_log)
 

@@ -15,6 +15,7 @@ from fsrun.tui.closely import Closely
 from fsrun.tui.curves import charts_of
 from fsrun.tui.exporting import Export
 from fsrun.tui.messages import Picture, SectionChosen
+from fsrun.tui.report_keys import REPORTS
 from fsrun.tui.rulers import steps_per_epoch
 from fsrun.tui.run_exports import of_curves
 from fsrun.tui.screens.chart_screen import ChartScreen
@@ -37,16 +38,15 @@ class RunScreen(ChartScreen):
 
     BINDING_GROUP_TITLE = "Run"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("R", "section('results')", "Results", show=False, tooltip="what the run measured"),
-        Binding(
-            "O", "section('log')", "Output", show=False, tooltip="the end of its log, followed as it grows"
-        ),
-        Binding("C", "section('config')", "Config", show=False, tooltip="its options"),
-        Binding("E", "section('error')", "Error", show=False, tooltip="why it failed, with the traceback"),
-        Binding("A", "section('attempts')", "Attempts", show=False, tooltip="each time a worker had it"),
-        Binding("P", "section('provenance')", "Provenance", show=False, tooltip="commit, versions, machine"),
-        Binding("slash", "search", "Search", show=False, tooltip="search in the config"),
+        Binding("R", "section('results')", "Results", tooltip="what the run measured"),
+        Binding("O", "section('log')", "Output", tooltip="the end of its log, followed as it grows"),
+        Binding("C", "section('config')", "Config", tooltip="its options"),
+        Binding("E", "section('error')", "Error", tooltip="why it failed, with the traceback"),
+        Binding("A", "section('attempts')", "Attempts", tooltip="each time a worker had it"),
+        Binding("P", "section('provenance')", "Provenance", tooltip="commit, versions, machine"),
+        Binding("slash", "search", "Search", tooltip="search in the config"),
     ]
+    KEYS = ("Back", "Next", "Zoom", "Values", "Cancel", "Retry", "Large", "Export", "Copy", *REPORTS)
     SECTIONS: ClassVar[tuple[Section, ...]] = (
         Section("results", "R", "Results"),
         Section("log", "O", "Output"),

@@ -23,8 +23,8 @@ class SortMenu(ModalScreen[str | None]):
     BINDING_GROUP_TITLE = "Sort by"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,s,q", "dismiss(None)", "Close"),
-        Binding("j", "move(1)", "Down", show=False),
-        Binding("k", "move(-1)", "Up", show=False),
+        Binding("j", "move(1)", "Down"),
+        Binding("k", "move(-1)", "Up"),
     ]
 
     def __init__(self, view: View) -> None:

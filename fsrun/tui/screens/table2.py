@@ -17,7 +17,7 @@ from textual.widgets import Static
 from fsrun.report.render import Table
 from fsrun.tui.exporting import Export, of_table
 from fsrun.tui.messages import OrderRefused, Picture, RunOpened
-from fsrun.tui.report_keys import REPORT_KEYS
+from fsrun.tui.report_keys import REPORT_KEYS, REPORTS
 from fsrun.tui.screens.menu import Menu
 from fsrun.tui.widgets.key_line import KeyLine
 from fsrun.tui.widgets.report_table import ReportTable
@@ -37,8 +37,8 @@ class Table2Screen(Screen[None]):
         *REPORT_KEYS,
         Binding("s", "sort", "Sort", tooltip="choose the column to sort by; or click on its name"),
         Binding("tab", "turn(1)", "Next", tooltip="the next table, where there are several"),
-        Binding("J", "scroll_story(1)", "Read on", show=False, tooltip="scroll the row's story down"),
-        Binding("K", "scroll_story(-1)", "Read back", show=False, tooltip="scroll the row's story up"),
+        Binding("J", "scroll_story(1)", "Read on", tooltip="scroll the row's story down"),
+        Binding("K", "scroll_story(-1)", "Read back", tooltip="scroll the row's story up"),
     ]
 
     def __init__(self, name: str = "table2") -> None:
@@ -55,7 +55,7 @@ class Table2Screen(Screen[None]):
             with VerticalScroll(can_focus=False):
                 yield Static(classes="story")
         yield StatusLine()
-        yield KeyLine()
+        yield KeyLine("Back", *REPORTS, "Open run", "Sort", "Next", "Export")
 
     def on_mount(self) -> None:
         """Follow the app's picture of the database."""

@@ -283,6 +283,6 @@ def _beside(cells: list[Cell]) -> list[Text]:
 
 def _put_right(line: Text, words: str, width: int) -> None:
     """Write the words at the right end of the line, over what is there."""
-    line.truncate(width - len(words) - 1)
+    line.truncate(width - len(words) - 1, overflow="ellipsis")
     line.pad_right(width - len(words) - line.cell_len)
     line.append(words, "dim")

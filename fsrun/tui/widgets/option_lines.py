@@ -113,7 +113,12 @@ class OptionLines(Vertical):
         """Return name, value and rule; a change and a fault are seen without colour too."""
         assert self.checked is not None
         change, fault = self.checked.draft.changes.get(option.name), self.checked.faults.get(option.name)
-        text = Text(f"{'*' if change else ' '} {option.name:<{_NAME}} ", "bold" if change else "")
+        text = Text(
+            f"{'*' if change else ' '} {option.name:<{_NAME}} ",
+            "bold" if change else "",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
         value = plain(written(option.value) if change is None else f"{written(option.value)} → {change}")
         text.append(f"{value:<{_VALUE}} ", "bold" if change else "")
         if fault:

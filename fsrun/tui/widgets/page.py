@@ -23,12 +23,12 @@ class PageView(VerticalScroll, inherit_bindings=False):
     """Shows one of several pages; left and right are for its charts."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "scroll_down", "Down", show=False, tooltip="scroll down"),
-        Binding("k,up", "scroll_up", "Up", show=False, tooltip="scroll up"),
-        Binding("pagedown,ctrl+d", "page_down", "Page down", show=False, tooltip="a page on"),
-        Binding("pageup,ctrl+u", "page_up", "Page up", show=False, tooltip="a page back"),
-        Binding("g,home", "scroll_home", "Top", show=False, tooltip="to the beginning"),
-        Binding("G,end", "scroll_end", "End", show=False, tooltip="to the end"),
+        Binding("j,down", "scroll_down", "Down", tooltip="scroll down"),
+        Binding("k,up", "scroll_up", "Up", tooltip="scroll up"),
+        Binding("pagedown,ctrl+d", "page_down", "Page down", tooltip="a page on"),
+        Binding("pageup,ctrl+u", "page_up", "Page up", tooltip="a page back"),
+        Binding("g,home", "scroll_home", "Top", tooltip="to the beginning"),
+        Binding("G,end", "scroll_end", "End", tooltip="to the end"),
     ]
 
     pages: var[tuple[Page, ...]] = var(())

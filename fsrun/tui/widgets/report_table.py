@@ -53,11 +53,11 @@ class ReportTable(DataTable[Text]):
     BINDING_GROUP_TITLE = "Rows"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "Open run", tooltip="open the newest run behind the row"),
-        Binding("j", "cursor_down", "Down", show=False, tooltip="next row"),
-        Binding("k", "cursor_up", "Up", show=False, tooltip="row before"),
-        Binding("g,home", "scroll_top", "First", show=False, tooltip="first row"),
-        Binding("G,end", "scroll_bottom", "Last", show=False, tooltip="last row"),
-        Binding("S", "reverse", "Reverse", show=False, tooltip="sort the other way round"),
+        Binding("j", "cursor_down", "Down", tooltip="next row"),
+        Binding("k", "cursor_up", "Up", tooltip="row before"),
+        Binding("g,home", "scroll_top", "First", tooltip="first row"),
+        Binding("G,end", "scroll_bottom", "Last", tooltip="last row"),
+        Binding("S", "reverse", "Reverse", tooltip="sort the other way round"),
     ]
 
     class Highlighted(Message):

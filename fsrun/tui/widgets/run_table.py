@@ -29,14 +29,14 @@ class RunTable(ScrollView, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"run-table--cursor", "run-table--header", "run-table--hover"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", tooltip="open the run: charts, results, attempts, error, config"),
-        Binding("space", "mark", "Mark", show=False, tooltip="mark the run, for comparing and for orders"),
-        Binding("asterisk", "mark_all", "Mark all", show=False, tooltip="mark all runs shown, or none"),
-        Binding("down,j", "move(1)", "Down", show=False, tooltip="to the next line"),
-        Binding("up,k", "move(-1)", "Up", show=False, tooltip="to the line before"),
-        Binding("pagedown,ctrl+d", "page(1)", "Page down", show=False, tooltip="a page on"),
-        Binding("pageup,ctrl+u", "page(-1)", "Page up", show=False, tooltip="a page back"),
-        Binding("home,g", "to_end(0)", "First", show=False, tooltip="to the first line"),
-        Binding("end,G", "to_end(1)", "Last", show=False, tooltip="to the last line"),
+        Binding("space", "mark", "Mark", tooltip="mark the run, for comparing and for orders"),
+        Binding("asterisk", "mark_all", "Mark all", tooltip="mark all runs shown, or none"),
+        Binding("down,j", "move(1)", "Down", tooltip="to the next line"),
+        Binding("up,k", "move(-1)", "Up", tooltip="to the line before"),
+        Binding("pagedown,ctrl+d", "page(1)", "Page down", tooltip="a page on"),
+        Binding("pageup,ctrl+u", "page(-1)", "Page up", tooltip="a page back"),
+        Binding("home,g", "to_end(0)", "First", tooltip="to the first line"),
+        Binding("end,G", "to_end(1)", "Last", tooltip="to the last line"),
     ]
 
     lines_shown: var[tuple[Line, ...]] = var(())
