@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from fcntl import ioctl
 from multiprocessing.synchronize import Event
 from select import select
-from statistics import median, quantiles
+from statistics import linear_regression, median, quantiles
 from termios import TIOCSWINSZ
 from threading import Thread
 
@@ -32,7 +32,7 @@ import psutil
 from sqlalchemy import Engine
 
 from benchmarks.machine import describe, scratch, table
-from benchmarks.tui_peers import PEERS, TAG, has_braille, value
+from benchmarks.tui_peers import PATIENCE, TAG, has_braille, peers, value
 from experiments.sweeps import Sweep, plan
 from fsrun.planning import requests
 from store import queue, workers
@@ -181,7 +181,9 @@ def refreshes(home: Path, out: Path, pictures: int, apart: float) -> Refreshes:
     script = Path(__file__).with_name("tui_inside.py")
     words = [sys.executable, str(script), str(home / "fsrun.db"), str(out), str(pictures), str(apart)]
     with terminal(words, home) as (_, master):
-        read_until(master, lambda _: out.exists() and out.stat().st_size > 0, 60 + 20 * pictures * apart)
+        read_until(
+            master, lambda _: out.exists() and out.stat().st_size > 0, 60 + pictures * (1 + 20 * apart)
+        )
         time.sleep(0.2)  # until the file is whole
     return Refreshes(**json.loads(out.read_text()))
 
@@ -207,28 +209,6 @@ def _drain(master: int) -> None:
         return
 
 
-def peers(python: str | None, folder: Path, points: int) -> list[tuple[str, str]]:
-    """Return what became of each other dashboard: seconds to its first picture, or why there are none."""
-    rows = []
-    for name in PEERS:
-        fresh = folder / name
-        fresh.mkdir()
-        script = str(Path(__file__).with_name("tui_peers.py"))
-        if python is None:
-            rows.append((name, "not measured: give --peers PYTHON, one that has it"))
-            continue
-        words = [python, script, name, str(fresh), str(points)]
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=7200)
-        if done.returncode:
-            said = done.stderr.strip().splitlines()
-            rows.append((name, f"not measured: {said[-1] if said else 'it failed'}"))
-            continue
-        found = json.loads(done.stdout.splitlines()[-1])
-        seconds = (f"{what} after {took:.2f} s" for what, took in found["seconds"].items())
-        rows.append((f"{name} {found['version']}", ", ".join(seconds)))
-    return rows
-
-
 def report_refreshes(found: Refreshes, apart: float) -> None:
     """Print what a refresh costs the UI thread."""
     print(f"\nA refresh, {len(found.busy)} of them {apart} s apart, all with new points:")
@@ -245,13 +225,24 @@ def _line(name: str, values: Sequence[float]) -> list[str]:
 
 
 def report_memory(found: Refreshes) -> None:
-    """Print how memory grew over many refreshes."""
+    """Print how memory grew over many refreshes: where it levels off, the last part tells."""
     resident = found.resident
     early, late = median(resident[len(resident) // 10 :][:20]), median(resident[-20:])
     print(
-        f"\nMemory over {len(resident)} refreshes as fast as they go, in place of an hour's {7200:,}: "
-        f"{early:.0f} MiB after a tenth, {late:.0f} MiB at the end ({late - early:+.1f})"
+        f"\nMemory over {len(resident):,} refreshes as fast as they go, in place of an hour's {7200:,}: "
+        f"{early:.1f} MiB after a tenth, {late:.1f} MiB at the end ({late - early:+.1f})"
     )
+    quarters = [
+        growth(resident[len(resident) * part // 4 : len(resident) * (part + 1) // 4]) for part in range(4)
+    ]
+    print(f"  MiB per 1,000 refreshes, quarter by quarter: {', '.join(f'{each:+.2f}' for each in quarters)}")
+
+
+def growth(resident: Sequence[float]) -> float:
+    """Return by how much memory grew per 1,000 refreshes: the slope of the line that fits best."""
+    if len(resident) < 2:
+        return 0.0
+    return 1000 * linear_regression(range(len(resident)), resident).slope
 
 
 def main() -> int:
@@ -261,8 +252,13 @@ def main() -> int:
         "--peers", help="a Python that has the others: pip install tensorboard wandb playwright"
     )
     parser.add_argument(
-        "--peer-points", type=int, default=1_000_000, help="length of the curve for the others"
+        "--peer-points",
+        type=int,
+        nargs="+",
+        default=[1_000_000, 100_000, 20_000],
+        help="lengths of the curve for the others, each of which gets the first that it reads in time",
     )
+    parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds the others have")
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--points", type=int, default=10_000_000, help="length of the long curve")
     parser.add_argument("--starts", type=int, default=5)
@@ -285,14 +281,14 @@ def main() -> int:
         print(
             f"\nWhile nothing changes: {idle(home, options.idle):.1f} % of a core (goal: {IDLE_GOAL:.0f} %)"
         )
-        print(f"\nFirst picture of a curve of {options.peer_points:,} points that does not grow:")
+        print("\nFirst picture of a curve that does not grow:")
         alone = folder / "alone"
         alone.mkdir()
-        lone = fill(alone / "fsrun.db", 4, options.peer_points)
+        lone = fill(alone / "fsrun.db", 4, options.peer_points[0])
         starts = [first_picture(alone, lone.run_id) for _ in range(options.starts)]
-        print(f"  fsrun: {median(starts):.2f} s, which is the whole curve")
-        for name, words in peers(options.peers, folder, options.peer_points):
-            print(f"  {name}: {words}")
+        print(f"  fsrun, {options.peer_points[0]:,} points: {median(starts):.2f} s, the whole curve")
+        for line in peers(options.peers, folder, options.peer_points, options.patience):
+            print(f"  {line}")
     return 0
 
 

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from benchmarks.tui import fill, growing, refreshes
+import pytest
+
+from benchmarks.tui import fill, growing, growth, refreshes
 from store.engine import open_store
 from store.jobs import JobStatus
 from store.snapshot import snapshot
@@ -20,3 +22,9 @@ def test_a_growing_curve_is_watched_picture_by_picture(tmp_path: Path) -> None:
     assert taken.counts[JobStatus.RUNNING] == 1
     assert taken.selected is not None
     assert taken.selected.row.step > 3_000  # it grew
+
+
+def test_growth_is_what_a_thousand_refreshes_add_whatever_single_ones_jump() -> None:
+    rising = [100 + 0.002 * number + number % 2 for number in range(500)]
+    assert growth(rising) == pytest.approx(2, abs=0.02)
+    assert growth([100.0] * 500) == 0
