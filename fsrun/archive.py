@@ -88,10 +88,7 @@ def export_runs(engine: Engine, run_ids: Collection[int], path: Path) -> Exporte
         json.dumps(run.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False)
         for run in archive.runs
     )
-    try:
-        put_text(path, f'{{"format": "{archive.format}", "runs": [\n{lines}\n]}}\n')
-    except OSError as error:
-        raise FsrunError(f"{path} cannot be written ({error.strerror}): name another file") from error
+    put_text(path, f'{{"format": "{archive.format}", "runs": [\n{lines}\n]}}\n')
     return Exported(len(asked), len(records) - len(asked))
 
 

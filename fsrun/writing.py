@@ -1,22 +1,35 @@
-"""Writing a text file, or a folder of files, whole or not at all.
+"""Writing a file, or a folder of files, whole or not at all.
 
 Not here: what is written.
 """
 
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fsrun.errors import FsrunError
 
 
-def put_text(path: Path, text: str) -> None:
-    """Put a text in the file's place; whoever reads sees the old file or the new one, whole."""
+def put(path: Path, write: Callable[[Path], object]) -> None:
+    """Have something written in the file's place; whoever reads sees the old file or the new one, whole.
+
+    Raises FsrunError where it cannot be written.
+    """
     unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    try:
+        write(unfinished)
+        unfinished.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise FsrunError(f"{path} cannot be written ({error.strerror}): name another file") from error
+
+
+def put_text(path: Path, text: str) -> None:
+    """Put a text in the file's place, whole or not at all. Raises FsrunError."""
+    put(path, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
 
 
 @contextmanager

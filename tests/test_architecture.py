@@ -32,6 +32,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "textual": ("fsrun.tui",),
     "textual_serve": ("fsrun.tui.serving",),
     "psutil": ("fsrun.tui.resources",),
+    "jinja2": ("fsrun.report.web",),
+    "matplotlib": ("fsrun.report.canvas",),
     "typer": ("fsrun.cli",),
     "sqlmodel": ("store",),
     "alembic": ("store",),
@@ -56,6 +58,8 @@ HEAVY = {
     "numpy",
     "alembic",
     "plotext",
+    "jinja2",
+    "matplotlib",
 }
 
 

@@ -1,42 +1,25 @@
 """The command that reports: `report`.
 
-Not here: the reports (fsrun.report).
+Not here: the reports (fsrun.report); catalogue.py there says which there are.
 """
 
-from collections.abc import Callable
-from enum import StrEnum
-from importlib import import_module
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from fsrun.cli.options import open_database
 from fsrun.errors import UsageError
+from fsrun.report.catalogue import KINDS, Choice, everything, make
+from fsrun.report.formats import ENDINGS, PICTURES, Format
 
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
+ALONE = ("all", "explain")
+"""What is asked for like a report, and is none by itself."""
 
-FIGURES = {
-    "figure4": "fsrun.report.figure4",
-    "mixture": "fsrun.report.mixture",
-    "shift": "fsrun.report.shift",
-}
-"""The reports that can be drawn, and where each is made by the function of its name."""
-
-RENDERED = FIGURES | {"figure4": "fsrun.report.figure4_drawing", "theory": "fsrun.report.theory"}
-"""The reports on a synthetic run, and where each becomes text, by render_ and its name."""
-
-
-class Format(StrEnum):
-    """How a report is written."""
-
-    TEXT = "text"
-    MARKDOWN = "markdown"
-    CSV = "csv"
-    JSON = "json"
-
+NARROWING = ("run", "n_way", "k_shot")
 
 Table2 = Annotated[bool, typer.Option("--table2", help="One-shot accuracy, method by method.")]
 Figure4 = Annotated[
@@ -64,7 +47,14 @@ Explain = Annotated[
     str | None,
     typer.Option(metavar="ROW", help="Where a row's number in Table 2 is from, and what is done here."),
 ]
-Output = Annotated[Format, typer.Option("--format", help="How to write it.")]
+All = Annotated[bool, typer.Option("--all", help="Every report that has something measured, in one.")]
+Provenance = Annotated[
+    bool, typer.Option("--provenance", help="Instead of the report, the runs behind its numbers.")
+]
+Output = Annotated[
+    Format | None,
+    typer.Option("--format", help="How to write it; text, or what the ending of --out says."),
+]
 Run = Annotated[
     int | None,
     typer.Option(
@@ -78,10 +68,14 @@ NWay = Annotated[
 KShot = Annotated[
     int | None, typer.Option(min=1, help="Of --table2 and --classes: support images per class.")
 ]
-Out = Annotated[Path | None, typer.Option(help="Draw the figure into a .png, .svg or .pdf file instead.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Write it into a file: .html, .tex, .md, ...; .pdf, .svg or .png draws the figure."),
+]
 
 
 def report(
+    context: typer.Context,
     table2: Table2 = False,
     figure4: Figure4 = False,
     theory: Theory = False,
@@ -92,42 +86,116 @@ def report(
     ablations: Ablations = False,
     protocols: Protocols = None,
     explain: Explain = None,
-    output: Output = Format.TEXT,
+    every: All = False,
+    provenance: Provenance = False,
+    output: Output = None,
     run: Run = None,
     n_way: NWay = None,
     k_shot: KShot = None,
     out: Out = None,
 ) -> None:
     """Print the paper's tables and figures from what was measured here."""
-    asked = {"table2": table2, "figure4": figure4, "theory": theory, "mixture": mixture, "shift": shift}
-    asked["figure5"] = figure5
-    named = {"classes": classes, "protocols": protocols, "explain": explain}
-    name = _only(asked | {"ablations": ablations} | {key: word is not None for key, word in named.items()})
-    if explain is not None:
-        typer.echo(_explained(explain))
-    elif classes is not None or figure5:
-        classes = classes or "imagenet"
-        if run is not None:
-            raise UsageError("--run picks a synthetic run: --classes takes the newest of each method")
-        typer.echo(_classes(classes, output, k_shot or 1, out))
-    elif ablations:
-        if out is not None:
-            raise UsageError("--out draws a figure: for --ablations use --format")
-        typer.echo(_ablations(output, run))
-    elif protocols is not None:
-        if run is not None or out is not None:
-            raise UsageError("--run and --out say nothing beside --protocols: leave them out")
-        typer.echo(_protocols(output, protocols))
-    elif name == "table2":
-        if run is not None:
-            raise UsageError("--run picks a synthetic run: --table2 always takes the newest of each method")
-        if out is not None:
-            raise UsageError("--out draws a figure: for --table2 use --format")
-        typer.echo(_table2(output, n_way, k_shot))
-    elif out is not None:
-        _draw(name, run, out)
+    asked = {name: value for name, value in context.params.items() if value not in (None, False)}
+    name = _only({**asked, "all": asked["every"]} if every else asked)
+    _refuse_idle(name, asked)
+    if name == "explain":
+        typer.echo(_explained(asked["explain"]))
+    elif out is not None and out.suffix in PICTURES:
+        _draw(name, asked, out)
     else:
-        typer.echo(_rendered(name, output, run))
+        form = _form(output, out)
+        text = _everything(form, out) if every else _report(name, asked, form, provenance, out)
+        _give(text, out)
+
+
+def _only(asked: Mapping[str, Any]) -> str:
+    names = (*KINDS, *ALONE)
+    chosen = [name for name in names if name in asked]
+    if len(chosen) != 1:
+        choices = ", ".join(f"--{name}" for name in names)
+        raise UsageError(f"name one report of {choices}: for example fsrun report --figure4")
+    return chosen[0]
+
+
+def _refuse_idle(name: str, asked: Mapping[str, Any]) -> None:
+    """Refuse options that would change nothing."""
+    kept = KINDS[name].narrowed_by if name in KINDS else ()
+    idle = [option for option in NARROWING if option in asked and option not in kept]
+    idle += ["provenance"] if "provenance" in asked and name not in KINDS else []
+    idle += [option for option in ("output", "out") if option in asked and name == "explain"]
+    if idle:
+        option = "format" if idle[0] == "output" else idle[0].replace("_", "-")
+        newest = ", which takes the newest of each method" if option == "run" else ""
+        raise UsageError(f"--{option} says nothing beside --{name}{newest}: leave it out")
+
+
+def _form(asked: Format | None, out: Path | None) -> Format:
+    """Return the format asked for by name or by the ending of a file, which may not contradict each other."""
+    if out is None:
+        return asked or Format.TEXT
+    from fsrun.report.files import check_place
+
+    check_place(out, (*ENDINGS, *PICTURES))
+    form = ENDINGS[out.suffix]
+    if asked not in (None, form):
+        ending = next(ending for ending, each in ENDINGS.items() if each is asked)
+        raise UsageError(f"--out {out} asks for {form.value}, --format for {asked}: name a file in {ending}")
+    return form
+
+
+def _choice(name: str, asked: Mapping[str, Any]) -> Choice:
+    subject = asked[name] if isinstance(asked[name], str) else ""
+    return Choice(name, subject, asked.get("run"), asked.get("n_way"), asked.get("k_shot"))
+
+
+def _report(name: str, asked: Mapping[str, Any], form: Format, provenance: bool, out: Path | None) -> str:
+    from fsrun.report.report import of_table, written
+    from fsrun.report.runs_behind import runs_table
+
+    made = make(open_database(), _choice(name, asked))
+    if provenance:
+        made = of_table(f"{made.name} provenance", runs_table(made.document()))
+    return written(made, form, **_page(out))
+
+
+def _everything(form: Format, out: Path | None) -> str:
+    from fsrun.report.report import made_line, together
+
+    reports, missing = everything(open_database())
+    return together(reports, missing, form, made=made_line(time.time()), **_page(out))
+
+
+def _page(out: Path | None) -> dict[str, Any]:
+    """Return width and colour of what is printed, or written as if into a pipe."""
+    from fsrun.cli.tables import PIPE_WIDTH, console
+
+    page = console()
+    return {"width": page.width if out is None else PIPE_WIDTH, "colour": page.is_terminal and out is None}
+
+
+def _give(text: str, out: Path | None) -> None:
+    if out is None:
+        typer.echo(text)
+        return
+    from fsrun.writing import put_text
+
+    put_text(out, text + "\n")
+    typer.echo(f"Written into {out}.")
+
+
+def _draw(name: str, asked: Mapping[str, Any], out: Path) -> None:
+    from fsrun.report.canvas import save
+    from fsrun.report.files import check_place
+
+    if name not in KINDS or not KINDS[name].drawn or "provenance" in asked:
+        raise UsageError(f"--{name} has no figure to draw: use --format, or --out with {', '.join(ENDINGS)}")
+    if "output" in asked:
+        raise UsageError(f"--format says nothing beside --out {out}, which draws the figure: leave it out")
+    check_place(out, PICTURES)
+    made = make(open_database(), _choice(name, asked))
+    assert made.picture is not None
+    save(made.picture(), out)
+    typer.echo(f"Drawn into {out}.")
 
 
 def _explained(row: str) -> str:
@@ -140,85 +208,3 @@ def _explained(row: str) -> str:
     title, *paragraphs = explained(row, open_database() if anything else None)
     width = min(console().width, 100)
     return "\n\n".join((title, *(fill(paragraph, width) for paragraph in paragraphs)))
-
-
-def _classes(experiment: str, output: Format, k_shot: int, out: Path | None) -> str:
-    from experiments.errors import unknown_name
-    from fsrun.cli.tables import console
-    from fsrun.report.canvas import check_picture
-    from fsrun.report.classes import IMAGE_EXPERIMENTS, classes
-    from fsrun.report.classes_drawing import render_classes, save_classes
-    from fsrun.report.render import Format as Form
-
-    if experiment not in IMAGE_EXPERIMENTS:
-        raise unknown_name("experiment with classes", experiment, IMAGE_EXPERIMENTS)
-    if out is not None:
-        check_picture(out)
-        save_classes(classes(open_database(), experiment, k_shot=k_shot), out)
-        return f"Drawn into {out}."
-    page = console()
-    form = Form(output.value)
-    return render_classes(
-        open_database(), experiment, form, k_shot=k_shot, width=page.width, colour=page.is_terminal
-    )
-
-
-def _ablations(output: Format, run: int | None) -> str:
-    from fsrun.cli.tables import console
-    from fsrun.report import render
-    from fsrun.report.ablations import ablations, ablations_table
-
-    page = console()
-    table = ablations_table(ablations(open_database(), run_id=run))
-    return render.render(table, render.Format(output.value), width=page.width, colour=page.is_terminal)
-
-
-def _protocols(output: Format, method: str) -> str:
-    from fsrun.cli.tables import console
-    from fsrun.report import render
-    from fsrun.report.protocols import protocols, protocols_table
-
-    page = console()
-    table = protocols_table(protocols(open_database(), method))
-    return render.render(table, render.Format(output.value), width=page.width, colour=page.is_terminal)
-
-
-def _only(asked: dict[str, bool]) -> str:
-    chosen = [name for name, wanted in asked.items() if wanted]
-    if len(chosen) != 1:
-        choices = ", ".join(f"--{name}" for name in asked)
-        raise UsageError(f"name one report of {choices}: for example fsrun report --figure4")
-    return chosen[0]
-
-
-def _draw(name: str, run: int | None, out: Path) -> None:
-    if name not in FIGURES:
-        raise UsageError(f"--out draws a figure: for --{name} use --format")
-    from fsrun.report import pictures
-    from fsrun.report.canvas import check_picture
-
-    check_picture(out)
-    make: Callable[..., Any] = getattr(import_module(FIGURES[name]), name)
-    save: Callable[[Any, Path], None] = getattr(pictures, f"save_{name}")
-    save(make(open_database(), run_id=run), out)
-    typer.echo(f"Drawn into {out}.")
-
-
-def _rendered(name: str, output: Format, run: int | None) -> str:
-    from fsrun.cli.tables import console
-    from fsrun.report.render import Format as Form
-
-    page = console()
-    make: Callable[..., str] = getattr(import_module(RENDERED[name]), f"render_{name}")
-    engine: Engine = open_database()
-    return make(engine, Form(output.value), run_id=run, width=page.width, colour=page.is_terminal)
-
-
-def _table2(output: Format, n_way: int | None, k_shot: int | None) -> str:
-    from fsrun.cli.tables import console
-    from fsrun.report import render
-    from fsrun.report.table2 import table2 as make_table2
-
-    page = console()
-    table = make_table2(open_database(), n_way=n_way, k_shot=k_shot)
-    return render.render(table, render.Format(output.value), width=page.width, colour=page.is_terminal)

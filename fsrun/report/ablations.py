@@ -92,7 +92,7 @@ def ablations_table(found: Ablations) -> Table:
         title=f"Fast/Slow, one thing changed at a time: {found.config.experiment} "
         f"{evaluation.n_way}-way {evaluation.k_shot}-shot accuracy on {evaluation.split} classes, %",
         columns=(
-            Column("Question"),
+            Column("Question", repeats=True),
             Column("Option"),
             Column("Accuracy", numeric=True),
             Column("Ahead of base", numeric=True),

@@ -1,39 +1,39 @@
-"""Drawing accuracy against the number of classes: in the terminal, and into a picture file.
+"""Accuracy against the number of classes as a report: curves in the terminal and on a sheet, and the table.
 
 Not here: what is drawn (classes.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import log10
-from pathlib import Path
+from typing import Any
 
 from rich.text import Text
 from sqlalchemy import Engine
 
+from fsrun.axes import with_interval
 from fsrun.plot import Plot, Series, draw
-from fsrun.report.canvas import check_picture, empty_figure, save
+from fsrun.report.canvas import Picture, empty_picture, printed_style
 from fsrun.report.classes import REFERENCE, Classes, MethodCurve, Point, classes, classes_table
-from fsrun.report.render import Format, printed, render, to_markdown, to_text
+from fsrun.report.render import document_of
+from fsrun.report.report import Report
 
 CHART_HEIGHT = 18  # lines
 MOST_CURVES = 4  # in a terminal, which has marks for so many
 _X_LABEL = "classes"
 
 
-def render_classes(
-    engine: Engine, experiment: str, form: Format, *, k_shot: int = 1, width: int = 80, colour: bool = False
-) -> str:
-    """Return the report in a format: curves and table, as CSV and JSON the table. Raises NothingToReport."""
+def classes_report(engine: Engine, experiment: str, *, k_shot: int = 1) -> Report:
+    """Return the report on an experiment's classes. Raises NothingToReport."""
     found = classes(engine, experiment, k_shot=k_shot)
     table = classes_table(found)
-    match form:
-        case Format.TEXT:
-            drawn = printed(chart(found, width=width, colour=colour), width=width, colour=colour)
-            return f"{drawn}\n\n{to_text(table, width=width, colour=colour)}"
-        case Format.MARKDOWN:
-            return f"{to_markdown(table)}\n\n```\n{chart(found, width=width, colour=False)}\n```"
-        case _:
-            return render(table, form)
+    return Report(
+        f"classes {experiment}",
+        (table,),
+        partial(document_of, table),
+        charts=partial(chart, found),
+        picture=partial(draw_classes, found),
+    )
 
 
 def chart(found: Classes, *, width: int, colour: bool) -> Text:
@@ -60,29 +60,45 @@ def plots(found: Classes) -> tuple[Plot, ...]:
     return (accuracy, *drawn)
 
 
-def save_classes(found: Classes, path: Path) -> None:
-    """Draw accuracy with its intervals, and the time of an episode, into a png, svg or pdf file.
-
-    Raises UsageError for another ending, FsrunError where matplotlib or the folder is missing.
-    """
-    check_picture(path)
-    picture = empty_figure()
-    left, right = picture.subplots(1, 2)
-    for curve in found.curves:
-        ways = [point.n_way for point in curve.points]
-        means = [point.measured.mean for point in curve.points]
-        intervals = [point.measured.interval or 0.0 for point in curve.points]
-        left.errorbar(ways, means, yerr=intervals, marker=".", capsize=2, linewidth=1, label=curve.title)
-        timed = [(each.n_way, each.seconds_per_episode) for each in curve.points if each.seconds_per_episode]
-        right.plot(*zip(*timed, strict=True) if timed else ((), ()), marker=".", linewidth=1)
-    left.set(title=_title(found), xlabel=_X_LABEL, xscale="log")
-    right.set(title="seconds per episode", xlabel=_X_LABEL, xscale="log", yscale="log")
+@printed_style
+def draw_classes(found: Classes) -> Picture:
+    """Draw accuracy with its intervals, and the time of an episode where it is known."""
+    panels = {_title(found): _accuracies}
+    if any(point.seconds_per_episode for curve in found.curves for point in curve.points):
+        panels["seconds per episode"] = _seconds
+    picture = empty_picture(5 * len(panels), 4)
     ways = sorted({point.n_way for curve in found.curves for point in curve.points})
-    for axes in (left, right):
+    for axes, (title, draw_panel) in zip(
+        picture.figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        draw_panel(picture, axes, found.curves)
+        axes.set(title=title, xlabel=_X_LABEL, xscale="log")
         axes.set_xticks(ways, [f"{n_way:,}" for n_way in ways], rotation=45)
         axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
-    left.legend()
-    save(picture, path)
+    return picture
+
+
+def _accuracies(picture: Picture, axes: Any, curves: Sequence[MethodCurve]) -> None:
+    for curve in curves:
+        ways = [point.n_way for point in curve.points]
+        means = [point.measured.mean for point in curve.points]
+        halves = [point.measured.interval or 0.0 for point in curve.points]
+        axes.errorbar(ways, means, yerr=halves, marker=".", capsize=2, linewidth=1, label=curve.title)
+        texts = [with_interval(point.measured.mean, point.measured.interval) for point in curve.points]
+        said = [f"{n_way:,} classes: {text} %" for n_way, text in zip(ways, texts, strict=True)]
+        picture.mark(axes, curve.title, ways, means, said)
+    axes.legend()
+
+
+def _seconds(picture: Picture, axes: Any, curves: Sequence[MethodCurve]) -> None:
+    """Draw each method in the colour it has beside, those without times left out."""
+    axes.set_yscale("log")
+    for curve in curves:
+        timed = [(point.n_way, cost) for point in curve.points if (cost := point.seconds_per_episode)]
+        ways, seconds = [n_way for n_way, _ in timed], [cost for _, cost in timed]
+        axes.plot(ways, seconds, marker=".", linewidth=1)
+        said = [f"{n_way:,} classes: {cost:.3g} s" for n_way, cost in zip(ways, seconds, strict=True)]
+        picture.mark(axes, curve.title, ways, seconds, said)
 
 
 def _title(found: Classes) -> str:

@@ -1,45 +1,17 @@
-"""Figure 4 as curves in a terminal, and as text, Markdown, CSV or JSON.
+"""Figure 4 as curves in a terminal.
 
-Not here: what is in it (figure4.py), and picture files (pictures.py).
+Not here: what is in it (figure4.py), and its sheet (pictures.py).
 """
 
 from collections.abc import Sequence
 
 from rich.text import Text
-from sqlalchemy import Engine
 
 from fsrun.plot import Level, Plot, Series, Style, draw
-from fsrun.report.figure4 import DRAWN_POINTS, Figure4, document, figure4, points, summary, verdicts
-from fsrun.report.render import Format, printed, to_csv, to_json, to_markdown, to_text
+from fsrun.report.figure4 import Figure4
 from fsrun.report.study import Band
 
-ALL_POINTS = 10_000_000
 CHART_HEIGHT = 16  # lines
-
-
-def render_figure4(
-    engine: Engine, form: Format, *, run_id: int | None = None, width: int = 80, colour: bool = False
-) -> str:
-    """Return Figure 4 in a format: curves and tables, as CSV the points, as JSON all of it with provenance.
-
-    Raises what figure4 raises.
-    """
-    complete = form in (Format.CSV, Format.JSON)
-    figure = figure4(engine, run_id=run_id, max_points=ALL_POINTS if complete else DRAWN_POINTS)
-    match form:
-        case Format.TEXT:
-            drawn = printed(charts(figure, width=width, colour=colour), width=width, colour=colour)
-            tables = [
-                to_text(made, width=width, colour=colour) for made in (summary(figure), verdicts(figure))
-            ]
-            return "\n\n".join([drawn, *tables])
-        case Format.MARKDOWN:
-            tables = [to_markdown(made) for made in (summary(figure), verdicts(figure))]
-            return "\n\n".join([*tables, f"```\n{charts(figure, width=width, colour=False)}\n```"])
-        case Format.CSV:
-            return to_csv(points(figure))
-        case Format.JSON:
-            return to_json(document(figure))
 
 
 def charts(figure: Figure4, *, width: int, colour: bool) -> Text:

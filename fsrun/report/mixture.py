@@ -16,9 +16,8 @@ from fsrun.axes import with_interval
 from fsrun.plot import Level, Series, draw_chart
 from fsrun.report.errors import NothingToReport
 from fsrun.report.figure4_drawing import CHART_HEIGHT, series_of
-from fsrun.report.measured import traced
 from fsrun.report.prediction import Prediction
-from fsrun.report.render import Column, Format, Table, printed, render, to_json, to_text
+from fsrun.report.render import Column, Table
 from fsrun.report.study import Study, read_study
 from store.results import FinishedResult, finished_results
 from store.runs import get_run
@@ -120,26 +119,6 @@ def summary(figure: Mixture) -> Table:
         notes=tuple(_notes(figure)),
         records=records,
     )
-
-
-def render_mixture(
-    engine: Engine, form: Format, *, run_id: int | None = None, width: int = 80, colour: bool = False
-) -> str:
-    """Return the comparison in a format: curves and table, as CSV and JSON the table with its runs.
-
-    Raises what mixture raises.
-    """
-    figure = mixture(engine, run_id=run_id)
-    table = summary(figure)
-    match form:
-        case Format.TEXT:
-            drawn = printed(charts(figure, width=width, colour=colour), width=width, colour=colour)
-            return f"{drawn}\n\n{to_text(table, width=width, colour=colour)}"
-        case Format.JSON:
-            runs = [traced(arm.study.results["loss_ratio"].runs[0]) for arm in figure.arms]
-            return to_json({"title": table.title, "notes": table.notes, "rows": table.records, "runs": runs})
-        case _:
-            return render(table, form)
 
 
 def _alike(config: SyntheticRun) -> dict[str, Any]:

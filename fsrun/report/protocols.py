@@ -25,7 +25,7 @@ _STATISTICS = {
     "support": "statistics of the support (s)",
     "queries": "statistics of the queries (t)",
 }
-_MEASURED_BY_TEST = tuple(name for name, entry in METHODS.items() if name not in ("linear", "pretrain"))
+TESTED = tuple(name for name, entry in METHODS.items() if name not in ("linear", "pretrain"))
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def protocols(engine: Engine, method: str) -> Protocols:
 
     Raises ConfigError for an unknown method, NothingToReport where no run of it has finished.
     """
-    if method not in _MEASURED_BY_TEST:
-        raise unknown_name("method", method, _MEASURED_BY_TEST)
+    if method not in TESTED:
+        raise unknown_name("method", method, TESTED)
     found = finished_results(engine, name="test/accuracy")
     results = [each for each in found if each.method == method and (each.n_way, each.k_shot) in SHAPES]
     if not results:

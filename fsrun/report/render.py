@@ -1,58 +1,26 @@
-"""Writing a table as text, Markdown, CSV or JSON.
+"""Writing a table in any format; here as text, Markdown, CSV or JSON.
 
-Not here: what is in a table (table2.py, figure4.py), and where the text goes.
+Not here: what a table is (table.py), the other formats (latex.py, web.py), and whole reports (report.py).
 """
 
 import csv
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
 from io import StringIO
 from typing import Any
 
 from rich import box
-from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from fsrun.report.formats import Format
+from fsrun.report.latex import to_latex
+from fsrun.report.table import Column, Table, column_widths, fitted
+from fsrun.report.web import Section, page
 
-class Format(StrEnum):
-    """How a report is written."""
-
-    TEXT = "text"
-    """For a terminal; as wide as asked."""
-    MARKDOWN = "markdown"
-    """For a README or an issue."""
-    CSV = "csv"
-    """One line per record; lists joined by spaces, nested values left to JSON."""
-    JSON = "json"
-    """Everything, with the config and the provenance of each run behind a number."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column as a person sees it; numbers are set flush right.
-
-    Where there is no room for all, columns of the highest `spare` are left out first; 0 is never left out.
-    """
-
-    heading: str
-    numeric: bool = False
-    spare: int = 0
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table for people (columns, rows of cells, notes) and for programs (records of JSON's types)."""
-
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...]
-    records: tuple[Mapping[str, Any], ...]
+__all__ = ["Column", "Format", "Table", "fitted", "render"]
 
 
 def render(table: Table, form: Format, *, width: int = 80, colour: bool = False) -> str:
@@ -65,7 +33,16 @@ def render(table: Table, form: Format, *, width: int = 80, colour: bool = False)
         case Format.CSV:
             return to_csv(table)
         case Format.JSON:
-            return to_json({"title": table.title, "notes": table.notes, "rows": table.records})
+            return to_json(document_of(table))
+        case Format.LATEX:
+            return to_latex(table, "fsrun")
+        case Format.HTML:
+            return page(table.title, [Section("table", table.title, (table,))])
+
+
+def document_of(table: Table) -> dict[str, Any]:
+    """Return what JSON holds of a table."""
+    return {"title": table.title, "notes": table.notes, "rows": table.records}
 
 
 def to_text(table: Table, *, width: int, colour: bool) -> str:
@@ -89,33 +66,9 @@ def to_text(table: Table, *, width: int, colour: bool) -> str:
     return printed(Group(grid, Text(""), *notes), width=width, colour=colour)
 
 
-def fitted(table: Table, width: int) -> Table:
-    """Return the table with as many columns as `width` has room for, and a note that names the others."""
-    widths = _column_widths(table)
-    kept = list(range(len(widths)))
-    for place in sorted(kept, key=lambda place: (-table.columns[place].spare, -place)):
-        if table.columns[place].spare and sum(widths[each] + 1 for each in kept) - 1 > width:
-            kept.remove(place)
-    if len(kept) == len(widths):
-        return table
-    left_out = [column.heading for place, column in enumerate(table.columns) if place not in kept]
-    note = f"Left out in {width} columns: {', '.join(left_out)}. All are in {sum(widths) + len(widths) - 1}."
-    return replace(
-        table,
-        columns=tuple(table.columns[place] for place in kept),
-        rows=tuple(tuple(row[place] for place in kept) for row in table.rows),
-        notes=(note, *table.notes),
-    )
-
-
 def _natural_width(table: Table) -> int:
     """Return how wide the text is if no cell wraps and columns are two apart."""
-    return sum(width + 2 for width in _column_widths(table)) - 2
-
-
-def _column_widths(table: Table) -> list[int]:
-    headings = tuple(column.heading for column in table.columns)
-    return [max(map(cell_len, column)) for column in zip(headings, *table.rows, strict=True)]
+    return sum(width + 2 for width in column_widths(table)) - 2
 
 
 def printed(renderable: RenderableType, *, width: int, colour: bool) -> str:

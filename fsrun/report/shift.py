@@ -14,9 +14,9 @@ from experiments.synthetic.covariance import Matrix, reconditioned, turned
 from fsrun.axes import with_interval
 from fsrun.plot import Level, Series, draw_chart
 from fsrun.report.errors import NothingToReport
-from fsrun.report.measured import Measured, traced
+from fsrun.report.measured import Measured
 from fsrun.report.prediction import LARGEST, Prediction
-from fsrun.report.render import Column, Format, Table, printed, render, to_json, to_text
+from fsrun.report.render import Column, Table
 from fsrun.report.study import Study, find_study
 from store.results import finished_results
 
@@ -126,26 +126,6 @@ def summary(figure: Shift) -> Table:
         notes=tuple(_notes(figure)),
         records=records,
     )
-
-
-def render_shift(
-    engine: Engine, form: Format, *, run_id: int | None = None, width: int = 80, colour: bool = False
-) -> str:
-    """Return the shifts in a format: curves and table, as CSV and JSON the table with its runs.
-
-    Raises what shift raises.
-    """
-    figure = shift(engine, run_id=run_id)
-    table = summary(figure)
-    match form:
-        case Format.TEXT:
-            drawn = printed(charts(figure, width=width, colour=colour), width=width, colour=colour)
-            return f"{drawn}\n\n{to_text(table, width=width, colour=colour)}"
-        case Format.JSON:
-            runs = [traced(run) for run in figure.unshifted.runs]
-            return to_json({"title": table.title, "notes": table.notes, "rows": table.records, "runs": runs})
-        case _:
-            return render(table, form)
 
 
 def _places(

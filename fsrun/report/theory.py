@@ -5,15 +5,14 @@ Not here: the formulas (experiments.synthetic), and the curves (figure4.py).
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from json import loads
 
 import numpy as np
 from sqlalchemy import Engine
 
 from fsrun.axes import with_interval
-from fsrun.report.measured import Measured, traced
+from fsrun.report.measured import Measured
 from fsrun.report.prediction import Prediction
-from fsrun.report.render import Column, Format, Table, render, to_json
+from fsrun.report.render import Column, Table
 from fsrun.report.study import Study, find_study
 
 DRAWS = 50_000
@@ -54,21 +53,6 @@ def theory(engine: Engine, *, run_id: int | None = None) -> Table:
         rows=tuple(_cells(row) for row in rows),
         notes=tuple(_notes(study, prediction)),
         records=tuple(vars(row) | {"run_ids": [run.id for run in study.runs]} for row in rows),
-    )
-
-
-def render_theory(
-    engine: Engine, form: Format, *, run_id: int | None = None, width: int = 80, colour: bool = False
-) -> str:
-    """Return the table in a format, as JSON with the runs behind it. Raises what theory raises."""
-    table = theory(engine, run_id=run_id)
-    if form is not Format.JSON:
-        return render(table, form, width=width, colour=colour)
-    found = find_study(engine, run_id, max_points=2)
-    runs = [traced(run) for run in found.results["loss_ratio"].runs] if found.results else []
-    config = loads(found.runs[0].spec.config)
-    return to_json(
-        {"title": table.title, "notes": table.notes, "config": config, "rows": table.records, "runs": runs}
     )
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from fsrun.errors import FsrunError
-from fsrun.report.render import Format, Table, render
+from fsrun.report.canvas import Picture, save
+from fsrun.report.formats import PICTURES, Format
+from fsrun.report.render import Table, render
 from fsrun.writing import put_text
 
-_ENDINGS = {".csv": Format.CSV, ".md": Format.MARKDOWN, ".json": Format.JSON}
+_ENDINGS = {".csv": Format.CSV, ".md": Format.MARKDOWN, ".json": Format.JSON, ".tex": Format.LATEX}
 
 
 class NotWritten(FsrunError):  # noqa: N818  (a name says what happened, and so what to do)
@@ -51,9 +53,13 @@ def of_table(table: Table) -> tuple[Export, ...]:
     return tuple(of_text("table", ending, partial(render, table, form)) for ending, form in _ENDINGS.items())
 
 
-def of_chart(save: Callable[[Path], None]) -> tuple[Export, ...]:
+def of_chart(draw: Callable[[], Picture]) -> tuple[Export, ...]:
     """Return the formats of a chart that matplotlib draws."""
-    return tuple(Export("chart", ending, save) for ending in (".png", ".svg", ".pdf"))
+
+    def write(path: Path) -> None:
+        save(draw(), path)
+
+    return tuple(Export("chart", ending, write) for ending in PICTURES)
 
 
 def free_name(folder: Path, stem: str, ending: str) -> Path:

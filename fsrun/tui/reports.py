@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy import Engine
 
 from experiments.errors import ConfigError
-from experiments.table2 import SHAPES
 from fsrun.errors import FsrunError
+from fsrun.report.catalogue import measured_classes, other_shapes
 from fsrun.report.classes import IMAGE_EXPERIMENTS
 from fsrun.report.render import Table, to_csv, to_json, to_markdown
 from fsrun.report.rows import rows
@@ -19,7 +19,7 @@ from fsrun.report.table2 import table2
 from fsrun.tui.exporting import of_chart, of_table, of_text
 from fsrun.tui.pages import Page
 from store.jobs import JobStatus
-from store.results import finished_results, measured_runs
+from store.results import measured_runs
 from store.rows import RunRow
 from store.snapshot import Snapshot
 
@@ -104,9 +104,7 @@ def _is_going_on(row: RunRow) -> bool:
 
 
 def _tables(engine: Engine) -> tuple[Table, ...]:
-    results = finished_results(engine, experiment="omniglot", name="test/accuracy")
-    shapes = {(each.n_way, each.k_shot) for each in results if each.method != "pretrain"} - set(SHAPES)
-    others = sorted((n_way, k_shot) for n_way, k_shot in shapes if n_way is not None and k_shot is not None)
+    others = other_shapes(engine)
     return table2(engine), *(table2(engine, n_way=n_way, k_shot=k_shot) for n_way, k_shot in others)
 
 
@@ -120,20 +118,13 @@ def _stories(engine: Engine) -> dict[str, tuple[str, ...]]:
 
 
 def _class_pages(engine: Engine) -> Iterator[Page]:
-    measured = [
-        (name, each.k_shot)
-        for name in IMAGE_EXPERIMENTS
-        for each in finished_results(engine, experiment=name, name="test/accuracy")
-        if each.k_shot is not None and each.method != "pretrain"
-    ]
-    measured.sort(key=lambda pair: (IMAGE_EXPERIMENTS.index(pair[0]), pair[1]))
-    for name, k_shot in dict.fromkeys(measured) or [(IMAGE_EXPERIMENTS[0], 1)]:
+    for name, k_shot in measured_classes(engine) or [(IMAGE_EXPERIMENTS[0], 1)]:
         yield _class_page(engine, name, k_shot)
 
 
 def _class_page(engine: Engine, experiment: str, k_shot: int) -> Page:
     from fsrun.report.classes import classes, classes_table
-    from fsrun.report.classes_drawing import plots, save_classes
+    from fsrun.report.classes_drawing import draw_classes, plots
 
     title = f"{experiment}, {k_shot}-shot"
     try:
@@ -142,14 +133,14 @@ def _class_page(engine: Engine, experiment: str, k_shot: int) -> Page:
         return Page(title, hint=str(error))
     table = classes_table(found)
     return Page(
-        title, plots(found), (table,), exports=of_table(table) + of_chart(partial(save_classes, found))
+        title, plots(found), (table,), exports=of_table(table) + of_chart(partial(draw_classes, found))
     )
 
 
 def _theory_page(engine: Engine, figure: "Figure4") -> Page:
     from fsrun.report.figure4 import document, points, summary, verdicts
     from fsrun.report.figure4_drawing import plots
-    from fsrun.report.pictures import save_figure4
+    from fsrun.report.pictures import draw_figure4
     from fsrun.report.theory import theory
 
     study = figure.study
@@ -161,7 +152,7 @@ def _theory_page(engine: Engine, figure: "Figure4") -> Page:
     title = f"{runs} {study.run_ids}{over}: d = {data.dimension}, k = {data.batch_size}, noise {data.noise:g}"
     title += f", η = {study.config.method.fast_lr:g}"
     exports = (
-        *of_chart(partial(save_figure4, figure)),
+        *of_chart(partial(draw_figure4, figure)),
         of_text("table of points", ".csv", lambda: to_csv(points(figure))),
         of_text("report", ".md", lambda: "\n\n".join(map(to_markdown, tables))),
         of_text("report", ".json", lambda: to_json(document(figure))),

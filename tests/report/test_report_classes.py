@@ -14,10 +14,12 @@ from experiments.sweeps import Sweep, plan
 from fsrun.errors import UsageError
 from fsrun.planning import requests
 from fsrun.provenance import PEAK_BYTES, SECONDS_PER_EPISODE
+from fsrun.report.canvas import save
 from fsrun.report.classes import Classes, MethodCurve, classes
-from fsrun.report.classes_drawing import chart, render_classes, save_classes
+from fsrun.report.classes_drawing import chart, classes_report, draw_classes
 from fsrun.report.errors import NothingToReport
 from fsrun.report.render import Format, render
+from fsrun.report.report import written
 from fsrun.report.table2 import rows, table2
 from store.attempts import add_provenance
 from store.queue import claim, finish
@@ -107,7 +109,7 @@ def test_runs_on_other_test_classes_are_left_out_and_named(filled: Filled) -> No
     assert [each.method for each in found.curves] == ["cnn-nn"]
     assert found.left_out == (1, 2, 3, 4, 5)
     assert "Not shown, since tested on other classes: runs 1, 2, 3, 4, 5." in " ".join(
-        render_classes(filled.engine, "omniglot", Format.TEXT).split()
+        written(classes_report(filled.engine, "omniglot"), Format.TEXT).split()
     )
 
 
@@ -139,7 +141,7 @@ def test_where_nothing_is_measured_the_command_that_measures_is_named(
 
 def test_text_has_a_curve_with_the_numbers_of_classes_along_it_and_a_table_below(filled: Filled) -> None:
     sweep(filled, "protonet")
-    text = render_classes(filled.engine, "omniglot", Format.TEXT, width=80)
+    text = written(classes_report(filled.engine, "omniglot"), Format.TEXT, width=80)
     assert max(map(len, text.splitlines())) <= 80
     axis = next(line for line in text.splitlines() if line.split() == ["5", "20", "100", "1,692"])
     place = [axis.index(each) for each in ("20", "100", "1,692")]
@@ -159,10 +161,10 @@ def test_a_terminal_shows_fast_slow_and_the_best_of_many(filled: Filled) -> None
 
 def test_csv_and_json_carry_every_number_with_its_runs(filled: Filled) -> None:
     sweep(filled, "protonet")
-    table = list(csv.DictReader(StringIO(render_classes(filled.engine, "omniglot", Format.CSV))))
+    table = list(csv.DictReader(StringIO(written(classes_report(filled.engine, "omniglot"), Format.CSV))))
     assert [row["n_way"] for row in table] == [str(n_way) for n_way in WAYS]
     assert float(table[3]["seconds_per_episode"]) == 1.692
-    document = json.loads(render_classes(filled.engine, "omniglot", Format.JSON))
+    document = json.loads(written(classes_report(filled.engine, "omniglot"), Format.JSON))
     (run,) = document["rows"][0]["runs"].values()
     assert run["config"]["trained_by"]["n_way"] == 20
     assert SECONDS_PER_EPISODE in run["provenance"]
@@ -174,11 +176,11 @@ def test_the_figure_becomes_a_picture_with_ink_in_both_panels(
 ) -> None:
     sweep(filled, "protonet")
     path = tmp_path / f"classes.{ending}"
-    save_classes(classes(filled.engine, "omniglot"), path)
+    save(draw_classes(classes(filled.engine, "omniglot")), path)
     assert path.read_bytes().startswith(start)
     if ending == "png":
         with Image.open(path) as picture:
             left, right = np.array_split(np.asarray(picture.convert("L")), 2, axis=1)
         assert max(left.min(), right.min()) < 130
     with pytest.raises(UsageError, match=r"\.png, \.svg, \.pdf"):
-        save_classes(classes(filled.engine, "omniglot"), tmp_path / "classes.txt")
+        save(draw_classes(classes(filled.engine, "omniglot")), tmp_path / "classes.txt")

@@ -12,8 +12,9 @@ from experiments.config import SyntheticRun
 from fsrun.errors import UsageError
 from fsrun.report.errors import NothingToReport
 from fsrun.report.figure4 import figure4
-from fsrun.report.figure4_drawing import render_figure4
+from fsrun.report.linear_reports import figure4_report
 from fsrun.report.render import Format
+from fsrun.report.report import written
 from store.errors import StoreError
 from store.queue import Claim, finish
 from store.results import ResultRow
@@ -75,7 +76,7 @@ def test_a_named_run_of_something_else_or_of_nothing_is_refused(filled: Filled) 
 def test_a_running_run_is_drawn_while_none_has_finished(filled: Filled) -> None:
     job = start(filled)
     assert figure4(filled.engine).study.results == {}
-    text = render_figure4(filled.engine, Format.TEXT)
+    text = written(figure4_report(filled.engine), Format.TEXT)
     assert "not yet" in text
     assert f"Run {job.run_id} is at task 600 of 100000." in text
 
@@ -101,19 +102,19 @@ def test_the_expected_curve_starts_at_the_start_and_ends_at_the_floor(filled: Fi
 
 def test_text_shows_floor_expectation_measurement_claim_and_run_side_by_side(filled: Filled) -> None:
     run_id = finished(filled)
-    text = render_figure4(filled.engine, Format.TEXT, width=100)
+    text = written(figure4_report(filled.engine), Format.TEXT, width=100)
     line = next(line for line in text.splitlines() if line.startswith("L1/L0 on"))
     words = line.split()
     assert " ".join(words[:8]) == "L1/L0 on fresh tasks from 0.8 to 0"
     assert [words[8], *words[10:]] == ["0.1001", "0.10100", "±", "0.00046", str(run_id)]
     assert text.count("holds with a correction") == 4 - text.count("does not hold")
     assert "\x1b" not in text
-    assert "\x1b" in render_figure4(filled.engine, Format.TEXT, colour=True)
+    assert "\x1b" in written(figure4_report(filled.engine), Format.TEXT, colour=True)
 
 
 def test_legends_tell_measured_expected_and_floor_apart_without_colour_in_80_columns(filled: Filled) -> None:
     finished(filled)
-    text = render_figure4(filled.engine, Format.TEXT, width=80)
+    text = written(figure4_report(filled.engine), Format.TEXT, width=80)
     assert text.count("* measured") == text.count("~ expected") == text.count(".. floor") == 2
     assert text.count("o to S*") == 1
     assert max(map(len, text.splitlines())) <= 82  # combining bars count twice
@@ -126,7 +127,7 @@ def test_seeds_of_one_run_are_its_median_in_the_band_it_stored(filled: Filled) -
     assert study.bands["loss_ratio"].middle == RATIO
     assert study.bands["loss_ratio"].low == tuple(BAND["train/loss_ratio.low"])
     assert study.bands["frobenius"].high == tuple(BAND["train/frobenius.high"])
-    text = render_figure4(filled.engine, Format.TEXT, run_id=run_id)
+    text = written(figure4_report(filled.engine, run_id=run_id), Format.TEXT)
     assert "median of 8 seeds 0.2" in text
     assert "5th to 95th percentile" in text
 
@@ -141,14 +142,14 @@ def test_runs_that_differ_in_the_seed_are_drawn_as_their_median_between_their_ex
     band = figure4(filled.engine, run_id=ids[0]).study.bands["loss_ratio"]
     assert band.middle == pytest.approx([r + 0.5 for r in RATIO])
     assert (band.low, band.high) == (RATIO, tuple(r + 1 for r in RATIO))
-    text = render_figure4(filled.engine, Format.TEXT)
+    text = written(figure4_report(filled.engine), Format.TEXT)
     assert "median of 2 seeds 0.7" in text
     assert f"{ids[0]}, {ids[1]}" in text
 
 
 def test_where_there_is_no_closed_form_the_figure_says_so_and_draws_what_was_measured(filled: Filled) -> None:
     finished(filled, linear_config(method={"name": "linear", "inner_steps": 3}))
-    text = render_figure4(filled.engine, Format.TEXT)
+    text = written(figure4_report(filled.engine), Format.TEXT)
     assert "No closed form for several inner steps" in text
     assert "* measured" not in text  # the only curve needs no mark
     assert "floor 0" not in text
@@ -156,7 +157,7 @@ def test_where_there_is_no_closed_form_the_figure_says_so_and_draws_what_was_mea
 
 def test_csv_lists_every_point_with_its_band_and_expectation(filled: Filled) -> None:
     end(filled, start(filled, linear_config(seeds=8), BAND))
-    lines = list(csv.DictReader(StringIO(render_figure4(filled.engine, Format.CSV))))
+    lines = list(csv.DictReader(StringIO(written(figure4_report(filled.engine), Format.CSV))))
     assert [int(line["step"]) for line in lines] == list(STEPS)
     assert [float(line["loss_ratio"]) for line in lines] == list(RATIO)
     assert [float(line["frobenius_high"]) for line in lines] == BAND["train/frobenius.high"]
@@ -165,7 +166,7 @@ def test_csv_lists_every_point_with_its_band_and_expectation(filled: Filled) -> 
 
 def test_json_holds_points_claims_results_and_provenance(filled: Filled) -> None:
     run_id = finished(filled)
-    document = json.loads(render_figure4(filled.engine, Format.JSON))
+    document = json.loads(written(figure4_report(filled.engine), Format.JSON))
     run = document["runs"][0]
     assert (run["run_id"], run["status"]) == (run_id, "done")
     assert run["result"]["value"] == document["measured"]["loss_ratio"]["value"] == 0.101
@@ -177,7 +178,7 @@ def test_json_holds_points_claims_results_and_provenance(filled: Filled) -> None
 
 def test_markdown_holds_the_tables_and_the_picture(filled: Filled) -> None:
     finished(filled)
-    text = render_figure4(filled.engine, Format.MARKDOWN)
+    text = written(figure4_report(filled.engine), Format.MARKDOWN)
     assert text.count("```") == 2
     assert {line.replace(r"\|", "").count("|") for line in text.splitlines() if line.startswith("| ")} == {
         4,

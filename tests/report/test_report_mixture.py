@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from experiments.config import SyntheticRun
+from fsrun.report.canvas import save
 from fsrun.report.errors import NothingToReport
-from fsrun.report.mixture import mixture, render_mixture
-from fsrun.report.pictures import save_mixture, save_shift
+from fsrun.report.linear_reports import mixture_report, shift_report
+from fsrun.report.mixture import mixture
+from fsrun.report.pictures import draw_mixture, draw_shift
 from fsrun.report.render import Format
-from fsrun.report.shift import Place, render_shift, shift
+from fsrun.report.report import written
+from fsrun.report.shift import Place, shift
 from tests.report.linear_cases import finished, linear_config
 from tests.report.report_cases import Filled, fill
 
@@ -80,18 +83,18 @@ def test_one_slow_module_has_the_higher_floor(filled: Filled) -> None:
 
 def test_kinds_that_were_not_run_are_named(filled: Filled) -> None:
     finished(filled, mixed("single"))
-    text = render_mixture(filled.engine, Format.TEXT)
+    text = written(mixture_report(filled.engine), Format.TEXT)
     assert "Not run yet on this mixture: slow_modules known and inferred." in text
 
 
 def test_three_curves_are_told_apart_without_colour_in_80_columns(filled: Filled) -> None:
     for kind in KINDS:
         finished(filled, mixed(kind), results={"inference_accuracy": 0.975} if kind == "inferred" else None)
-    text = render_mixture(filled.engine, Format.TEXT, width=80)
+    text = written(mixture_report(filled.engine), Format.TEXT, width=80)
     assert text.count("* one W_s") == text.count("+ z known") == text.count("o z inferred") == 2
     assert "97.50 %" in text
     assert max(map(len, text.splitlines())) <= 80
-    document = json.loads(render_mixture(filled.engine, Format.JSON))
+    document = json.loads(written(mixture_report(filled.engine), Format.JSON))
     assert [row["slow_modules"] for row in document["rows"]] == list(KINDS)
     assert len(document["runs"]) == 3
 
@@ -132,24 +135,24 @@ def test_what_has_no_closed_form_is_reported_without_expectation(filled: Filled)
     shifted_run(filled, inner_steps=2)
     places: list[Place] = [place for places in shift(filled.engine).kinds.values() for place in places]
     assert {place.expected for place in places} == {None}
-    assert "No closed form here" in render_shift(filled.engine, Format.TEXT)
+    assert "No closed form here" in written(shift_report(filled.engine), Format.TEXT)
 
 
 def test_shifts_are_written_in_every_format(filled: Filled) -> None:
     run_id = shifted_run(filled)
-    text = render_shift(filled.engine, Format.TEXT, width=80)
+    text = written(shift_report(filled.engine), Format.TEXT, width=80)
     assert text.count("* measured") == 2
     assert max(map(len, text.splitlines())) <= 80
-    assert render_shift(filled.engine, Format.CSV).count("\n") == 3
-    assert json.loads(render_shift(filled.engine, Format.JSON))["runs"][0]["run_id"] == run_id
-    assert "degrees turned" in render_shift(filled.engine, Format.MARKDOWN)
+    assert written(shift_report(filled.engine), Format.CSV).count("\n") == 3
+    assert json.loads(written(shift_report(filled.engine), Format.JSON))["runs"][0]["run_id"] == run_id
+    assert "degrees turned" in written(shift_report(filled.engine), Format.MARKDOWN)
 
 
 def test_both_become_pictures(filled: Filled, tmp_path: Path) -> None:
     for kind in KINDS:
         finished(filled, mixed(kind))
     shifted_run(filled)
-    save_mixture(mixture(filled.engine), tmp_path / "mixture.png")
-    save_shift(shift(filled.engine), tmp_path / "shift.svg")
+    save(draw_mixture(mixture(filled.engine)), tmp_path / "mixture.png")
+    save(draw_shift(shift(filled.engine)), tmp_path / "shift.svg")
     assert (tmp_path / "mixture.png").read_bytes().startswith(b"\x89PNG")
     assert b"degrees turned" in (tmp_path / "shift.svg").read_bytes()

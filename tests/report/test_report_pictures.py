@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from fsrun.errors import FsrunError, UsageError
+from fsrun.report.canvas import save
 from fsrun.report.figure4 import Figure4, figure4
-from fsrun.report.pictures import save_figure4
+from fsrun.report.pictures import draw_figure4
 from tests.report.linear_cases import start
 from tests.report.report_cases import fill
 
@@ -25,13 +26,13 @@ def test_figure_4_becomes_the_kind_of_file_its_ending_says(
     figure: Figure4, tmp_path: Path, ending: str, start: bytes
 ) -> None:
     path = tmp_path / f"figure4.{ending}"
-    save_figure4(figure, path)
+    save(draw_figure4(figure), path)
     assert path.read_bytes().startswith(start)
     assert [each.name for each in tmp_path.glob("*figure4*")] == [path.name]
 
 
 def test_the_picture_shows_two_panels_with_ink_in_both(figure: Figure4, tmp_path: Path) -> None:
-    save_figure4(figure, tmp_path / "figure4.png")
+    save(draw_figure4(figure), tmp_path / "figure4.png")
     with Image.open(tmp_path / "figure4.png") as picture:
         grey = np.asarray(picture.convert("L"))
     left, right = np.array_split(grey, 2, axis=1)
@@ -41,9 +42,9 @@ def test_the_picture_shows_two_panels_with_ink_in_both(figure: Figure4, tmp_path
 
 def test_a_file_that_is_no_picture_is_refused(figure: Figure4, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"\.png, \.svg, \.pdf"):
-        save_figure4(figure, tmp_path / "figure4.txt")
+        save(draw_figure4(figure), tmp_path / "figure4.txt")
 
 
 def test_a_folder_that_is_not_there_is_refused(figure: Figure4, tmp_path: Path) -> None:
     with pytest.raises(FsrunError, match="does not exist"):
-        save_figure4(figure, tmp_path / "none" / "figure4.png")
+        save(draw_figure4(figure), tmp_path / "none" / "figure4.png")

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from fsrun.report.errors import NothingToReport
+from fsrun.report.linear_reports import theory_report
 from fsrun.report.render import Format
-from fsrun.report.theory import coefficients, render_theory, theory
+from fsrun.report.report import written
+from fsrun.report.theory import coefficients, theory
 from tests.report.linear_cases import RESULTS, finished, linear_config, start
 from tests.report.report_cases import Filled, fill
 
@@ -79,26 +81,28 @@ def test_every_row_names_its_run_or_that_it_is_simulated(filled: Filled) -> None
 
 def test_a_run_that_goes_on_leaves_gaps_and_says_so(filled: Filled) -> None:
     job = start(filled)
-    text = render_theory(filled.engine, Format.TEXT, width=120)
+    text = written(theory_report(filled.engine), Format.TEXT, width=120)
     assert f"Run {job.run_id} has not finished" in text
-    assert json.loads(render_theory(filled.engine, Format.JSON))["runs"] == []
+    assert json.loads(written(theory_report(filled.engine), Format.JSON))["runs"] == []
 
 
 def test_a_learned_optimiser_has_no_corrected_formula(filled: Filled) -> None:
     finished(filled, linear_config(method={"name": "linear", "fast_learner": "lstm"}))
     assert row_of(filled, "L1/L0")["corrected"] is None
-    assert "No closed form for a learned optimiser" in render_theory(filled.engine, Format.TEXT)
+    assert "No closed form for a learned optimiser" in written(theory_report(filled.engine), Format.TEXT)
 
 
 def test_all_formats_hold_all_rows(filled: Filled) -> None:
     run_id = finished(filled)
     count = len(theory(filled.engine).records)
-    assert len(list(csv.DictReader(StringIO(render_theory(filled.engine, Format.CSV))))) == count == 9
-    document = json.loads(render_theory(filled.engine, Format.JSON))
+    assert (
+        len(list(csv.DictReader(StringIO(written(theory_report(filled.engine), Format.CSV))))) == count == 9
+    )
+    document = json.loads(written(theory_report(filled.engine), Format.JSON))
     assert (len(document["rows"]), document["runs"][0]["run_id"]) == (count, run_id)
     assert document["config"]["data"]["dimension"] == 10
-    markdown = render_theory(filled.engine, Format.MARKDOWN)
+    markdown = written(theory_report(filled.engine), Format.MARKDOWN)
     assert sum(line.startswith("| ") for line in markdown.splitlines()) == count + 2
-    text = render_theory(filled.engine, Format.TEXT, width=120)
+    text = written(theory_report(filled.engine), Format.TEXT, width=120)
     assert "10099" in text
     assert max(map(len, text.splitlines())) <= 124  # combining bars count twice

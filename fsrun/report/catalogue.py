@@ -1,0 +1,181 @@
+"""All reports there are by their names: what narrows each, and who makes it.
+
+Not here: the reports themselves; each is loaded when it is asked for.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from fsrun.report.errors import NothingToReport
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from fsrun.report.report import Report
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which report, and what narrows it; `subject` is the experiment or the method it is on."""
+
+    name: str
+    subject: str = ""
+    run_id: int | None = None
+    n_way: int | None = None
+    k_shot: int | None = None
+
+    @property
+    def typed(self) -> str:
+        """The options that ask for it, without the dashes before them."""
+        words = [self.name, self.subject]
+        words += [f"--n-way {self.n_way}"] if self.n_way else []
+        words += [f"--k-shot {self.k_shot}"] if self.k_shot else []
+        return " ".join(filter(None, words))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One report: which options narrow it, whether it has curves to draw, and who makes it."""
+
+    narrowed_by: tuple[str, ...]
+    drawn: bool
+    make: "Callable[[Engine, Choice], Report]"
+
+
+def make(engine: "Engine", choice: Choice) -> "Report":
+    """Return one report. Raises NothingToReport, and what is wrong with the choice."""
+    return replace(KINDS[choice.name].make(engine, choice), name=choice.typed)
+
+
+def everything(engine: "Engine") -> "tuple[list[Report], list[str]]":
+    """Return all reports that have something measured, and for each of the others one line that says why not.
+
+    Raises NothingToReport where nothing is.
+    """
+    from experiments.errors import ConfigError
+
+    reports: list[Report] = []
+    missing: list[str] = []
+    for choice in _choices(engine):
+        try:
+            report = make(engine, choice)
+        except (NothingToReport, ConfigError) as why:
+            missing.append(f"--{choice.typed}: {why}")
+        else:
+            if _is_empty(report):
+                missing.append(f"--{choice.typed}: type `fsrun queue {choice.name}`, `fsrun worker --drain`")
+            else:
+                reports.append(report)
+    if not reports:
+        raise NothingToReport(
+            "nothing is measured yet: type `fsrun run synthetic --preset quick`, or `fsrun queue table2 "
+            "--preset quick` and `fsrun worker --drain`"
+        )
+    return reports, missing
+
+
+def _is_empty(report: "Report") -> bool:
+    """Return whether no run stands behind a report, but for the one that the others are compared with."""
+    records = [record for record in report.tables[0].records if not record.get("is_base")]
+    return not any(record.get("run_ids") or record.get("run_id") for record in records)
+
+
+def other_shapes(engine: "Engine") -> list[tuple[int, int]]:
+    """Return the ways and shots that were measured on Omniglot beside those of Table 2."""
+    from experiments.table2 import SHAPES
+    from store.results import finished_results
+
+    results = finished_results(engine, experiment="omniglot", name="test/accuracy")
+    shapes = {(each.n_way, each.k_shot) for each in results if each.method != "pretrain"} - set(SHAPES)
+    return sorted((n_way, k_shot) for n_way, k_shot in shapes if n_way is not None and k_shot is not None)
+
+
+def measured_classes(engine: "Engine") -> list[tuple[str, int]]:
+    """Return the experiments with classes and the numbers of shots that were measured."""
+    from fsrun.report.classes import IMAGE_EXPERIMENTS
+    from store.results import finished_results
+
+    results = finished_results(engine, name="test/accuracy")
+    measured = {
+        (each.experiment, each.k_shot)
+        for each in results
+        if each.k_shot is not None and each.method != "pretrain" and each.experiment in IMAGE_EXPERIMENTS
+    }
+    return sorted(measured, key=lambda pair: (IMAGE_EXPERIMENTS.index(pair[0]), pair[1]))
+
+
+def _choices(engine: "Engine") -> Iterator[Choice]:
+    yield Choice("table2")
+    yield from (Choice("table2", n_way=n_way, k_shot=k_shot) for n_way, k_shot in other_shapes(engine))
+    classes = [Choice("classes", name, k_shot=k_shot) for name, k_shot in measured_classes(engine)]
+    yield from classes or [Choice("classes", "omniglot")]
+    yield Choice("ablations")
+    yield from (Choice("protocols", method) for method in _tested_methods(engine))
+    yield from map(Choice, ("figure4", "theory", "mixture", "shift"))
+
+
+def _tested_methods(engine: "Engine") -> list[str]:
+    """Return the methods that were put to more than one kind of test."""
+    from fsrun.report.protocols import TESTED, protocols
+
+    found = []
+    for method in TESTED:
+        with suppress(NothingToReport):
+            found += [method] if len(protocols(engine, method).trials) > 1 else []
+    return found
+
+
+def _table2(engine: "Engine", choice: Choice) -> "Report":
+    from fsrun.report.report import of_table
+    from fsrun.report.table2 import table2
+
+    return of_table("table2", table2(engine, n_way=choice.n_way, k_shot=choice.k_shot))
+
+
+def _classes(engine: "Engine", choice: Choice) -> "Report":
+    from experiments.errors import unknown_name
+    from fsrun.report.classes import IMAGE_EXPERIMENTS
+    from fsrun.report.classes_drawing import classes_report
+
+    experiment = choice.subject or "imagenet"
+    if experiment not in IMAGE_EXPERIMENTS:
+        raise unknown_name("experiment with classes", experiment, IMAGE_EXPERIMENTS)
+    return classes_report(engine, experiment, k_shot=choice.k_shot or 1)
+
+
+def _ablations(engine: "Engine", choice: Choice) -> "Report":
+    from fsrun.report.ablations import ablations, ablations_table
+    from fsrun.report.report import of_table
+
+    return of_table("ablations", ablations_table(ablations(engine, run_id=choice.run_id)))
+
+
+def _protocols(engine: "Engine", choice: Choice) -> "Report":
+    from fsrun.report.protocols import protocols, protocols_table
+    from fsrun.report.report import of_table
+
+    table = protocols_table(protocols(engine, choice.subject))
+    return of_table(f"protocols {choice.subject}", table)
+
+
+def _linear(engine: "Engine", choice: Choice) -> "Report":
+    from fsrun.report import linear_reports
+
+    made: Report = getattr(linear_reports, f"{choice.name}_report")(engine, run_id=choice.run_id)
+    return made
+
+
+KINDS: Mapping[str, Kind] = {
+    "table2": Kind(("n_way", "k_shot"), False, _table2),
+    "figure4": Kind(("run",), True, _linear),
+    "theory": Kind(("run",), False, _linear),
+    "mixture": Kind(("run",), True, _linear),
+    "shift": Kind(("run",), True, _linear),
+    "figure5": Kind(("k_shot",), True, _classes),
+    "classes": Kind(("k_shot",), True, _classes),
+    "ablations": Kind(("run",), False, _ablations),
+    "protocols": Kind((), False, _protocols),
+}
+"""The reports, in the order in which they are named."""

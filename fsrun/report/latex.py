@@ -1,0 +1,171 @@
+"""A table for a paper: LaTeX in the style of booktabs, its notes below it.
+
+Not here: the figures, which are pictures (pictures.py).
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from fsrun.report.table import Table, column_widths, columns_within, headings_beside, with_columns
+
+PAGE = 74
+"""Characters of small type that stand side by side on a page of one column."""
+WIDE = 26
+"""Characters from which a column of words is set as a paragraph."""
+
+PREAMBLE = r"\usepackage{array,booktabs,threeparttable}"
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    '"': "''",
+    "–": "--",
+    "—": "---",
+    "…": r"\ldots{}",
+    "’": "'",
+    "‘": "`",
+    "“": "``",
+    "”": "''",
+    "ß": r"\ss{}",
+    "\u00a0": "~",
+    "−": "$-$",
+} | {mark: f"\\{mark}" for mark in "&%$#_{}"}
+
+_MATH = {
+    "<": "<",
+    ">": ">",
+    "|": "|",
+    "±": r"\pm",
+    "×": r"\times",
+    "·": r"\cdot",
+    "→": r"\to",
+    "≤": r"\le",
+    "≥": r"\ge",
+    "≈": r"\approx",
+    "∞": r"\infty",
+    "√": r"\surd",
+    "‖": r"\|",
+    "°": r"^{\circ}",
+    "⁻": "^{-}",
+    "ᵀ": "^{T}",
+    "⊤": r"\top",
+} | {mark: f"^{{{digit}}}" for digit, mark in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
+
+_GREEK = {"alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "lambda", "mu", "nu", "xi"}
+_GREEK |= {"pi", "rho", "sigma", "tau", "phi", "chi", "psi", "omega"}
+_GREEK |= {"Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega"}
+_BAR = "\u0304"
+_ACCENTS = frozenset("\u0300\u0301\u0302\u0303\u0308\u030a\u030c\u0327")  # that every font has
+
+
+def to_latex(table: Table, label: str) -> str:
+    """Return a table environment with caption, label and notes; it compiles after PREAMBLE.
+
+    Columns that a page has no room for are left out, and named in a comment.
+    """
+    kept = columns_within(table, _least_widths(table), PAGE)
+    left_out = headings_beside(table, kept)
+    shown = with_columns(table, kept)
+    comment = f"% No room on a page for: {', '.join(left_out)}. The formats csv and json have all."
+    return "\n".join([*([comment] if left_out else []), *_environment(shown, label)])
+
+
+def commented(text: str) -> str:
+    """Return a text that stands in no document, one comment for each of its lines."""
+    return "\n".join(f"% {line}".rstrip() for line in text.splitlines())
+
+
+def escaped(text: str) -> str:
+    """Return plain text as LaTeX prints it; what it has no sign for is named by its number."""
+    parts = re.split(rf"(`[^`]+`|\w{_BAR})", unicodedata.normalize("NFC", text))
+    return "".join(map(_part, parts))
+
+
+def _environment(table: Table, label: str) -> Iterator[str]:
+    yield r"\begin{table}"
+    size = "small" if sum(_least_widths(table)) + len(table.columns) <= PAGE else "footnotesize"
+    yield rf"  \centering\{size}\setlength{{\tabcolsep}}{{4pt}}"
+    yield r"  \begin{threeparttable}"
+    yield rf"    \caption{{{escaped(_caption(table.title))}}}"
+    yield rf"    \label{{tab:{label}}}"
+    yield rf"    \begin{{tabular}}{{@{{}}{''.join(_kinds(table))}@{{}}}}"
+    yield r"      \toprule"
+    yield f"      {_line([escaped(column.heading) for column in table.columns])}"
+    yield r"      \midrule"
+    for row in table.rows:
+        cells = zip(row, table.columns, strict=True)
+        yield f"      {_line([_number(cell) if each.numeric else escaped(cell) for cell, each in cells])}"
+    yield r"      \bottomrule"
+    yield r"    \end{tabular}"
+    if table.notes:
+        yield r"    \begin{tablenotes}[flushleft]\footnotesize\raggedright"
+        yield from (rf"      \item {escaped(note)}" for note in table.notes)
+        yield r"    \end{tablenotes}"
+    yield r"  \end{threeparttable}"
+    yield r"\end{table}"
+
+
+def _least_widths(table: Table) -> list[int]:
+    """Return how wide the columns are, long words set as paragraphs."""
+    widths = zip(column_widths(table), table.columns, strict=True)
+    return [width if column.numeric else min(width, WIDE) for width, column in widths]
+
+
+def _caption(title: str) -> str:
+    """Return the title without the number it has in the paper that is reproduced: LaTeX gives its own."""
+    words = re.sub(r"^(Table|Figure) \d+: ", "", title)
+    return f"{words[:1].upper()}{words[1:]}"
+
+
+def _kinds(table: Table) -> Iterator[str]:
+    """Yield how each column is set: words of great length share what the others leave."""
+    widths = column_widths(table)
+    long = [place for place, width in enumerate(widths) if width > WIDE and not table.columns[place].numeric]
+    room = PAGE - sum(width + 1 for place, width in enumerate(widths) if place not in long)
+    asked = sum(widths[place] for place in long)
+    for place, column in enumerate(table.columns):
+        if place in long:
+            share = max(room * widths[place] // asked, WIDE // 2)
+            yield rf">{{\raggedright\arraybackslash}}p{{{share / 2:.1f}em}}"
+        else:
+            yield "r" if column.numeric else "l"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"{' & '.join(cells)} \\\\".lstrip()
+
+
+def _number(cell: str) -> str:
+    return re.sub(r"^-(?=\d)", "$-$", escaped(cell))
+
+
+def _part(part: str) -> str:
+    """Return words, or what stands between backticks, or a letter with a bar."""
+    if part.startswith("`") and part.endswith("`") and len(part) > 2:
+        return rf"\texttt{{{_words(part[1:-1])}}}"
+    return rf"$\bar{{{part[0]}}}$" if part.endswith(_BAR) else _words(part)
+
+
+def _words(text: str) -> str:
+    return "-{}-".join("".join(map(_sign, part)) for part in text.split("--"))
+
+
+def _sign(char: str) -> str:
+    if char in _SPECIAL:
+        return _SPECIAL[char]
+    if char in _MATH:
+        return f"${_MATH[char]}$"
+    if char.isascii():
+        return char if char.isprintable() else " "
+    greek = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER (\w+)", unicodedata.name(char, ""))
+    if greek:
+        word = greek[2].replace("LAMDA", "LAMBDA").lower()
+        command = word.capitalize() if greek[1] == "CAPITAL" else word
+        if command in _GREEK:
+            return rf"$\{command}$"
+    base, *accents = list(unicodedata.normalize("NFD", char))
+    if base.isascii() and accents and all(accent in _ACCENTS for accent in accents):
+        return char
+    return f"[U+{ord(char):04X}]"

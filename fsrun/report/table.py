@@ -1,0 +1,76 @@
+"""A table as people see it and as programs read it, and which of its columns fit a width.
+
+Not here: what is in a table (table2.py, figure4.py), and writing it (render.py, latex.py, web.py).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rich.cells import cell_len
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as a person sees it; numbers are set flush right.
+
+    Where there is no room for all, columns of the highest `spare` are left out first; 0 is never left out.
+    In a column that `repeats`, an empty cell stands for what is above it.
+    """
+
+    heading: str
+    numeric: bool = False
+    spare: int = 0
+    repeats: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for people (columns, rows of cells, notes) and for programs (records of JSON's types)."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+    records: tuple[Mapping[str, Any], ...]
+
+
+def fitted(table: Table, width: int) -> Table:
+    """Return the table with as many columns as `width` has room for, and a note that names the others."""
+    widths = column_widths(table)
+    kept = columns_within(table, widths, width)
+    if len(kept) == len(widths):
+        return table
+    left_out = ", ".join(headings_beside(table, kept))
+    note = f"Left out in {width} columns: {left_out}. All are in {sum(widths) + len(widths) - 1}."
+    shown = with_columns(table, kept)
+    return replace(shown, notes=(note, *table.notes))
+
+
+def columns_within(table: Table, widths: Sequence[int], room: int) -> list[int]:
+    """Return the places of the columns that have room, one apart, if they are so wide."""
+    kept = list(range(len(widths)))
+    for place in sorted(kept, key=lambda place: (-table.columns[place].spare, -place)):
+        if table.columns[place].spare and sum(widths[each] + 1 for each in kept) - 1 > room:
+            kept.remove(place)
+    return kept
+
+
+def headings_beside(table: Table, kept: Sequence[int]) -> list[str]:
+    """Return the headings of the columns that are not kept."""
+    return [column.heading for place, column in enumerate(table.columns) if place not in kept]
+
+
+def with_columns(table: Table, kept: Sequence[int]) -> Table:
+    """Return the table with these columns alone."""
+    return replace(
+        table,
+        columns=tuple(table.columns[place] for place in kept),
+        rows=tuple(tuple(row[place] for place in kept) for row in table.rows),
+    )
+
+
+def column_widths(table: Table) -> list[int]:
+    """Return how many columns of a terminal each column takes where nothing wraps."""
+    headings = tuple(column.heading for column in table.columns)
+    return [max(map(cell_len, column)) for column in zip(headings, *table.rows, strict=True)]
