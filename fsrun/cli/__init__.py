@@ -10,6 +10,7 @@ import typer
 
 from fsrun.cli import (
     classify,
+    comparing,
     dashboard,
     data,
     database,
@@ -50,6 +51,8 @@ app.command(epilog=_example("fsrun screenshot overview theory --size 120x36 --ou
     screenshot.screenshot
 )
 app.command(epilog=_example("fsrun report --table2 --format markdown"))(reporting.report)
+app.command(epilog=_example("fsrun compare 3,4,5 8,9,10"))(comparing.compare)
+app.command(epilog=_example("fsrun rerun 3"))(comparing.rerun)
 app.command(epilog=_example("fsrun ls --status running"))(runs.ls)
 app.command(epilog=_example("fsrun show 3"))(runs.show)
 app.command(epilog=_example("fsrun logs 3 --follow"))(runs.logs)
@@ -79,11 +82,7 @@ def main() -> None:
     words = sys.argv[1:]
     if words in ([], ["data"], ["db"]):
         words = [*words, "--help"]
-    if words[0] in (
-        "report",
-        "export",
-        "screenshot",
-    ):  # nothing below the home: what they write is the user's to share
+    if words[0] in ("report", "compare", "export", "screenshot"):  # what they write is the user's to share
         sys.exit(reported(lambda: app(words, standalone_mode=False)))
     before = os.umask(PRIVATE)
     try:

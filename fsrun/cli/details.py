@@ -3,29 +3,29 @@
 Not here: lists (tables.py).
 """
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fsrun.stored_options import options_of
 from fsrun.words import duration, method_title, number, plain
 from store.jobs import JobStatus
 from store.runs import RunRecord
 
 
-def details(run: RunRecord) -> Iterator[RenderableType]:
-    """Yield the parts of the page, one after another."""
+def details(run: RunRecord, told: Sequence[str] = ()) -> Iterator[RenderableType]:
+    """Yield the parts of the page, one after another; `told` are sentences about its results."""
     yield Text(f"run {run.id}  {method_title(run.spec.method)} on {plain(run.spec.experiment)}", "bold")
     yield _pairs(_summary(run))
     if run.results:
         yield Text("\nresults", "bold")
         yield _pairs(_results(run))
+    yield from map(Text, told)
     yield Text("\nconfig", "bold")
-    yield _pairs(dict(_flat("", json.loads(run.spec.config))))
+    yield _pairs(options_of(run.spec.config))
     if run.attempts:
         yield Text("\nattempts", "bold")
         yield _attempts(run)
@@ -86,15 +86,7 @@ def _attempts(run: RunRecord) -> Table:
     return table
 
 
-def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)
-    else:
-        yield prefix, json.dumps(value)
-
-
-def _pairs(facts: dict[str, str]) -> Table:
+def _pairs(facts: Mapping[str, str]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")

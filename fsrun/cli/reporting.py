@@ -4,7 +4,7 @@ Not here: the reports (fsrun.report); catalogue.py there says which there are.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import Annotated, Any
@@ -103,9 +103,9 @@ def report(
     elif out is not None and out.suffix in PICTURES:
         _draw(name, asked, out)
     else:
-        form = _form(output, out)
+        form = format_of(output, out, PICTURES)
         text = _everything(form, out) if every else _report(name, asked, form, provenance, out)
-        _give(text, out)
+        give(text, out)
 
 
 def _only(asked: Mapping[str, Any]) -> str:
@@ -129,13 +129,16 @@ def _refuse_idle(name: str, asked: Mapping[str, Any]) -> None:
         raise UsageError(f"--{option} says nothing beside --{name}{newest}: leave it out")
 
 
-def _form(asked: Format | None, out: Path | None) -> Format:
-    """Return the format asked for by name or by the ending of a file, which may not contradict each other."""
+def format_of(asked: Format | None, out: Path | None, pictures: Sequence[str] = ()) -> Format:
+    """Return the format asked for by name or by the ending of a file, which may not contradict each other.
+
+    Of an ending that is refused all are named, those of pictures too where there is something to draw.
+    """
     if out is None:
         return asked or Format.TEXT
     from fsrun.report.files import check_place
 
-    check_place(out, (*ENDINGS, *PICTURES))
+    check_place(out, (*ENDINGS, *pictures))
     form = ENDINGS[out.suffix]
     if asked not in (None, form):
         ending = next(ending for ending, each in ENDINGS.items() if each is asked)
@@ -154,18 +157,18 @@ def _report(name: str, asked: Mapping[str, Any], form: Format, provenance: bool,
 
     made = make(open_database(), _choice(name, asked))
     if provenance:
-        made = of_table(f"{made.name} provenance", runs_table(made.document()))
-    return written(made, form, **_page(out))
+        made = of_table(f"{made.command} --provenance", runs_table(made.document()))
+    return written(made, form, **page_of(out))
 
 
 def _everything(form: Format, out: Path | None) -> str:
     from fsrun.report.report import made_line, together
 
     reports, missing = everything(open_database())
-    return together(reports, missing, form, made=made_line(time.time()), **_page(out))
+    return together(reports, missing, form, made=made_line(time.time()), **page_of(out))
 
 
-def _page(out: Path | None) -> dict[str, Any]:
+def page_of(out: Path | None) -> dict[str, Any]:
     """Return width and colour of what is printed, or written as if into a pipe."""
     from fsrun.cli.tables import PIPE_WIDTH, console
 
@@ -173,7 +176,8 @@ def _page(out: Path | None) -> dict[str, Any]:
     return {"width": page.width if out is None else PIPE_WIDTH, "colour": page.is_terminal and out is None}
 
 
-def _give(text: str, out: Path | None) -> None:
+def give(text: str, out: Path | None) -> None:
+    """Print a text, or write it into the file that was named."""
     if out is None:
         typer.echo(text)
         return

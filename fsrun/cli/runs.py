@@ -61,10 +61,12 @@ def show(run_id: RunId) -> None:
     """Show all about one run: config, attempts, results, where its numbers come from."""
     from fsrun.cli.details import details
     from fsrun.cli.tables import console
+    from fsrun.report.repetition import told
     from store.runs import get_run
 
-    page = console()
-    for part in details(get_run(open_database(), run_id)):
+    page, engine = console(), open_database()
+    run = get_run(engine, run_id)
+    for part in details(run, told(engine, run)):
         page.print(part)
 
 

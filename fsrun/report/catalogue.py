@@ -46,7 +46,7 @@ class Kind:
 
 def make(engine: "Engine", choice: Choice) -> "Report":
     """Return one report. Raises NothingToReport, and what is wrong with the choice."""
-    return replace(KINDS[choice.name].make(engine, choice), name=choice.typed)
+    return replace(KINDS[choice.name].make(engine, choice), command=f"report --{choice.typed}")
 
 
 def everything(engine: "Engine") -> "tuple[list[Report], list[str]]":
@@ -131,7 +131,7 @@ def _table2(engine: "Engine", choice: Choice) -> "Report":
     from fsrun.report.report import of_table
     from fsrun.report.table2 import table2
 
-    return of_table("table2", table2(engine, n_way=choice.n_way, k_shot=choice.k_shot))
+    return of_table("report --table2", table2(engine, n_way=choice.n_way, k_shot=choice.k_shot))
 
 
 def _classes(engine: "Engine", choice: Choice) -> "Report":
@@ -149,7 +149,7 @@ def _ablations(engine: "Engine", choice: Choice) -> "Report":
     from fsrun.report.ablations import ablations, ablations_table
     from fsrun.report.report import of_table
 
-    return of_table("ablations", ablations_table(ablations(engine, run_id=choice.run_id)))
+    return of_table("report --ablations", ablations_table(ablations(engine, run_id=choice.run_id)))
 
 
 def _protocols(engine: "Engine", choice: Choice) -> "Report":
@@ -157,7 +157,7 @@ def _protocols(engine: "Engine", choice: Choice) -> "Report":
     from fsrun.report.report import of_table
 
     table = protocols_table(protocols(engine, choice.subject))
-    return of_table(f"protocols {choice.subject}", table)
+    return of_table(f"report --protocols {choice.subject}", table)
 
 
 def _linear(engine: "Engine", choice: Choice) -> "Report":

@@ -28,7 +28,7 @@ def classes_report(engine: Engine, experiment: str, *, k_shot: int = 1) -> Repor
     found = classes(engine, experiment, k_shot=k_shot)
     table = classes_table(found)
     return Report(
-        f"classes {experiment}",
+        f"report --classes {experiment}",
         (table,),
         partial(document_of, table),
         charts=partial(chart, found),

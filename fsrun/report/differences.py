@@ -23,15 +23,15 @@ def differences(run: RunSpec | FinishedResult) -> tuple[str, ...]:
     """
     try:
         usual = loads(_usual(run.experiment, run.method, run.preset, run.n_way, run.k_shot))
-        stored = loads(_complete(run.config))
+        stored = loads(complete(run.config))
     except ConfigError as error:  # stored by another version of the program
         return (str(error),)
     return tuple(_unequal(stored | {"seed": usual["seed"], "trained_by": None}, usual, ""))
 
 
 @cache
-def _complete(config: str) -> str:
-    """Return a stored config with the options that came later."""
+def complete(config: str) -> str:
+    """Return a stored config with the options that came later; raises ConfigError."""
     return config_to_json(config_from_json(config))
 
 

@@ -34,7 +34,7 @@ def figure4_report(engine: Engine, *, run_id: int | None = None) -> Report:
         return figure4(engine, run_id=run_id, max_points=ALL_POINTS)
 
     return Report(
-        "figure4",
+        "report --figure4",
         (summary(drawn), verdicts(drawn)),
         document=lambda: document(complete()),
         points=lambda: points(complete()),
@@ -52,7 +52,7 @@ def theory_report(engine: Engine, *, run_id: int | None = None) -> Report:
         runs = study.results["loss_ratio"].runs if study.results else ()
         return {**_with_runs(table, runs), "config": loads(study.runs[0].spec.config)}
 
-    return Report("theory", (table,), document)
+    return Report("report --theory", (table,), document)
 
 
 def mixture_report(engine: Engine, *, run_id: int | None = None) -> Report:
@@ -61,7 +61,7 @@ def mixture_report(engine: Engine, *, run_id: int | None = None) -> Report:
     table = mixture.summary(figure)
     runs = [arm.study.results["loss_ratio"].runs[0] for arm in figure.arms]
     return Report(
-        "mixture",
+        "report --mixture",
         (table,),
         partial(_with_runs, table, runs),
         charts=partial(mixture.charts, figure),
@@ -74,7 +74,7 @@ def shift_report(engine: Engine, *, run_id: int | None = None) -> Report:
     figure = shift.shift(engine, run_id=run_id)
     table = shift.summary(figure)
     return Report(
-        "shift",
+        "report --shift",
         (table,),
         partial(_with_runs, table, figure.unshifted.runs),
         charts=partial(shift.charts, figure),

@@ -16,6 +16,8 @@ from experiments.data.protocols import OMNIGLOT_PROTOCOLS, protocol_splits
 from fsrun.intervals import over_runs
 from store.results import ResultRow
 
+Values = np.typing.NDArray[np.float64]
+
 _MIXED = "mixed"  # what evaluation.sampling is, and was before there was this option
 
 
@@ -40,26 +42,44 @@ class Difference:
     episodes: int
 
 
+def shared_values(ahead: Sequence[Tested], behind: Sequence[Tested]) -> tuple[Values, Values] | None:
+    """Return the values (runs, episodes) of both groups on shared episodes.
+
+    Runs that kept none, as in files of older versions, are left aside; None where they met other episodes, or
+    a group kept fewer than two.
+    """
+    if len({episodes_of(run) for run in (*ahead, *behind)}) != 1:
+        return None
+    values = [
+        [values_of(run.result) for run in group if run.result.episode_values] for group in (ahead, behind)
+    ]
+    shared = min((len(each) for group in values for each in group), default=0)
+    if shared < 2 or not all(values):
+        return None
+    one, other = (np.stack([each[:shared] for each in group]) for group in values)
+    return one, other
+
+
 def paired_difference(
     ahead: Sequence[Tested], behind: Sequence[Tested], *, scale: float = 1.0
 ) -> Difference | None:
     """Return how far the first group of seeds is ahead, None where they met other episodes or kept none.
 
-    Seeds that kept no episodes, as in files of older versions, are left aside.
     Episode by episode, so that how hard an episode is counts for neither: the interval is narrower than those
     of the two means. With several seeds, what they vary by is added in quadrature.
     """
-    if len({_episodes_of(run) for run in (*ahead, *behind)}) != 1:
+    values = shared_values(ahead, behind)
+    if values is None:
         return None
-    values = [[_values(run) for run in group if run.result.episode_values] for group in (ahead, behind)]
-    shared = min((len(each) for group in values for each in group), default=0)
-    if shared < 2 or not all(values):
-        return None
-    one, other = (np.mean([each[:shared] for each in group], axis=0) for group in values)
-    apart = one - other
-    over_episodes = 1.96 * float(apart.std(ddof=1)) / math.sqrt(shared)
-    spreads = [over_runs([float(each[:shared].mean()) for each in group]) for group in values]
-    return Difference(scale * float(apart.mean()), scale * math.hypot(over_episodes, *spreads), shared)
+    return difference_of(*values, scale=scale)
+
+
+def difference_of(one: Values, other: Values, *, scale: float = 1.0) -> Difference:
+    """Return how far the first values (runs, episodes) are ahead of the others, episode by episode."""
+    apart = one.mean(axis=0) - other.mean(axis=0)
+    over_episodes = 1.96 * float(apart.std(ddof=1)) / math.sqrt(len(apart))
+    spreads = [over_runs(each.mean(axis=1).tolist()) for each in (one, other)]
+    return Difference(scale * float(apart.mean()), scale * math.hypot(over_episodes, *spreads), len(apart))
 
 
 def held_out(run: Tested) -> object:
@@ -85,12 +105,13 @@ def unusual_test(run: Tested) -> str | None:
     return None if statistics is None else f"its batch statistics in the test are asked for ({statistics})"
 
 
-def _episodes_of(run: Tested) -> object:
+def episodes_of(run: Tested) -> object:
     """Return what tells series of numbered episodes apart, but for how many there are."""
     evaluation = {"split": "test", "sampling": _MIXED} | loads(run.config)["evaluation"]
     names = ("split", "sampling", "n_way", "k_shot", "n_query", "seed")
     return held_out(run), *(evaluation.get(name) for name in names)
 
 
-def _values(run: Tested) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    return np.frombuffer(run.result.episode_values or b"", dtype="<f4").astype(np.float64)
+def values_of(result: ResultRow) -> Values:
+    """Return the value of each episode, none where they were not kept."""
+    return np.frombuffer(result.episode_values or b"", dtype="<f4").astype(np.float64)

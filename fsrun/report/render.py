@@ -90,9 +90,9 @@ def to_markdown(table: Table) -> str:
     """Return the table in GitHub's Markdown, its notes as a list below."""
     headings = [column.heading for column in table.columns]
     rulers = ["---:" if column.numeric else "---" for column in table.columns]
-    lines = [f"**{_escaped(table.title)}**", "", _markdown_line(headings), _markdown_line(rulers)]
-    lines += [_markdown_line([_escaped(cell) for cell in row]) for row in table.rows]
-    notes = [f"- {_escaped(note)}" for note in table.notes]
+    lines = [f"**{escaped_markdown(table.title)}**", "", _markdown_line(headings), _markdown_line(rulers)]
+    lines += [_markdown_line([escaped_markdown(cell) for cell in row]) for row in table.rows]
+    notes = [f"- {escaped_markdown(note)}" for note in table.notes]
     return "\n".join([*lines, *([""] if notes else []), *notes])
 
 
@@ -116,7 +116,8 @@ def _markdown_line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _escaped(text: str) -> str:
+def escaped_markdown(text: str) -> str:
+    """Return plain text as Markdown shows it, on one line."""
     escaped = "".join(f"\\{mark}" if mark in "\\|*_`<[]" else mark for mark in text)
     return " ".join(escaped.split())
 

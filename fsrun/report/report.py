@@ -3,10 +3,12 @@
 Not here: what is in it (catalogue.py says who makes which), and where the text goes.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from textwrap import fill
 from typing import Any, Protocol
 
 from rich.text import Text
@@ -15,11 +17,14 @@ from fsrun.errors import UsageError
 from fsrun.provenance import provenance
 from fsrun.report.canvas import MatplotlibMissing, Picture, places_in_svg, to_svg
 from fsrun.report.formats import Format
-from fsrun.report.latex import PREAMBLE, commented, to_latex
-from fsrun.report.render import document_of, printed, to_csv, to_json, to_markdown, to_text
+from fsrun.report.latex import PREAMBLE, commented, escaped, to_latex
+from fsrun.report.render import document_of, escaped_markdown, printed, to_csv, to_json, to_markdown, to_text
 from fsrun.report.runs_behind import lines_of, runs_table
 from fsrun.report.table import Table
 from fsrun.report.web import Drawing, Section, page
+
+LINE = 100
+"""Columns of a line of prose, where there are more."""
 
 
 class Charts(Protocol):
@@ -31,18 +36,19 @@ class Charts(Protocol):
 
 @dataclass(frozen=True)
 class Report:
-    """One report, ready for any format; `name` is how one asks for it, "classes omniglot --k-shot 5".
+    """One report, ready for any format; `command` is what one types for it after fsrun.
 
     `document` makes all of it for programs, `points` the table that CSV is made of where that is not the
-    first; `charts` and `picture` draw its curves where it has any.
+    first; `charts` and `picture` draw its curves where it has any; `says` is what it comes to, in a sentence.
     """
 
-    name: str
+    command: str
     tables: tuple[Table, ...]
     document: Callable[[], Mapping[str, Any]]
     points: Callable[[], Table] | None = None
     charts: Charts | None = None
     picture: Callable[[], Picture] | None = None
+    says: str = ""
 
     @property
     def title(self) -> str:
@@ -51,28 +57,29 @@ class Report:
 
     @property
     def slug(self) -> str:
-        """Its name without blanks, for labels and files."""
-        return self.name.replace("--", "").replace(" ", "-")
+        """Its command without blanks, for labels and files."""
+        return re.sub("[ ,]+", "-", self.command.removeprefix("report ").replace("--", ""))
 
 
-def of_table(name: str, table: Table) -> Report:
+def of_table(command: str, table: Table) -> Report:
     """Return the report that is one table."""
-    return Report(name, (table,), partial(document_of, table))
+    return Report(command, (table,), partial(document_of, table))
 
 
 def written(report: Report, form: Format, *, width: int = 80, colour: bool = False) -> str:
     """Return a report in a format, without a newline at its end; width and colour are for text alone."""
     match form:
         case Format.TEXT:
-            drawn = report.charts(width=width, colour=colour) if report.charts else None
-            parts = [printed(drawn, width=width, colour=colour)] if drawn else []
-            return "\n\n".join(
-                [*parts, *(to_text(each, width=width, colour=colour) for each in report.tables)]
-            )
+            parts = [to_text(each, width=width, colour=colour) for each in report.tables]
+            if report.charts:
+                drawn = report.charts(width=width, colour=colour)
+                parts = [printed(drawn, width=width, colour=colour), *parts]
+            return "\n\n".join([*parts, *_says(report, lambda words: fill(words, min(width, LINE)))])
         case Format.MARKDOWN:
-            drawn = report.charts(width=width, colour=False) if report.charts else None
-            parts = [f"```\n{drawn}\n```"] if drawn else []
-            return "\n\n".join([*map(to_markdown, report.tables), *parts])
+            parts = [*map(to_markdown, report.tables), *_says(report, escaped_markdown)]
+            if report.charts:
+                parts.append(f"```\n{report.charts(width=width, colour=False)}\n```")
+            return "\n\n".join(parts)
         case Format.LATEX:
             return _latex(report)
         case Format.CSV:
@@ -122,21 +129,25 @@ def made_line(now: float) -> str:
 
 def _latex(report: Report) -> str:
     runs = runs_table(report.document())
-    says = [f"{report.title} (fsrun report --{report.name}); it needs {PREAMBLE}", *lines_of(runs)]
+    about = [f"{report.title} (fsrun {report.command}); it needs {PREAMBLE}", *lines_of(runs)]
     if report.picture:
-        says.append(f"its figure: fsrun report --{report.name} --out {report.slug}.pdf")
+        about.append(f"its figure: fsrun {report.command} --out {report.slug}.pdf")
     labels = [f"{report.slug}{f'-{number}' if number else ''}" for number in range(len(report.tables))]
     tables = [to_latex(table, label) for table, label in zip(report.tables, labels, strict=True)]
-    return "\n\n".join(["\n".join(map(commented, says)), *tables])
+    return "\n\n".join(["\n".join(map(commented, about)), *tables, *_says(report, escaped)])
+
+
+def _says(report: Report, write: Callable[[str], str]) -> list[str]:
+    return [write(report.says)] if report.says else []
 
 
 def _section(report: Report) -> Section:
     runs = runs_table(report.document())
+    section = Section(report.slug, report.title, report.tables, runs=runs, says=report.says)
     if report.picture is None:
-        return Section(report.slug, report.title, report.tables, runs=runs)
+        return section
     try:
         picture = report.picture()
-        drawing = Drawing(to_svg(picture), places_in_svg(picture))
+        return replace(section, drawing=Drawing(to_svg(picture), places_in_svg(picture)))
     except MatplotlibMissing as error:
-        return Section(report.slug, report.title, report.tables, runs=runs, hint=f"No figure: {error}.")
-    return Section(report.slug, report.title, report.tables, drawing, runs)
+        return replace(section, hint=f"No figure: {error}.")

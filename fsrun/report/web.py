@@ -38,6 +38,7 @@ class Section:
     tables: tuple[Table, ...]
     drawing: Drawing | None = None
     runs: Table | None = None
+    says: str = ""
     hint: str = ""
 
 

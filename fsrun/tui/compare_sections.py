@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from fsrun.tui.comparing import Member, different_options
+from fsrun.stored_options import different_options
+from fsrun.tui.comparing import Member
 from fsrun.tui.outcomes import outcomes
 from fsrun.words import plain, status_text, status_word
 
@@ -68,7 +69,7 @@ def results(members: Sequence[Member]) -> Text:
 
 def options(members: Sequence[Member], search: str) -> Text:
     """Return the options that differ, each with its value for every config."""
-    found = different_options([member.runs[0] for member in members])
+    found = different_options([member.runs[0].config for member in members])
     words = search.casefold().split()
     lines = []
     for name, values in found:

@@ -3,11 +3,10 @@
 Not here: the numbers they ended with (outcomes.py), and the screen (screens/compare.py).
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
+from fsrun.stored_options import different_options
 from fsrun.tui.curves import Chart, Line, lines_of
 from fsrun.tui.rulers import steps_per_epoch
 from fsrun.words import method_title, plain, short_task
@@ -68,34 +67,6 @@ def chart_of(members: Sequence[Member], metric: str) -> Chart:
     return Chart(metric.rpartition("/")[2], lines, float(length), label=plain(metric))
 
 
-def different_options(runs: Sequence[RunDetail]) -> list[tuple[str, list[str]]]:
-    """Return each option that is not the same for all runs with its value for each, a dash for none.
-
-    Options that all runs have come first: they say more than those that come with a method.
-    """
-    flat = [options_of(run.config) for run in runs]
-    names = sorted({name for each in flat for name in each})
-    rows = [(name, [each.get(name, "–") for each in flat]) for name in names]
-    return sorted((row for row in rows if len(set(row[1])) > 1), key=lambda row: "–" in row[1])
-
-
-@lru_cache(maxsize=256)
-def options_of(config: str) -> Mapping[str, str]:
-    """Return the options of a config by their dotted names, ready to be shown."""
-    try:
-        return {plain(name): plain(value) for name, value in _flat(json.loads(config), "")}
-    except json.JSONDecodeError:
-        return {"config": plain(config)}
-
-
-def _flat(value: object, name: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _flat(item, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, json.dumps(value, ensure_ascii=False)
-
-
 def _told(runs: Sequence[RunDetail]) -> Iterator[list[str]]:
     """Give what is asked first of any run: its method, data, task and preset."""
     yield [method_title(run.row.method) for run in runs]
@@ -106,7 +77,9 @@ def _told(runs: Sequence[RunDetail]) -> Iterator[list[str]]:
 
 def _options(runs: Sequence[RunDetail], *, with_seed: bool) -> Iterator[list[str]]:
     """Give the options that differ, under the last part of their names, the seed last."""
-    differing = [(name, values) for name, values in different_options(runs) if name != "seed"]
+    differing = [
+        (name, values) for name, values in different_options([run.config for run in runs]) if name != "seed"
+    ]
     for name, values in differing:
         short = name.rpartition(".")[2]
         yield [f"{short}={value.strip(chr(34))[:_LONGEST]}" for value in values]

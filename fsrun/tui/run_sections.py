@@ -7,8 +7,8 @@ from datetime import datetime
 
 from rich.text import Text
 
+from fsrun.stored_options import options_of
 from fsrun.tui.closely import LogTail
-from fsrun.tui.comparing import options_of
 from fsrun.tui.widgets.facts import result_words, tellingly
 from fsrun.words import STATUS_STYLES, duration, plain
 from store.details import RunDetail

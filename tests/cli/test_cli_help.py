@@ -3,8 +3,8 @@ import pytest
 from tests.cli.cli_cases import Case, Typed, in_its_own_process
 
 COMMANDS = (
-    "queue", "run", "worker", "tui", "report", "ls", "show", "logs", "cancel", "retry", "priority", "pause",
-    "resume", "watch", "note", "tag", "rm", "gc", "doctor", "export", "classify",
+    "queue", "run", "worker", "tui", "report", "compare", "rerun", "ls", "show", "logs", "cancel", "retry",
+    "priority", "pause", "resume", "watch", "note", "tag", "rm", "gc", "doctor", "export", "classify",
     "data", "data list", "data import", "data fetch", "data verify",
     "db", "db check", "db backup", "db restore", "db upgrade",
 )  # fmt: skip

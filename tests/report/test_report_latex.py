@@ -78,7 +78,7 @@ def test_columns_without_room_are_left_out_and_named(filled: Filled) -> None:
 
 def test_the_runs_behind_the_numbers_are_named_in_comments(filled: Filled) -> None:
     run_id = filled.measure("protonet", 0.92)
-    text = written(of_table("table2", table2(filled.engine)), Format.LATEX)
+    text = written(of_table("report --table2", table2(filled.engine)), Format.LATEX)
     assert "(fsrun report --table2); it needs " + PREAMBLE in text.splitlines()[0]
     assert (
         f"% run {run_id}, seed 0, preset paper, measured 0.9200 ± 0.0040, episodes 1,000, commit c0ffee"
@@ -100,7 +100,7 @@ def test_latex_compiles_all_of_it(filled: Filled, tmp_path: Path) -> None:
     filled.measure("fastslow", 0.97)
     hostile = Report("x", (table_of((HOSTILE, "-1"), notes=(HOSTILE,)),), dict)
     reports = [
-        of_table("table2", table2(filled.engine)),
+        of_table("report --table2", table2(filled.engine)),
         figure4_report(filled.engine),
         theory_report(filled.engine),
         hostile,

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from textual.pilot import Pilot
 
-from fsrun.tui.comparing import different_options, members_of, names_of
+from fsrun.stored_options import different_options
+from fsrun.tui.comparing import members_of, names_of
 from fsrun.tui.outcomes import ahead, outcomes
 from fsrun.tui.screens.compare import CompareScreen
 from fsrun.tui.screens.overview import Overview
@@ -146,7 +147,7 @@ def test_names_say_what_differs_and_no_more(lab: Lab) -> None:
 
 def test_options_that_are_the_same_are_not_listed(lab: Lab) -> None:
     runs = details(lab, lab.ask("omniglot", "protonet", settings={"lr": [0.001, 0.01]}))
-    assert different_options(runs) == [("method.lr", ["0.001", "0.01"])]
+    assert different_options([run.config for run in runs]) == [("method.lr", ["0.001", "0.01"])]
 
 
 def test_a_paired_difference_is_that_of_the_same_episodes(lab: Lab) -> None:
