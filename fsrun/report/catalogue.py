@@ -82,16 +82,6 @@ def _is_empty(report: "Report") -> bool:
     return not any(record.get("run_ids") or record.get("run_id") for record in records)
 
 
-def other_shapes(engine: "Engine") -> list[tuple[int, int]]:
-    """Return the ways and shots that were measured on Omniglot beside those of Table 2."""
-    from experiments.table2 import SHAPES
-    from store.results import finished_results
-
-    results = finished_results(engine, experiment="omniglot", name="test/accuracy")
-    shapes = {(each.n_way, each.k_shot) for each in results if each.method != "pretrain"} - set(SHAPES)
-    return sorted((n_way, k_shot) for n_way, k_shot in shapes if n_way is not None and k_shot is not None)
-
-
 def measured_classes(engine: "Engine") -> list[tuple[str, int]]:
     """Return the experiments with classes and the numbers of shots that were measured."""
     from fsrun.report.classes import IMAGE_EXPERIMENTS
@@ -107,8 +97,8 @@ def measured_classes(engine: "Engine") -> list[tuple[str, int]]:
 
 
 def _choices(engine: "Engine") -> Iterator[Choice]:
+    """Yield every report once; other ways and shots than those of Table 2 are in the curves by classes."""
     yield Choice("table2")
-    yield from (Choice("table2", n_way=n_way, k_shot=k_shot) for n_way, k_shot in other_shapes(engine))
     classes = [Choice("classes", name, k_shot=k_shot) for name, k_shot in measured_classes(engine)]
     yield from classes or [Choice("classes", "omniglot")]
     yield Choice("ablations")

@@ -6,8 +6,9 @@ Not here: the figures, which are pictures (pictures.py).
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from fsrun.report.table import Table, column_widths, columns_within, headings_beside, with_columns
+from fsrun.report.table import Column, Table, column_widths, columns_within, headings_beside, with_columns
 
 PAGE = 74
 """Characters of small type that stand side by side on a page of one column."""
@@ -66,6 +67,7 @@ def to_latex(table: Table, label: str) -> str:
 
     Columns that a page has no room for are left out, and named in a comment.
     """
+    table = replace(table, columns=tuple(map(_spared, table.columns)))
     kept = columns_within(table, _least_widths(table), PAGE)
     left_out = headings_beside(table, kept)
     shown = with_columns(table, kept)
@@ -106,6 +108,11 @@ def _environment(table: Table, label: str) -> Iterator[str]:
         yield r"    \end{tablenotes}"
     yield r"  \end{threeparttable}"
     yield r"\end{table}"
+
+
+def _spared(column: Column) -> Column:
+    """Return the column, that of the runs as one to be left out: a comment above the table names them."""
+    return replace(column, spare=column.spare or 1) if column.heading == "Runs" else column
 
 
 def _least_widths(table: Table) -> list[int]:

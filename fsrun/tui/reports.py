@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy import Engine
 
 from experiments.errors import ConfigError
+from experiments.table2 import SHAPES
 from fsrun.errors import FsrunError
-from fsrun.report.catalogue import measured_classes, other_shapes
+from fsrun.report.catalogue import measured_classes
 from fsrun.report.classes import IMAGE_EXPERIMENTS
 from fsrun.report.render import Table, to_csv, to_json, to_markdown
 from fsrun.report.rows import rows
@@ -19,7 +20,7 @@ from fsrun.report.table2 import table2
 from fsrun.tui.exporting import of_chart, of_table, of_text
 from fsrun.tui.pages import Page
 from store.jobs import JobStatus
-from store.results import measured_runs
+from store.results import finished_results, measured_runs
 from store.rows import RunRow
 from store.snapshot import Snapshot
 
@@ -104,7 +105,9 @@ def _is_going_on(row: RunRow) -> bool:
 
 
 def _tables(engine: Engine) -> tuple[Table, ...]:
-    others = other_shapes(engine)
+    results = finished_results(engine, experiment="omniglot", name="test/accuracy")
+    shapes = {(each.n_way, each.k_shot) for each in results if each.method != "pretrain"} - set(SHAPES)
+    others = sorted((n_way, k_shot) for n_way, k_shot in shapes if n_way is not None and k_shot is not None)
     return table2(engine), *(table2(engine, n_way=n_way, k_shot=k_shot) for n_way, k_shot in others)
 
 
