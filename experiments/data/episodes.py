@@ -12,7 +12,7 @@ from torch import Tensor
 
 from experiments.data.table import Table
 from experiments.errors import ConfigError
-from experiments.rng import Key, generator
+from experiments.rng import Key, seed_of
 
 _CHUNK = 256  # episodes sampled at once: their random numbers stay in the cache
 
@@ -85,7 +85,12 @@ class EpisodeSampler:
             index[start : start + _CHUNK] = self._draw(
                 self._uniform(split, chunk, n_classes, each), n_classes, each
             )
-        return Episodes(index[..., : self.k_shot], index[..., self.k_shot :])
+        return Episodes(*index.split(self.sizes, dim=2))
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Support and query images of each class."""
+        return self.k_shot, self.n_query
 
     def _check_images(self, each: int) -> None:
         if self.k_shot + self.n_query > each:
@@ -103,11 +108,12 @@ class EpisodeSampler:
         return numbers
 
     def _generators(self, split: str, indices: range) -> Iterator[torch.Generator]:
-        return (generator(*self.key, split, index) for index in indices)
+        source = torch.Generator()  # one for all, for none is needed once its numbers are drawn
+        return (source.manual_seed(seed_of(*self.key, split, index)) for index in indices)
 
     def _draw(self, numbers: Tensor, n_classes: int, each: int) -> Tensor:
         """Turn random numbers into image indices (episodes, n_way, k_shot + n_query)."""
         classes = numbers[:, :n_classes].topk(self.n_way, dim=1).indices  # (episodes, n_way), all different
         per_class = numbers[:, n_classes:].view(len(numbers), self.n_way, each)
-        drawers = per_class.argsort(dim=2)[..., : self.k_shot + self.n_query]
+        drawers = per_class.topk(sum(self.sizes), dim=2, largest=False).indices  # in rising order
         return classes[..., None] * each + drawers

@@ -72,14 +72,17 @@ class ModelAgnostic:
 
     def train(self, start: int, count: int) -> dict[str, Tensor]:
         """Take one outer step per batch of tasks; return the tasks' mean loss and accuracy per step."""
-        losses, accuracies = zip(*(self._step(step) for step in range(start, start + count)), strict=True)
+        method, steps = self.config, range(start, start + count)
+        drawn = episode_images(
+            self.train_sampler, "train", steps, method.jitter, self.seed, method.episodes_per_step
+        )
+        losses, accuracies = zip(*(self._step(step, images) for step, images in drawn), strict=True)
         return {"train/loss": torch.stack(losses), "train/accuracy": torch.stack(accuracies)}
 
-    def _step(self, step: int) -> tuple[Tensor, Tensor]:
+    def _step(self, step: int, images: Tensor) -> tuple[Tensor, Tensor]:
         method = self.config
-        numbers = range(step * method.episodes_per_step, (step + 1) * method.episodes_per_step)
-        drawn = episode_images(self.train_sampler, "train", numbers, method.jitter, self.seed)
-        support, query = (images.flatten(1, 2).to(self.device) for images in drawn)  # (tasks, images, 1, ...)
+        parts = images.to(self.device).split(self.train_sampler.sizes, dim=2)
+        support, query = (part.flatten(1, 2) for part in parts)  # (tasks, images, *image)
         loss, logits = self.outer_loss(
             support, query, step_shares(step, method.inner_steps, method.multi_step)
         )

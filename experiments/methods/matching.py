@@ -64,17 +64,14 @@ class Matching:
 
     def train(self, start: int, count: int) -> dict[str, Tensor]:
         """Take one optimiser step per training episode; return loss and accuracy per step."""
-        losses, accuracies = zip(*(self._step(step) for step in range(start, start + count)), strict=True)
+        steps = range(start, start + count)
+        drawn = episode_images(self.train_sampler, "train", steps, self.config.jitter, self.seed)
+        losses, accuracies = zip(*(self._step(step, images) for step, images in drawn), strict=True)
         return {"train/loss": torch.stack(losses), "train/accuracy": torch.stack(accuracies)}
 
-    def _step(self, step: int) -> tuple[Tensor, Tensor]:
+    def _step(self, step: int, images: Tensor) -> tuple[Tensor, Tensor]:
         method = self.config
-        support, query = (
-            images.flatten(0, 2)
-            for images in episode_images(
-                self.train_sampler, "train", range(step, step + 1), method.jitter, self.seed
-            )
-        )
+        support, query = (part.flatten(0, 2) for part in images.split(self.train_sampler.sizes, dim=2))
         features = self.forward(torch.cat((support, query)).to(self.device))[None]
         examples, questions = features.split([len(support), len(query)], dim=1)
         labels, truth = (class_of_each(part, method.train_n_way) for part in (examples, questions))

@@ -55,13 +55,15 @@ class MetaLstmLearning:
 
     def train(self, start: int, count: int) -> dict[str, Tensor]:
         """Take one optimiser step per training episode; return loss and accuracy per step."""
-        losses, accuracies = zip(*(self._step(step) for step in range(start, start + count)), strict=True)
+        steps = range(start, start + count)
+        drawn = episode_images(self.train_sampler, "train", steps, self.config.jitter, self.seed)
+        losses, accuracies = zip(*(self._step(images) for _, images in drawn), strict=True)
         return {"train/loss": torch.stack(losses), "train/accuracy": torch.stack(accuracies)}
 
-    def _step(self, step: int) -> tuple[Tensor, Tensor]:
+    def _step(self, images: Tensor) -> tuple[Tensor, Tensor]:
         method = self.config
-        drawn = episode_images(self.train_sampler, "train", range(step, step + 1), method.jitter, self.seed)
-        support, query = (images.flatten(1, 2).to(self.device) for images in drawn)  # (1, images, *image)
+        parts = images.to(self.device).split(self.train_sampler.sizes, dim=2)
+        support, query = (part.flatten(1, 2) for part in parts)  # (1, images, *image)
         labels, truth = (class_of_each(images.flatten(2), self.n_way) for images in (support, query))
         logits = self.answers(support, labels, query)
         loss = task_losses(logits, truth).mean()

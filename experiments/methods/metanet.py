@@ -83,17 +83,15 @@ class MetaNetworks:
 
     def train(self, start: int, count: int) -> dict[str, Tensor]:
         """Take one optimiser step per task; return loss and accuracy per step."""
-        losses, accuracies = zip(*(self._step(step) for step in range(start, start + count)), strict=True)
+        steps = range(start, start + count)
+        drawn = episode_images(self.train_sampler, "train", steps, self.config.jitter, self.seed)
+        losses, accuracies = zip(*(self._step(step, images) for step, images in drawn), strict=True)
         return {"train/loss": torch.stack(losses), "train/accuracy": torch.stack(accuracies)}
 
-    def _step(self, step: int) -> tuple[Tensor, Tensor]:
+    def _step(self, step: int, images: Tensor) -> tuple[Tensor, Tensor]:
         method = self.config
-        support, query = (
-            images.flatten(0, 2).to(self.device)
-            for images in episode_images(
-                self.train_sampler, "train", range(step, step + 1), method.jitter, self.seed
-            )
-        )
+        parts = images.to(self.device).split(self.train_sampler.sizes, dim=2)
+        support, query = (part.flatten(0, 2) for part in parts)
         order = torch.randperm(len(support), generator=generator(self.seed, "order", step))
         labels = class_of_each(support.flatten(1), self.n_way)
         answers = self._answers(self._learned(support, labels, order), query)

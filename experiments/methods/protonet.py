@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from experiments.config import ImageRun, ProtoNet
-from experiments.data.augment import jitter
+from experiments.data.batches import episode_images
 from experiments.data.sources import evaluation_sampler, open_examples, training_sampler
 from experiments.data.table import Table
 from experiments.evaluate import accuracy_per_episode, backbone_embedding, class_means, episode_accuracy
@@ -67,23 +67,18 @@ class PrototypicalNet:
 
     def train(self, start: int, count: int) -> dict[str, Tensor]:
         """Take one optimiser step per training episode; return loss and accuracy per step."""
-        losses, accuracies = zip(*(self._step(step) for step in range(start, start + count)), strict=True)
+        steps = range(start, start + count)
+        drawn = episode_images(self.train_sampler, "train", steps, self.config.jitter, self.seed)
+        losses, accuracies = zip(*(self._step(step, images[0]) for step, images in drawn), strict=True)
         return {"train/loss": torch.stack(losses), "train/accuracy": torch.stack(accuracies)}
 
-    def _step(self, step: int) -> tuple[Tensor, Tensor]:
+    def _step(self, step: int, images: Tensor) -> tuple[Tensor, Tensor]:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.lr * 0.5 ** (step // self.config.halve_lr_every)
-        episode = self.train_sampler.sample("train", range(step, step + 1))
-        index = torch.cat((episode.support[0], episode.query[0]), dim=1)  # (n_way, k_shot + n_query)
-        images = jitter(
-            self.table.pixels("train", index.flatten()),
-            generator(self.seed, "jitter", step),
-            self.config.jitter,
-        )
-        features = self.forward(images.to(self.device)).view(*index.shape, -1)
-        support, query = features.split([episode.support.shape[-1], episode.query.shape[-1]], dim=1)
+        features = self.forward(images.flatten(0, 1).to(self.device)).unflatten(0, images.shape[:2])
+        support, query = features.split(self.train_sampler.sizes, dim=1)  # (n_way, images of each, d)
         logits = prototype_logits(support, query)  # (n_way, n_query, n_way)
-        truth = torch.arange(len(index), device=self.device).repeat_interleave(query.shape[1])
+        truth = torch.arange(len(images), device=self.device).repeat_interleave(query.shape[1])
         loss = cross_entropy(logits.flatten(0, 1), truth)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

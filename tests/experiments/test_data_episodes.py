@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments.config import Jitter
+from experiments.data.batches import episode_images
 from experiments.data.episodes import Episodes, EpisodeSampler
 from experiments.data.images import ImageTable, split_classes
 from experiments.errors import ConfigError
@@ -54,6 +58,25 @@ def test_an_episode_does_not_depend_on_what_was_sampled_before_or_beside_it() ->
     assert torch.equal(together.query[270:272], alone.query)
     backwards = sampler().sample("test", range(1, -1, -1))
     assert torch.equal(backwards.query.flip(0), together.query[:2])
+
+
+@pytest.mark.parametrize("per_step", [1, 3])
+@pytest.mark.parametrize("amounts", [Jitter(), Jitter(degrees=5.0, stroke=0.5)])
+def test_images_of_a_training_step_do_not_depend_on_the_steps_beside_it(
+    per_step: int, amounts: Jitter
+) -> None:
+    table = replace(TABLE, images=torch.randint(256, TABLE.images.shape).to(torch.uint8))
+    draws = EpisodeSampler(table, n_way=20, k_shot=1, n_query=5, key=("train", 0))
+    together = dict(episode_images(draws, "train", range(9), amounts, 0, per_step))
+    alone = dict(episode_images(draws, "train", range(7, 8), amounts, 0, per_step))
+    assert list(together) == list(range(9))
+    assert torch.equal(together[7], alone[7])
+    drawn = draws.sample("train", range(7 * per_step, 8 * per_step))
+    support, query = alone[7].split(draws.sizes, dim=2)
+    assert support.shape == (per_step, 20, 1, 1, 28, 28)
+    if amounts == Jitter():
+        assert torch.equal(support, table.pixels("train", drawn.support))
+        assert torch.equal(query, table.pixels("train", drawn.query))
 
 
 def test_the_same_numbers_come_on_every_machine() -> None:
