@@ -15,9 +15,7 @@ from experiments.data.episodes import EpisodeSampler
 from experiments.data.images import ImageTable
 from experiments.rng import Key, generator
 
-_TOGETHER = (
-    2**19
-)  # numbers in the images of some steps: these 2 MiB stay in a cache until they are learned from
+_TOGETHER = 2**19  # numbers in the images that are looked up together: 2 MiB, so that they stay in a cache
 
 
 def episode_images(
