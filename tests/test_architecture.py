@@ -46,6 +46,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pyarrow": ("fsrun.exports",),
     "trackio": ("fsrun.exports",),
     "wandb": ("fsrun.exports",),
+    "ray": ("fsrun.worker.ray_engine",),
+    "submitit": ("fsrun.worker.slurm_engine",),
 }
 
 HEAVY = {
@@ -187,6 +189,7 @@ def loaded_by(statements: str) -> set[str]:
         "fsrun.report.figure4",
         "fsrun.tui.app",
         "fsrun.worker.supervisor",
+        "fsrun.cli.clusters",
     ],
 )
 def test_what_only_lists_shows_or_supervises_loads_without_torch(module: str) -> None:

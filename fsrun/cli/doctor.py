@@ -143,7 +143,9 @@ def _workers() -> str:
             f"{named} lost its worker: start fsrun worker, which goes on from the last checkpoint"
         )
     alive = [worker for worker in taken.workers if not worker.died and worker.heartbeat_age <= LOST_AFTER]
-    heard = ", ".join(f"{worker.id} ({duration(worker.heartbeat_age)} ago)" for worker in alive)
+    heard = ", ".join(
+        f"{worker.id} on {worker.device} ({duration(worker.heartbeat_age)} ago)" for worker in alive
+    )
     return heard or "none is running; start one with fsrun worker"
 
 

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -16,12 +17,14 @@ from fsrun.cli.tables import results_table
 from fsrun.paths import find_home
 from fsrun.words import duration, method_title, newest_value, plain, short_task
 from fsrun.worker.supervisor import Supervisor
+from store.fleets import is_of
 from store.jobs import JobStatus
 from store.pictures import Pictures
 from store.rows import RunRow
 from store.snapshot import Snapshot
 
 LOOK_SECONDS = 0.5
+STOPPING = "Stopping: the job writes a checkpoint and goes back to the queue."
 
 
 def work_in_foreground(
@@ -50,16 +53,28 @@ def _work(engine: Engine, device: str, *, drain: bool, only: Collection[int] | N
     return watch
 
 
+class Stoppable(Protocol):
+    """What works in the foreground: a worker, or the command that has a cluster work."""
+
+    stopping: bool
+
+    def stop(self) -> None:
+        """Hand back what is being done, after a checkpoint."""
+
+    def stop_now(self) -> None:
+        """End it at once."""
+
+
 @contextmanager
-def stopping_on_signals(supervisor: Supervisor, console: Console) -> Iterator[None]:
+def stopping_on_signals(working: Stoppable, console: Console, line: str = STOPPING) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM hand the job back after a checkpoint, a second one end the runner at once."""
 
     def stop(*_: object) -> None:
-        if supervisor.stopping:
-            supervisor.stop_now()
+        if working.stopping:
+            working.stop_now()
             return
-        console.print("Stopping: the job writes a checkpoint and goes back to the queue.")
-        supervisor.stop()
+        console.print(line)
+        working.stop()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -72,15 +87,18 @@ def stopping_on_signals(supervisor: Supervisor, console: Console) -> Iterator[No
 class Watch:
     """Prints a line whenever a run changes, and keeps a bar for each running one.
 
-    It tells of the runs in `only`, whoever has them; without, of those that the worker `worker_id` has or
-    has just had.
+    It tells of the runs in `only`, whoever has them; without, of those that the worker `worker_id`, or one of
+    the slots of `fleet`, has or has just had.
     """
 
-    def __init__(self, engine: Engine, only: Collection[int] | None, worker_id: str = "") -> None:
+    def __init__(
+        self, engine: Engine, only: Collection[int] | None, worker_id: str = "", fleet: str = ""
+    ) -> None:
         self.pictures = Pictures(engine)
         self.only = only
         self.worker_id = worker_id
-        self.held: set[int] = set()  # by this worker at the last look
+        self.fleet = fleet
+        self.held: set[int] = set()  # by these workers at the last look
         self.console = Console(highlight=False)
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -125,9 +143,9 @@ class Watch:
             self._draw(row, running=is_ours and row.status is JobStatus.RUNNING)
 
     def _is_ours(self, row: RunRow) -> bool:
-        """Return whether to tell of the run: one that this worker has, or has just handed back or ended."""
+        """Return whether to tell of the run: one these workers have, or have just handed back or ended."""
         had, running = row.id in self.held, row.status is JobStatus.RUNNING
-        has = row.worker_id == self.worker_id
+        has = is_of(self.fleet, row.worker_id) if self.fleet else row.worker_id == self.worker_id
         self.held = self.held | {row.id} if has and running else self.held - {row.id}
         return self.only is not None or has or (had and not running)
 
@@ -135,7 +153,8 @@ class Watch:
         """Print one line for a run that has changed, one more where it also began since the last look."""
         if began:
             note = f" again (attempt {row.attempt})" if row.attempt > 1 else ""
-            self.say(f"{self._name(row)} started{note}")
+            where = f" on {row.worker_id}" if self.fleet and row.worker_id else ""
+            self.say(f"{self._name(row)} started{note}{where}")
         if row.status is not JobStatus.RUNNING:
             self.say(f"{self._name(row)} {self._end(row)}")
 

@@ -9,15 +9,58 @@ import typer
 
 from fsrun.cli.options import open_database
 from fsrun.cli.queueing import Device
+from fsrun.errors import UsageError
+
+ENGINES = ("local", "ray", "slurm")
 
 
 def worker(
     drain: Annotated[bool, typer.Option("--drain", help="Stop when nothing is left to do.")] = False,
     device: Device = "auto",
+    engine: Annotated[
+        str, typer.Option(help="Where to work: local, or on the machines of a ray or slurm cluster.")
+    ] = "local",
+    address: Annotated[str | None, typer.Option(help="Of the Ray cluster: HOST:PORT, or auto.")] = None,
+    gpus_per_job: Annotated[
+        float | None, typer.Option(min=0, help="Of a cluster, also a part of one; 1 where it has any.")
+    ] = None,
+    cpus_per_job: Annotated[float | None, typer.Option(min=0, help="Of a cluster; 1.")] = None,
+    max_concurrent: Annotated[
+        int | None, typer.Option(min=1, help="Jobs at a time on a cluster; as many as fit.")
+    ] = None,
+    slurm: Annotated[
+        list[str] | None, typer.Option(help="An option of sbatch as NAME=VALUE; may be repeated.")
+    ] = None,
 ) -> None:
-    """Execute queued runs, one at a time; Ctrl-C hands the running one back after a checkpoint."""
-    from fsrun.cli.foreground import serve
-    from fsrun.worker.devices import check_device
+    """Execute queued runs, one at a time; Ctrl-C hands the running one back after a checkpoint.
 
-    check_device(device)
-    serve(open_database(), device, drain=drain)
+    With an engine, as many at a time as its machines hold; the queue, and all that shows it, stay the same.
+    """
+    if engine not in ENGINES:
+        raise UsageError(f"--engine {engine!r} is none of {', '.join(ENGINES)}: use one of them")
+    options = {
+        "--address": (address, ("ray",)),
+        "--gpus-per-job": (gpus_per_job, ("ray", "slurm")),
+        "--cpus-per-job": (cpus_per_job, ("ray", "slurm")),
+        "--max-concurrent": (max_concurrent, ("ray", "slurm")),
+        "--slurm": (slurm, ("slurm",)),
+    }
+    for name, (value, engines) in options.items():
+        if value is not None and engine not in engines:
+            raise UsageError(
+                f"{name} is for --engine {' or '.join(engines)}: leave it out, or add the engine"
+            )
+    if engine == "local":
+        from fsrun.cli.foreground import serve
+        from fsrun.worker.devices import check_device
+
+        check_device(device)
+        serve(open_database(), device, drain=drain)
+        return
+    from fsrun.cli.clusters import Asked, serve_on_ray, serve_on_slurm
+
+    asked = Asked(device, drain, cpus_per_job or 1.0, gpus_per_job, max_concurrent)
+    if engine == "ray":
+        serve_on_ray(open_database(), asked, address or "auto")
+    else:
+        serve_on_slurm(open_database(), asked, slurm or [])

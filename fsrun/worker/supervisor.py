@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 
 from sqlalchemy import Engine
 
@@ -71,11 +72,14 @@ class Supervisor:
     worker_id: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     lease_seconds: float = field(default_factory=partial(seconds_of, "FSRUN_LEASE_SECONDS", LEASE_SECONDS))
     grace_seconds: float = field(default_factory=partial(seconds_of, "FSRUN_GRACE_SECONDS", GRACE_SECONDS))
+    leaves_after: float = inf  # seconds without a job to claim
+    jobs: int = 0  # claimed so far
     _runner: RunnerProcess | None = None
     _beat_at: float = 0.0
     _looked_at: float = 0.0
     _failed_starts: int = 0
     _found_nothing: bool = True
+    _idle_since: float | None = None
 
     def __post_init__(self) -> None:
         self._outage = Outage(self.engine, self.say)
@@ -83,6 +87,7 @@ class Supervisor:
     def work(self, *, drain: bool = False, only: Collection[int] | None = None) -> None:
         """Execute jobs until `stop` is called, or until nothing is left to do if asked to drain.
 
+        Returns as well once nothing could be claimed for `leaves_after` seconds.
         Waits, and says so, while the database cannot be used. Raises DatabaseTooNew, and FsrunError where no
         runner can be started.
         """
@@ -133,10 +138,15 @@ class Supervisor:
         with self._outage.noted():
             claim = self._claim(runner, only)
         self._found_nothing = claim is None  # only then is the whole queue looked through
-        if claim is None:
-            self._wait(IDLE_SECONDS)
-        else:
+        if claim is not None:
+            self._idle_since = None
+            self.jobs += 1
             self._execute(runner, claim)
+            return True
+        self._idle_since = self._idle_since or time.monotonic()
+        if time.monotonic() - self._idle_since >= self.leaves_after:
+            return False
+        self._wait(IDLE_SECONDS)
         return True
 
     def _claim(self, runner: RunnerProcess, only: Collection[int] | None) -> Claim | None:

@@ -30,16 +30,16 @@ LONG = (
 PATIENCE = 60.0  # seconds
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool], patience: float = PATIENCE) -> None:
     """Wait for something that other processes bring about."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
 
 
 @contextmanager
-def working(home: Case, *words: str) -> Iterator[subprocess.Popen[str]]:
+def working(home: Case, *words: str, patience: float = PATIENCE) -> Iterator[subprocess.Popen[str]]:
     """Start a command in a process of its own; at the end neither it nor a child of it may be left."""
     process = subprocess.Popen(
         [sys.executable, "-m", "fsrun", *words],
@@ -52,7 +52,7 @@ def working(home: Case, *words: str) -> Iterator[subprocess.Popen[str]]:
     try:
         with process:
             yield process
-            process.wait(PATIENCE)
+            process.wait(patience)
     finally:
         seen |= runners(home)
         if process.poll() is None:

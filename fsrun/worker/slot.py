@@ -1,0 +1,104 @@
+"""One place on a node where an engine lets us work: checks the node, then is a worker until nothing is left.
+
+Not here: which engine it is, and when there are how many slots (fsrun.worker.fleet).
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from fsrun.errors import FsrunError
+from fsrun.paths import PRIVATE, Home, find_home
+from fsrun.worker.nodes import Order, fault, take_over
+from fsrun.worker.supervisor import LOOK_SECONDS, Supervisor
+from store import fleets
+from store.engine import open_store
+from store.errors import StoreError
+
+LINGER_SECONDS = 5.0
+"""How long a slot keeps its warm runner while there is nothing to claim."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a slot: how many jobs it claimed, and in one line what hindered it, if anything did."""
+
+    node: str
+    jobs: int = 0
+    fault: str | None = None
+
+
+@dataclass
+class Slot:
+    """One worker of a fleet; `work` is called on the node, `stop` by whatever ends the slot early."""
+
+    order: Order
+    name: str
+    _supervisor: Supervisor | None = field(default=None, repr=False)
+    _stopping: bool = False
+
+    def work(self) -> Report:
+        """Execute jobs until nothing is left, the fleet is ordered to stop, or `stop` is called."""
+        os.umask(PRIVATE)
+        take_over(self.order.environment)
+        node, home = socket.gethostname(), find_home()
+        found = fault(self.order, home)
+        if found is not None:
+            return Report(node, fault=found)
+        engine = open_store(home.database, create=False)
+        try:
+            supervisor = self._supervisor = self._worker(engine, home, node)
+            if self._stopping:
+                supervisor.stop()
+            supervisor.work()
+        except (FsrunError, StoreError) as error:
+            return Report(node, fault=str(error))
+        finally:
+            engine.dispose()
+        return Report(node, supervisor.jobs)
+
+    def stop(self) -> None:
+        """Hand back the job after a checkpoint, and return from `work`."""
+        self._stopping = True
+        if self._supervisor is not None:
+            self._supervisor.stop()
+
+    def _worker(self, engine: Engine, home: Home, node: str) -> Supervisor:
+        worker_id = fleets.worker_name(node, self.name)
+        supervisor = Supervisor(
+            engine,
+            home,
+            self.order.device,
+            worker_id=worker_id,
+            leaves_after=LINGER_SECONDS,
+            say=lambda line: _write(home, worker_id, line),
+        )
+        supervisor.on_tick = _stops_with_its_fleet(engine, self.order.fleet, supervisor)
+        return supervisor
+
+
+def _stops_with_its_fleet(engine: Engine, fleet: str, supervisor: Supervisor) -> Callable[[], None]:
+    """Return what looks about once a second whether the slots of the fleet are to stop."""
+    looked_at = 0.0
+
+    def look() -> None:
+        nonlocal looked_at
+        if time.monotonic() - looked_at < LOOK_SECONDS:
+            return
+        looked_at = time.monotonic()
+        if fleets.is_to_stop(engine, fleet):
+            supervisor.stop()
+
+    return look
+
+
+def _write(home: Home, worker_id: str, line: str) -> None:
+    """Add a line to the worker's log: there is no terminal on a node."""
+    with suppress(OSError), home.worker_log(worker_id).open("a", encoding="utf-8") as log:
+        log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {line}\n")

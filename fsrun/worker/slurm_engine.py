@@ -1,0 +1,217 @@
+"""Slots as elements of Slurm job arrays, through submitit; requeued by themselves after a preemption.
+
+Not here: when slots are wanted (fleet.py), and what they do (slot.py). The only file that knows submitit.
+"""
+
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from fsrun.errors import FsrunError, UsageError
+from fsrun.paths import Home
+from fsrun.worker.fleet import Ended
+from fsrun.worker.nodes import Order
+from fsrun.worker.slot import Report, Slot
+from fsrun.worker.supervisor import GRACE_SECONDS, seconds_of
+from store.jobs import telling_line
+
+UNLIMITED = 10**6
+"""How often an element may run out of time and go on: as often as there is work."""
+
+ROOM = 64
+"""How many elements are asked for at most where the command does not say."""
+
+MINUTES = 240
+"""What an element asks for where the command does not say; one that has used it up goes on in another."""
+
+LOOK_SECONDS = 10.0  # between two looks at Slurm's own list
+MISSES = 2
+"""Looks in a row without the slot in the list, and without its result, after which it is dead."""
+
+SPARE_SECONDS = 30.0  # beyond the grace period, between Slurm's warning and its end
+
+
+class SlurmFleet:
+    """The slots of one command in Slurm's queue; with cluster "local" in processes of this machine."""
+
+    def __init__(
+        self,
+        order: Order,
+        home: Home,
+        *,
+        cpus: int,
+        gpus: int,
+        parameters: Mapping[str, str],
+        cluster: str = "slurm",
+        most: int | None = None,
+    ) -> None:
+        self.name = order.fleet
+        self._order = order
+        self._most = ROOM if most is None else most
+        self._jobs: dict[str, Any] = {}
+        self._avoided: set[str] = set()
+        self._missed: Counter[str] = Counter()
+        self._looked_at = time.monotonic()
+        self._executor = _executor(home, cluster)
+        warned = int(seconds_of("FSRUN_GRACE_SECONDS", GRACE_SECONDS) + SPARE_SECONDS)
+        typed = {
+            f"slurm_{name}": int(text) if text.isdecimal() else text for name, text in parameters.items()
+        }
+        self._update(
+            name=self.name,
+            timeout_min=MINUTES,
+            cpus_per_task=cpus,
+            slurm_signal_delay_s=warned,
+            slurm_array_parallelism=self._most,
+            **({"gpus_per_node": gpus} if gpus else {}),
+            **typed,
+        )
+
+    def room(self) -> int:
+        """Return how many slots the command may ask for; how many there are is for Slurm to say."""
+        return self._most
+
+    def in_flight(self) -> Collection[str]:
+        """Return the slots that were started and have not been told as ended."""
+        return list(self._jobs)
+
+    def start(self, slots: Collection[str]) -> None:
+        """Submit one array with an element for each slot."""
+        with _explained(), self._executor.batch():
+            jobs = [self._executor.submit(Element(self._order, slot)) for slot in slots]
+        self._jobs.update(zip(slots, jobs, strict=True))
+
+    def ended(self) -> list[Ended]:
+        """Return the slots that ended since the last call."""
+        self._look_for_the_missing()
+        over = [
+            slot
+            for slot, job in self._jobs.items()
+            if job.paths.result_pickle.exists() or self._missed[slot] > MISSES
+        ]
+        return [self._end_of(slot, self._jobs.pop(slot)) for slot in over]
+
+    def withdraw(self, slots: Collection[str]) -> None:
+        """Take back what was asked for and has not begun."""
+        for slot in slots:
+            self._jobs[slot].cancel(check=False)
+
+    def kill(self) -> None:
+        """End all slots at once."""
+        for job in self._jobs.values():
+            job.cancel(check=False)
+
+    def _look_for_the_missing(self) -> None:
+        """Count, about every ten seconds, in how many looks in a row Slurm no longer knew a slot."""
+        if time.monotonic() - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = time.monotonic()
+        known = _known_to_slurm() if self._executor.cluster == "slurm" else self._alive_here()
+        if known is not None:
+            for slot, job in self._jobs.items():
+                self._missed[slot] = 0 if job.job_id in known else self._missed[slot] + 1
+
+    def _alive_here(self) -> set[str]:
+        return {job.job_id for job in self._jobs.values() if job.state == "RUNNING"}
+
+    def _end_of(self, slot: str, job: Any) -> Ended:
+        if not job.paths.result_pickle.exists():
+            return Ended(slot, died=f"its element ended without a word, see {job.paths.stderr}")
+        error = job.exception()
+        if error is not None:
+            return Ended(slot, died=telling_line(str(error)) or type(error).__name__)
+        report: Report = job.result()
+        if report.fault is not None:
+            self._avoided.add(report.node)
+            self._update(slurm_exclude=",".join(sorted(self._avoided)))
+        return Ended(slot, report)
+
+    def _update(self, **parameters: Any) -> None:
+        try:
+            self._executor.update_parameters(**parameters)
+        except (ValueError, NameError, TypeError) as error:
+            raise UsageError(
+                f"--slurm: submitit refuses it ({str(error).splitlines()[0]}): write for example "
+                "--slurm partition=gpu --slurm time=240"
+            ) from error
+
+
+class Element:
+    """A slot as an element of an array: called by submitit, which asks it for a checkpoint before its end."""
+
+    def __init__(self, order: Order, slot: str) -> None:
+        self.order = order
+        self.slot = slot
+        self._running: tuple[Slot, threading.Thread] | None = None
+
+    def __call__(self) -> Report:
+        """Be a slot, on a thread: the signal is handled on this one."""
+        slot, reports = Slot(self.order, self.slot), list[Report | BaseException]()
+        thread = threading.Thread(target=_kept(slot, reports))
+        self._running = (slot, thread)
+        thread.start()
+        thread.join()
+        (report,) = reports
+        if isinstance(report, BaseException):
+            raise report
+        return report
+
+    def checkpoint(self) -> Any:
+        """Hand the job back after a checkpoint, and ask to be started again: what is left is in the store."""
+        import submitit
+
+        if self._running is not None:
+            slot, thread = self._running
+            slot.stop()
+            thread.join()
+        return submitit.helpers.DelayedSubmission(Element(self.order, self.slot))
+
+
+def _known_to_slurm() -> set[str] | None:
+    """Return the jobs and elements of this user that wait or run; None where Slurm does not answer now.
+
+    Its accounting (sacct) would know more, but not every cluster keeps any.
+    """
+    words = ["squeue", "--me", "--array", "--noheader", "--format=%i"]
+    try:
+        answer = subprocess.run(words, capture_output=True, text=True, timeout=LOOK_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return set(answer.stdout.split())
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise FsrunError(f"Slurm takes no job ({str(error).splitlines()[0]}): see --slurm") from error
+
+
+def _kept(slot: Slot, reports: list[Report | BaseException]) -> Callable[[], None]:
+    def work() -> None:
+        try:
+            reports.append(slot.work())
+        except BaseException as error:  # noqa: BLE001 (raised again by the thread that waits)
+            reports.append(error)
+
+    return work
+
+
+def _executor(home: Home, cluster: str) -> Any:
+    try:
+        import submitit  # an extra
+    except ImportError as error:
+        raise UsageError("submitit is not installed: pip install 'fsrun[slurm]'") from error
+    try:
+        return submitit.AutoExecutor(
+            home.root / "fleets" / "slurm", cluster=cluster, slurm_max_num_timeout=UNLIMITED
+        )
+    except RuntimeError as error:
+        raise FsrunError(
+            f"no Slurm here ({error}): type the command where sbatch works, such as a login node"
+        ) from error

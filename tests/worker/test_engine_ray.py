@@ -1,0 +1,178 @@
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store.jobs import JobStatus, Outcome
+from tests.cli.cli_cases import Case, assert_refused, in_its_own_process
+from tests.worker.engine_cases import (
+    SHORT,
+    busy,
+    descendants,
+    done,
+    end_at_once,
+    final_states,
+    times_done,
+)
+from tests.worker.worker_cases import ask, wait_until, working
+
+ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'fsrun[ray]'")
+
+LONGER = {"steps": [1_000_000], "log_every": [20], "episodes": [10], "sampler": ["direct"]}
+
+LOOPBACK = {"node_ip_address": "127.0.0.1", "include_dashboard": False, "num_cpus": 1}
+
+
+class Loopback:
+    """A cluster of Ray on the loopback interface, whose nodes hold one job each."""
+
+    def __init__(self, nodes: int) -> None:
+        from ray.cluster_utils import Cluster
+
+        self.cluster = Cluster()
+        self.others = [self.add() for _ in range(nodes)][1:]
+
+    @property
+    def address(self) -> str:
+        return str(self.cluster.address)
+
+    def add(self, **settings: str) -> Any:
+        """Start a node, again where a busy machine took longer than the half minute Ray allows."""
+        environment = {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), **settings}
+        for _ in range(5):
+            try:
+                return self.cluster.add_node(**LOOPBACK, env_vars=environment)
+            except Exception as error:  # noqa: BLE001 (Ray has no kind of its own for it)
+                late = error
+                assert "timed out during startup" in str(late)
+        raise late
+
+    def lose(self, node: Any) -> None:
+        """Have a node and everything on it gone at once, as when its plug is pulled."""
+        started = [each.process.pid for kind in node.all_processes.values() for each in kind]
+        everything = descendants(started)
+        self.cluster.remove_node(node, allow_graceful=False)
+        end_at_once(everything)
+
+
+@pytest.fixture
+def on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # Ray then keeps to 127.0.0.1
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    monkeypatch.setenv("FSRUN_LEASE_SECONDS", "20")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+@pytest.fixture
+def three_nodes(on_loopback: None) -> Iterator[Loopback]:
+    here = Loopback(3)
+    yield here
+    here.cluster.shutdown()
+
+
+def on_ray(cluster: Loopback, *words: str) -> tuple[str, ...]:
+    return ("worker", "--engine", "ray", "--address", cluster.address, *words)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_sixty_jobs_on_three_nodes_outlive_a_node_and_a_worker_and_equal_those_of_a_local_worker(
+    home: Case, tmp_path: Path, three_nodes: Loopback
+) -> None:
+    alone = Case(tmp_path / "alone")
+    alone.root.mkdir()
+    for each in (alone, home):
+        ask(each, "synthetic", "linear", SHORT, seeds=60)
+    assert in_its_own_process(alone, "worker", "--drain", seconds=600).code == 0
+
+    with working(home, *on_ray(three_nodes, "--drain"), patience=600) as command:
+        wait_until(lambda: done(home) >= 5 and len(busy(home)) == 3, 240)
+        doctor = in_its_own_process(home, "doctor")
+        assert all(f"{worker} " in doctor.out for worker in busy(home))
+        three_nodes.lose(three_nodes.others[0])
+        wait_until(lambda: done(home) >= 25, 240)
+        workers = {each.id: each.pid for each in living(home) if each.id in busy(home)}
+        end_at_once({next(iter(workers.values()))})
+        said, refused = command.communicate(timeout=600)
+
+    assert (command.returncode, refused) == (0, "")
+    assert home.statuses() == [JobStatus.DONE] * 60
+    assert times_done(home) == [1] * 60
+    outcomes = [attempt.outcome for run_id in range(1, 61) for attempt in home.run(run_id).attempts]
+    assert outcomes.count(Outcome.LOST) == 2
+    assert final_states(home) == final_states(alone)
+    assert said.count("goes on from its last checkpoint elsewhere") == 2
+    assert "3 nodes of Ray, with room for 3 jobs at a time" in said
+
+
+def living(home: Case) -> Any:
+    from store.snapshot import snapshot
+
+    return snapshot(home.engine(), now=time.time()).workers
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_node_that_differs_is_named_and_left_out_and_ctrl_c_hands_every_job_back(
+    home: Case, on_loopback: None, tmp_path: Path
+) -> None:
+    cluster = Loopback(1)
+    try:
+        cluster.add(PYTHONPATH=str(other_torch(tmp_path)) + os.pathsep + os.environ.get("PYTHONPATH", ""))
+        ask(home, "synthetic", "linear", LONGER, seeds=2)
+        with working(home, *on_ray(cluster), patience=240) as command:
+            assert command.stdout is not None
+            fault = next(line for line in command.stdout if line.startswith("node "))
+            assert "it has torch 0.0.7, the command runs with" in fault
+            assert "install the same versions on every node" in fault
+            wait_until(lambda: home.run(1).step > 0 or home.run(2).step > 0, 240)
+            command.terminate()
+            _, refused = command.communicate(timeout=240)
+        assert (command.returncode, refused) == (0, "")
+        assert home.statuses() == [JobStatus.QUEUED] * 2
+        assert {each.outcome for run in (1, 2) for each in home.run(run).attempts} == {Outcome.RELEASED}
+        refusals(home, cluster)
+    finally:
+        cluster.cluster.shutdown()
+
+
+def other_torch(folder: Path) -> Path:
+    """Return a folder in which another version of torch seems to be installed."""
+    made = folder / "other" / "torch-0.0.7.dist-info"
+    made.mkdir(parents=True)
+    (made / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 0.0.7\n")
+    return made.parent
+
+
+def refusals(home: Case, cluster: Loopback) -> None:
+    too_much = in_its_own_process(home, *on_ray(cluster, "--cpus-per-job", "9"))
+    assert_refused(too_much, "no node of the cluster has 9 CPUs and 0 GPUs", "--cpus-per-job")
+
+
+@pytest.mark.parametrize(
+    ("address", "parts"),
+    [
+        ("nowhere", ("--address 'nowhere' is not HOST:PORT", "auto")),
+        ("ray://127.0.0.1:10001", ("is not HOST:PORT",)),
+        ("auto", ("no Ray cluster was started on this machine", "ray start --head")),
+    ],
+)
+def test_an_address_that_is_none_is_refused(
+    home: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, parts: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert_refused(in_its_own_process(home, "worker", "--engine", "ray", "--address", address), *parts)
+
+
+def test_no_cluster_at_the_address_is_said_at_once(home: Case) -> None:
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        answer = in_its_own_process(home, "worker", "--engine", "ray", "--address", place)
+    assert_refused(answer, f"no Ray cluster answers at {place}", "ray start --head")
