@@ -199,6 +199,6 @@ def _unloadable(error: Any) -> str:
 
 
 def _line(error: BaseException) -> str:
-    said = str(error)
-    line = telling_line(said.replace("\x1b[36m", "").replace("\x1b[39m", "")) if said else None
-    return line or type(error).__name__
+    """Return the first sentence of what Ray says, or the last line of a traceback that it passes on."""
+    line = telling_line(str(error).replace("\x1b[36m", "").replace("\x1b[39m", ""))
+    return line.split(". ")[0].rstrip(".") if line else type(error).__name__

@@ -7,14 +7,13 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.final_state import FinalState, final_state
-from store.jobs import JobStatus, Outcome
-from store.snapshot import snapshot
+from store.jobs import Outcome
 from tests.cli.cli_cases import Case
-from tests.worker.worker_cases import runners
 
-SHORT = {"steps": [300], "log_every": [20], "episodes": [10], "sampler": ["direct"]}
+SHORT: dict[str, Sequence[Any]] = {"steps": [300], "log_every": [20], "episodes": [10], "sampler": ["direct"]}
 """Options of a synthetic run of a second or so."""
 
 
@@ -27,17 +26,6 @@ def times_done(home: Case) -> list[int]:
     """Return how many attempts of each run were brought to their end."""
     records = [home.run(run_id) for run_id in range(1, len(home.statuses()) + 1)]
     return [sum(each.outcome is Outcome.DONE for each in record.attempts) for record in records]
-
-
-def done(home: Case) -> int:
-    """Return how many runs are done."""
-    return snapshot(home.engine(), now=0.0, limit=1).counts.get(JobStatus.DONE, 0)
-
-
-def busy(home: Case) -> set[str]:
-    """Return the workers that hold a job."""
-    rows = snapshot(home.engine(), now=0.0).runs
-    return {str(row.worker_id) for row in rows if row.status is JobStatus.RUNNING}
 
 
 def parent(pid: int) -> int:
@@ -64,8 +52,3 @@ def end_at_once(pids: set[int]) -> None:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-
-
-def runner_among(home: Case, pids: set[int]) -> set[int]:
-    """Return the processes that train for this home, of some processes."""
-    return runners(home) & pids

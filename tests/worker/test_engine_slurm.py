@@ -16,7 +16,7 @@ from tests.worker.worker_cases import ask, runners, wait_until
 
 pytest.importorskip("submitit", reason="submitit is not installed: pip install 'fsrun[slurm]'")
 
-LONGER = {"steps": [20_000], "log_every": [20], "episodes": [10], "sampler": ["direct"]}
+LONGER = SHORT | {"steps": [4_000]}
 
 COMMAND = """
 import sys
