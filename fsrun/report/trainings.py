@@ -27,14 +27,16 @@ class Training:
 
 
 def training_of(runs: Sequence[FinishedResult], known: Lineage) -> Training | None:
-    """Return how the models of some runs were trained; None for a method that trains nothing, or unknown."""
-    if not loads(runs[0].config)["method"]["steps"]:
+    """Return how the models of some runs were trained; None for a method that trains nothing, or unknown.
+
+    Runs that were imported without what they start from are left aside.
+    """
+    runs = [run for run in runs if known.ancestors(run.run_id) or not _starts_from_something(run)]
+    if not runs or not loads(runs[0].config)["method"]["steps"]:
         return None
     trained_by, stages, seconds = [], [], 0.0
     for run in runs:
         elsewhere = loads(run.config).get("trained_by") is not None
-        if elsewhere and not known.ancestors(run.run_id):
-            return None  # imported without what it starts from
         trainer, *before = [run.run_id] * (not elsewhere) + list(known.ancestors(run.run_id))
         trained_by.append(trainer)
         stages += before
@@ -46,3 +48,8 @@ def training_of(runs: Sequence[FinishedResult], known: Lineage) -> Training | No
         seconds=seconds / len(runs),
         parameters=int(counted.pop()) if len(counted) == 1 else None,
     )
+
+
+def _starts_from_something(run: FinishedResult) -> bool:
+    config = loads(run.config)
+    return config.get("trained_by") is not None or config["method"].get("pretrain") is not None

@@ -223,3 +223,17 @@ def test_the_results_of_the_repository_can_be_imported() -> None:
     runs = read_runs(Path(__file__).parents[2] / "results" / "omniglot.json")
     assert {run.spec.experiment for run in runs} == {"omniglot"}
     assert all(run.results for run in runs if run.spec.method != "pretrain")
+
+
+def test_what_a_run_starts_from_is_not_guessed_where_the_file_lacks_it(
+    ours: Case, at: At, file: Path
+) -> None:
+    def forget(content: dict[str, Any]) -> None:
+        content["runs"] = [run for run in content["runs"] if run["run"] in (2, 3)]
+        for run in content["runs"]:
+            del run["starts_from"]
+
+    at(ours, "import", _changed(file, forget))
+    row = next(row for row in report(at, ours, "--table2") if row["method"] == "protonet")
+    assert row["20w1s_percent"] == pytest.approx(95, abs=0.1)
+    assert (row["20w1s_trained_by"], row["20w1s_train_seconds"]) == ([], None)
