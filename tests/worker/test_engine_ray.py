@@ -18,7 +18,7 @@ ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'fsru
 
 LONGER = SHORT | {"steps": [1_000_000]}
 
-LOOPBACK = {"node_ip_address": "127.0.0.1", "include_dashboard": False, "num_cpus": 1}
+LOOPBACK: dict[str, Any] = {"node_ip_address": "127.0.0.1", "include_dashboard": False, "num_cpus": 1}
 
 
 class Loopback:
