@@ -106,9 +106,11 @@ def _title(found: Classes) -> str:
 
 
 def _drawn(found: Classes) -> list[MethodCurve]:
-    """Return the curves that fit: those of several points if any, Fast/Slow first, then by the last point."""
+    """Return the curves that fit: Fast/Slow first, then those of most points, of equals by the last one."""
     curves = [curve for curve in found.curves if len(curve.points) > 1] or list(found.curves)
-    curves.sort(key=lambda curve: (curve.method != REFERENCE, -curve.points[-1].measured.mean))
+    curves.sort(
+        key=lambda curve: (curve.method != REFERENCE, -len(curve.points), -curve.points[-1].measured.mean)
+    )
     return curves[:MOST_CURVES]
 
 

@@ -184,3 +184,13 @@ def test_the_figure_becomes_a_picture_with_ink_in_both_panels(
         assert max(left.min(), right.min()) < 130
     with pytest.raises(UsageError, match=r"\.png, \.svg, \.pdf"):
         save(draw_classes(classes(filled.engine, "omniglot")), tmp_path / "classes.txt")
+
+
+def test_where_not_all_fit_a_chart_shows_the_methods_of_the_most_points(filled: Filled) -> None:
+    sweep(filled, "fastslow")
+    for method in ("matching", "siamese", "cnn", "shrinking"):
+        sweep(filled, method, n_way=[5, 20])
+    sweep(filled, "protonet", lead=-0.2)
+    head = chart(classes(filled.engine, "omniglot"), width=160, colour=False).plain.splitlines()[0]
+    assert head.index("Fast/Slow") < head.index("Prototypical Net")
+    assert sum(name in head for name in ("Matching", "Siamese", "CNN", "Shrinking")) == 2
