@@ -7,7 +7,7 @@ import json
 import math
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from fsrun.planning import run_spec
 from fsrun.writing import put_text
 from store.archive import Added, ForeignRun, add_finished
 from store.jobs import JobStatus
+from store.repeats import REPEATS
 from store.results import IMPORTED_FROM, ResultRow, measured_runs
 from store.runs import RunRecord, get_run, with_prerequisites
 
@@ -142,10 +143,15 @@ def _run_part(run: RunRecord) -> RunPart:
         finished=run.finished or 0.0,
         seconds=sum((each.ended or each.started) - each.started for each in run.attempts),
         device=attempt.device,
-        asked_with=dict(run.provenance),
-        made_with={name: fact for name, fact in attempt.provenance.items() if name != IMPORTED_FROM},
+        asked_with=_lasting(run.provenance),
+        made_with=_lasting(attempt.provenance),
         results=tuple(map(_result_part, run.results)),
     )
+
+
+def _lasting(provenance: Mapping[str, str]) -> dict[str, str]:
+    """Return the facts that hold in other databases as well: not where it came from, nor a run's number."""
+    return {name: fact for name, fact in provenance.items() if name not in (IMPORTED_FROM, REPEATS)}
 
 
 def _result_part(row: ResultRow) -> ResultPart:

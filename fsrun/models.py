@@ -18,6 +18,7 @@ from fsrun.errors import FsrunError
 from fsrun.writing import new_folder, put_text
 from store.checkpoints import CheckpointRow
 from store.jobs import JobStatus
+from store.results import IMPORTED_FROM
 from store.runs import RunRecord, get_run
 
 WEIGHTS, CONFIG, SPLITS, PROVENANCE = "model.safetensors", "config.json", "splits.json", "provenance.json"
@@ -72,6 +73,10 @@ def export_model(engine: Engine, run_id: int, folder: Path) -> None:
 
 
 def _final_checkpoint(run: RunRecord) -> CheckpointRow:
+    if IMPORTED_FROM in run.attempts[-1].provenance:
+        raise FsrunError(
+            f"run {run.id} was imported without its weights: fsrun rerun {run.id} trains it here"
+        )
     if not run.checkpoints:
         raise FsrunError(f"run {run.id} has left no checkpoint: queue it again")
     row = run.checkpoints[0]

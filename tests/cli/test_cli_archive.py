@@ -15,6 +15,7 @@ from fsrun.provenance import PARAMETERS
 from store.attempts import add_provenance
 from store.jobs import JobStatus
 from store.queue import claim, finish
+from store.repeats import REPEATS
 from store.results import ResultRow, finished_results
 from store.runs import enqueue, get_run
 from tests.cli.cli_cases import Answer, Case, Typed, assert_refused
@@ -237,3 +238,25 @@ def test_what_a_run_starts_from_is_not_guessed_where_the_file_lacks_it(
     row = next(row for row in report(at, ours, "--table2") if row["method"] == "protonet")
     assert row["20w1s_percent"] == pytest.approx(95, abs=0.1)
     assert (row["20w1s_trained_by"], row["20w1s_train_seconds"]) == ([], None)
+
+
+def test_a_repeat_names_no_run_of_another_home(ours: Case, at: At, tmp_path: Path) -> None:
+    finish_all(ours, "pixel-knn", 0.5, 500_000.0)
+    again = requests(plan(Sweep("omniglot", ("pixel-knn",), "quick")))
+    enqueue(ours.engine(), again, now=590_000.0, provenance={REPEATS: "1"})  # as fsrun rerun 1 does
+    taken = claim(ours.engine(), "worker", now=600_000.0, lease_seconds=60, device="cpu")
+    assert taken is not None
+    finish(
+        ours.engine(), taken.run_id, taken.attempt, [ResultRow("test/accuracy", 0.5, 0.1, 2)], now=600_010.0
+    )
+    assert ours.run(taken.run_id).provenance[REPEATS] == "1"
+    path = tmp_path / "repeat.json"
+    assert at(ours, "export", taken.run_id, "--format", "runs", "--out", path).code == 0
+    (run,) = read_runs(path)
+    assert REPEATS not in run.asked_with
+
+
+def test_the_weights_of_an_imported_run_are_elsewhere(ours: Case, at: At, file: Path, tmp_path: Path) -> None:
+    at(ours, "import", file)
+    answer = at(ours, "export", 1, "--out", tmp_path / "model")
+    assert_refused(answer, "run 1 was imported without its weights: fsrun rerun 1 trains it here")

@@ -17,6 +17,9 @@ from fsrun.tui.screens.table2 import Table2Screen
 from fsrun.tui.widgets.charts import Charts
 from fsrun.tui.widgets.key_line import KeyLine
 from fsrun.tui.widgets.run_table import RunTable
+from store.archive import ForeignRun, add_finished
+from store.results import ResultRow
+from store.runs import get_run
 from tests.tui.tui_cases import Lab, halving, is_open, rising, screen_text, shows, until, use
 
 
@@ -211,3 +214,16 @@ def test_help_names_every_key_of_the_footer(lab: Lab) -> None:
 def test_a_password_in_the_databases_url_is_never_shown() -> None:
     shown = Database("postgresql+psycopg://me:secret@db.example:5432/fsrun?password=hidden").shown
     assert shown == "postgresql+psycopg://me:***@db.example:5432/fsrun"
+
+
+def test_a_run_from_elsewhere_says_why_it_has_no_curves(lab: Lab) -> None:
+    (run_id,) = lab.ask("synthetic")
+    spec = get_run(lab.engine, run_id).spec
+    result = ResultRow("test/loss_ratio", 0.1, 0.01, 2)
+    foreign = ForeignRun(7, spec, (), 10.0, 20.0, 5.0, "cpu", {}, {}, (result,))
+    add_finished(lab.engine, [foreign], "theirs.json")
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until(pilot, shows(pilot, "#2 Linear", "imported from theirs.json"))
+
+    use(lab.dashboard(), steps, (160, 50))

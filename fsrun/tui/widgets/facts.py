@@ -13,7 +13,7 @@ from fsrun.axes import with_interval
 from fsrun.words import STATUS_STYLES, duration, method_title, number, plain, status_word, task_text
 from store.details import RunDetail
 from store.jobs import JobStatus
-from store.results import ResultRow
+from store.results import IMPORTED_FROM, ResultRow
 from store.rows import RunRow
 
 
@@ -48,7 +48,8 @@ def standing(detail: RunDetail, *, has_workers: bool) -> Text:
     """Return how the run stands: the one thing a user wants to know at its status."""
     row, word = detail.row, status_word(detail.row)
     if row.status is JobStatus.DONE:
-        return Text(" · ".join(map(result_words, tellingly(detail.results))) or "done", STATUS_STYLES["done"])
+        measured = " · ".join(map(result_words, tellingly(detail.results))) or "done"
+        return Text(measured, STATUS_STYLES["done"]).append(_origin(detail), "dim")
     if row.status is JobStatus.FAILED:
         return Text(_one_line(row.error or "failed"), STATUS_STYLES["failed"])
     if row.status is JobStatus.CANCELLED:
@@ -60,6 +61,11 @@ def standing(detail: RunDetail, *, has_workers: bool) -> Text:
         fate = "died" if row.worker_died else "lost"
         return Text(f"worker {fate}{silence}: another worker will resume it", STATUS_STYLES["lost"])
     return _progress(detail)
+
+
+def _origin(detail: RunDetail) -> str:
+    file = detail.attempts[-1].provenance.get(IMPORTED_FROM) if detail.attempts else None
+    return "" if file is None else f" · imported from {plain(file)}, without curves"
 
 
 def result_words(result: ResultRow) -> str:
