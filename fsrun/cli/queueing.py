@@ -24,9 +24,7 @@ Experiment = Annotated[
 ]
 Method = Annotated[
     str | None,
-    typer.Option(
-        help="Methods, a comma between: pixel-knn, protonet, fastslow, pretrain; synthetic has linear."
-    ),
+    typer.Option(help="Methods, a comma between: fastslow, protonet, maml, ...; an unknown name lists all."),
 ]
 Preset = Annotated[str, typer.Option(help="quick: minutes on a CPU. paper: the paper's settings.")]
 NWay = Annotated[str | None, typer.Option(help="Classes per episode, a list is swept: 5,10,20.")]

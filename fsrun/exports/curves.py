@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Engine
 
-from fsrun.words import method_title
 from store.engine import reading
 from store.metrics import Point, every_point, metric_names
 from store.runs import RunRecord
@@ -42,11 +41,6 @@ class ExportedRun:
         spec = self.record.spec
         task = "" if spec.n_way is None else f"-{spec.n_way}w{spec.k_shot}s"
         return f"run-{self.record.id}-{spec.method}{task}-s{spec.seed}"
-
-    @property
-    def title(self) -> str:
-        """What it is, as a person reads it."""
-        return f"{method_title(self.record.spec.method)} on {self.record.spec.experiment}"
 
     @property
     def config(self) -> dict[str, Any]:

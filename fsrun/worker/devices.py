@@ -41,12 +41,12 @@ def resolve_device(name: str) -> "torch.device":
 
 
 def has_bfloat16(described: Path = Path("/proc/cpuinfo")) -> bool:
-    """Say whether the CPU multiplies matrices of bfloat16 itself; where it is not told, as off Linux, no."""
+    """Say whether the CPU multiplies bfloat16 itself; where it is not told, as off Linux, no."""
     try:
         flags = described.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    return "amx_bf16" in flags.split()
+    return not {"amx_bf16", "avx512_bf16"}.isdisjoint(flags.split())
 
 
 def thread_count(experiment: str) -> int:
