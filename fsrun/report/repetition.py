@@ -16,6 +16,7 @@ from fsrun.errors import FsrunError
 from fsrun.provenance import PEAK_BYTES, SECONDS_PER_EPISODE
 from fsrun.report.differences import complete
 from fsrun.report.paired import Difference, difference_of, values_of
+from store.errors import RunNotFound
 from store.jobs import JobStatus
 from store.repeats import REPEATS, curve_ends, repeats_of
 from store.results import ResultRow
@@ -63,8 +64,13 @@ class Repetition:
         if self.match is Match.IDENTICAL:
             others = len(self.results) - 1
             more = f", and so are those of {others} other results" if others else ""
-            count = main.first.episodes or 0
-            return f"identical: all {count:,} episode values of {main.name} are equal{more}"
+            values = (
+                "the value"
+                if main.first.episode_values is None
+                else f"all {main.first.episodes:,} episode values"
+            )
+            are = "is" if main.first.episode_values is None else "are"
+            return f"identical: {values} of {main.name} {are} equal{more}"
         if main.apart is None:
             return f"{self.match.value}: {main.name} is the same, a curve or another result is not"
         scale, unit = (100, " points") if main.name.endswith("/accuracy") else (1, "")
@@ -77,14 +83,17 @@ class Repetition:
 
 
 def original_of(engine: Engine, run: RunRecord) -> int | None:
-    """Return the run that a run repeats, None where it repeats none.
+    """Return the run that a run repeats, None where it repeats none, or one that was deleted for good.
 
     What was queued for the sake of a repeat carries its provenance too, and is none.
     """
     named = run.provenance.get(REPEATS, "")
     if not named.isdecimal():
         return None
-    return int(named) if same_config(get_run(engine, int(named)), run) else None
+    try:
+        return int(named) if same_config(get_run(engine, int(named)), run) else None
+    except RunNotFound:
+        return None
 
 
 def repeats(engine: Engine, run: RunRecord) -> tuple[RunRecord, ...]:

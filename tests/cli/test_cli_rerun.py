@@ -2,12 +2,14 @@
 
 import json
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from store.trash import purge
 from tests.cli.cli_cases import TINY, Answer, Case, Typed, assert_refused
 
 
@@ -124,3 +126,19 @@ def test_a_comparison_is_written_into_a_file(typed: Typed, measured: Case, tmp_p
     path = tmp_path / "same.tex"
     assert typed("compare", "1", "2", "--out", str(path)).out == f"Written into {path}.\n"
     assert "\\caption{Run 1 and its repeat, run 2}" in path.read_text()
+
+
+def test_a_repeat_outlives_the_run_that_it_repeats(typed: Typed, measured: Case) -> None:
+    assert typed("rerun", "1").code == 0
+    assert typed("rm", "1").code == 0
+    assert purge(measured.engine(), 1, before=time.time() + 1)
+    answer = typed("show", "2")
+    assert (answer.code, answer.err) == (0, "")
+    assert_refused(typed("rerun", "2", "--check"), "run 2 was never repeated")
+
+
+def test_where_no_episodes_were_kept_none_are_said_to_be_equal(typed: Typed, measured: Case) -> None:
+    assert typed("rerun", "1").code == 0
+    assert typed("worker", "--drain").code == 0
+    changed(measured, "UPDATE result SET episode_values = NULL")
+    assert "identical: the value of test/loss_ratio is equal" in typed("compare", "1", "2").words
