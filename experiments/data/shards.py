@@ -144,11 +144,12 @@ class Embedding:
 
     def begin(self) -> None:
         """Write the plan, or find it; DataError where the name is taken or the disk has no room."""
-        if (self.folder / PLAN).is_file():
-            self._require_the_same_plan()
+        self._require_the_same_plan()
         self._require_space()
         with writing_to(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
+        with self._alone():
+            self._require_the_same_plan()  # somebody may have begun since
             if not (self.folder / PLAN).is_file():
                 write_json(self.folder / PLAN, self.plan)
 
@@ -189,16 +190,22 @@ class Embedding:
 
     def finish(self) -> None:
         """Write the index of all shards, unless somebody else has."""
+        with self._alone():
+            if not (self.folder / INDEX).is_file():
+                write_feature_index(self.folder, self._index())
+            for left in self.folder.glob("*.lock"):
+                left.unlink(missing_ok=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep the others of this embedding out of the folder's own files until the block ends."""
         with writing_to(self.folder):
-            lock = os.open(self.folder / "finish.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            folder = os.open(self.folder, os.O_RDONLY)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                if not (self.folder / INDEX).is_file():
-                    write_feature_index(self.folder, self._index())
-                for left in self.folder.glob("*.lock"):
-                    left.unlink(missing_ok=True)
+                fcntl.flock(folder, fcntl.LOCK_EX)
+                yield
             finally:
-                os.close(lock)
+                os.close(folder)
 
     def _index(self) -> FeatureIndex:
         classes: list[FeatureClass] = []
@@ -234,6 +241,8 @@ class Embedding:
         return self.folder / f"{shard.name}.json"
 
     def _require_the_same_plan(self) -> None:
+        if not (self.folder / PLAN).is_file():
+            return
         try:
             known = json.loads((self.folder / PLAN).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

@@ -3,6 +3,8 @@
 import json
 import multiprocessing
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +18,7 @@ from experiments.data.decoding_ahead import decode
 from experiments.data.embedding import Embedder, Progress, embed_images
 from experiments.data.feature_index import features_folder, read_feature_index
 from experiments.data.features import open_feature_table
+from experiments.data.shards import Embedding
 from experiments.errors import DataError
 from tests.experiments.imagenet_cases import (
     DIMENSION,
@@ -146,6 +149,39 @@ def test_two_processes_share_one_embedding_and_no_image_is_embedded_twice(root: 
     index = read_feature_index(tmp_path / "data", "small")
     assert index.images == sum(SIZES.values())
     assert not list(features_folder(tmp_path / "data", "small").glob("*.lock"))
+
+
+def _begin(embedding: Embedding, start: threading.Barrier) -> bool:
+    """Say whether it could begin, or another plan was there first."""
+    start.wait(60)
+    try:
+        embedding.begin()
+    except DataError as error:
+        if "were embedded otherwise" not in str(error):
+            raise
+        return False
+    return True
+
+
+def test_many_may_begin_one_embedding_at_the_same_moment(root: Path, tmp_path: Path) -> None:
+    embeddings = [embedding_of(root, tmp_path / "data", SPLITS) for _ in range(8)]
+    with ThreadPoolExecutor(len(embeddings)) as pool:
+        for _ in range(20):
+            start = threading.Barrier(len(embeddings))
+            for begun in [pool.submit(_begin, embedding, start) for embedding in embeddings]:
+                assert begun.result()
+            shutil.rmtree(embeddings[0].folder)
+
+
+def test_one_that_begins_while_others_weights_are_planned_is_refused(root: Path, tmp_path: Path) -> None:
+    embedding = embedding_of(root, tmp_path / "data", SPLITS)
+    other = embedding_of(root, tmp_path / "data", SPLITS, small_backbone(seed=1))
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(20):
+            start = threading.Barrier(2)
+            both = [pool.submit(_begin, one, start) for one in (embedding, other)]
+            assert sorted(begun.result() for begun in both) == [False, True]
+            shutil.rmtree(embedding.folder)
 
 
 def test_a_shard_somebody_is_at_is_left_to_them(root: Path, tmp_path: Path) -> None:
