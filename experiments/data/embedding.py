@@ -75,7 +75,7 @@ class Embedder:
         self.waiting = Waiting()
 
     def features(self, pixels: "np.ndarray[Any, Any]") -> Features:
-        """Return float16 (n, d) of uint8 (n, size, size, 3); DataError where float16 cannot hold them."""
+        """Return float16 (n, *kept) of uint8 (n, size, size, 3); DataError where float16 cannot hold them."""
         shown = self.backbone.preprocessing.normalised(torch.from_numpy(pixels), self.device)
         with torch.inference_mode(), self._autocast():
             features: Features = self.module(shown).to(torch.float16).cpu().numpy()
@@ -95,7 +95,7 @@ class Embedder:
         """Yield the images batch by batch with the features of those that are readable."""
         with ThreadPoolExecutor(self.threads) as pool:
             for batch in batches(images, self.backbone.preprocessing, self.batch, pool, self.waiting):
-                empty = np.empty((0, self.backbone.dimension), np.float16)
+                empty = np.empty((0, *self.backbone.kept), np.float16)
                 yield batch, self.features(batch.pixels) if len(batch.pixels) else empty
 
 
@@ -161,7 +161,7 @@ def _embed_if_free(embedding: Embedding, embedder: Embedder, shard: Shard, tally
 
 def _result(embedder: Embedder, shard: Shard, tally: _Tally) -> ShardResult:
     classes = shard.images()
-    parts: list[Features] = [np.empty((0, embedder.backbone.dimension), np.float16)]
+    parts: list[Features] = [np.empty((0, *embedder.backbone.kept), np.float16)]
     outcomes: list[Outcome] = []
     for batch, features in embedder.embedded([image for images in classes for image in images]):
         parts.append(features)

@@ -4,6 +4,7 @@ Not here: the features (features.py), and computing them (embedding.py). Needs n
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from experiments.errors import DataError
 
 FORMAT_VERSION = 1
-INDEX, PLAN = "index.json", "plan.json"
+INDEX, PLAN, TAIL = "index.json", "plan.json", "tail.pt"
 FEWEST = 2  # readable images of a class: one to learn from and one to ask about
 
 
@@ -24,6 +25,18 @@ class FeatureClass:
     split: str
     first: int
     images: int
+
+
+@dataclass(frozen=True)
+class KeptPart:
+    """Where inputs of a backbone's last block are kept instead of features: their shape, and of which block.
+
+    architecture is what models/architectures.py calls the backbone; the block's weights lie beside the index.
+    """
+
+    part: str
+    architecture: str
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,12 @@ class FeatureIndex:
     skipped: Mapping[str, int] = field(default_factory=dict)
     converted: Mapping[str, int] = field(default_factory=dict)
     trouble: tuple[tuple[str, str], ...] = ()
+    tail: KeptPart | None = None
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The shape of what is kept of an image."""
+        return self.tail.shape if self.tail else (self.dimension,)
 
     @property
     def images(self) -> int:
@@ -56,7 +75,7 @@ class FeatureIndex:
     @property
     def bytes(self) -> int:
         """How many bytes the features take, two a number."""
-        return 2 * self.images * self.dimension
+        return 2 * self.images * math.prod(self.kept)
 
     def classes_of(self, split: str) -> tuple[FeatureClass, ...]:
         """Return the classes of a split; `train` are those of meta."""
@@ -99,6 +118,8 @@ def read_feature_index(data_dir: Path, name: str) -> FeatureIndex:
         raw["shards"] = tuple((str(file), int(rows)) for file, rows in raw["shards"])
         raw["classes"] = tuple(FeatureClass(**each) for each in raw["classes"])
         raw["trouble"] = tuple((image, why) for image, why in raw["trouble"])
+        if tail := raw.get("tail"):
+            raw["tail"] = KeptPart(**tail | {"shape": tuple(tail["shape"])})
         return FeatureIndex(**raw | {"left_out": tuple(raw["left_out"])})
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(f"{folder / INDEX} is damaged: embed the images again") from error

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from experiments.data.episodes import Episodes
-from experiments.data.feature_index import FeatureClass, FeatureIndex
+from experiments.data.feature_index import TAIL, FeatureClass, FeatureIndex, KeptPart
 from experiments.errors import ConfigError, DataError, unknown_name
 from experiments.rng import Key, generator
 
@@ -35,15 +35,24 @@ class SplitRows:
 
 
 @dataclass(frozen=True)
+class StoredTail:
+    """The last block of the backbone, which goes on from what the table holds: its weights, and its shape."""
+
+    weights: Path
+    kept: KeptPart
+
+
+@dataclass(frozen=True)
 class FeatureTable:
     """Features of images, addressed as an ImageTable's images are, but that classes may differ in size.
 
-    shards: float16 (rows, d) each. splits: name -> where its images lie. In the splits that are learned from
-    every class has as many images, so that index = class * per_class(split) + number there.
+    shards: float16 (rows, *image_shape) each. splits: name -> where its images lie. In the splits that are
+    learned from every class has as many images, so that index = class * per_class(split) + number there.
     """
 
     shards: Sequence["np.ndarray[Any, np.dtype[np.float16]]"]
     splits: Mapping[str, SplitRows]
+    tail: StoredTail | None = None
 
     @property
     def device(self) -> torch.device:
@@ -52,8 +61,8 @@ class FeatureTable:
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """One number: the length of a feature."""
-        return (self.shards[0].shape[1],)
+        """The length of a feature, or the shape of the last block's input where that is kept."""
+        return tuple(self.shards[0].shape[1:])
 
     @property
     def drawers(self) -> int:
@@ -73,7 +82,7 @@ class FeatureTable:
         return int(self.rows(split).images.sum())
 
     def pixels(self, split: str, index: Tensor) -> Tensor:
-        """Return the features float32 (*index.shape, d) of images; only these are read."""
+        """Return the features float32 (*index.shape, *image_shape) of images; only these are read."""
         rows = self.rows(split)
         flat = index.flatten().contiguous()
         first = rows.first
@@ -146,14 +155,14 @@ def open_feature_table(folder: Path, index: FeatureIndex, train_images: int) -> 
     Of each class that is learned from the first train_images images are used; classes with fewer are not.
     Raises DataError where a shard is damaged or missing.
     """
-    shards = [_open_shard(folder / file, rows, index.dimension) for file, rows in index.shards]
+    shards = [_open_shard(folder / file, (rows, *index.kept)) for file, rows in index.shards]
     splits = {}
     for split in (*LEARNED_FROM, *BLIND):
         used = list(_used(index.classes_of(split), split, train_images))
         if used:
             origin, images = zip(*used, strict=True)
             splits[split] = SplitRows(torch.tensor(origin), torch.tensor(images))
-    return FeatureTable(shards, splits)
+    return FeatureTable(shards, splits, StoredTail(folder / TAIL, index.tail) if index.tail else None)
 
 
 def _used(classes: Sequence[FeatureClass], split: str, train_images: int) -> Iterator[tuple[int, int]]:
@@ -164,12 +173,12 @@ def _used(classes: Sequence[FeatureClass], split: str, train_images: int) -> Ite
             yield each.first, train_images
 
 
-def _open_shard(path: Path, rows: int, dimension: int) -> "np.ndarray[Any, np.dtype[np.float16]]":
+def _open_shard(path: Path, shape: tuple[int, ...]) -> "np.ndarray[Any, np.dtype[np.float16]]":
     try:
         shard = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged or missing: embed the images again under another name") from error
-    if shard.dtype != np.float16 or shard.shape != (rows, dimension):
+    if shard.dtype != np.float16 or shard.shape != shape:
         raise DataError(f"{path} holds {shard.dtype} {shard.shape}, not features: embed the images again")
     checked: np.ndarray[Any, np.dtype[np.float16]] = shard
     return checked

@@ -6,6 +6,7 @@ Not here: computing features (embedding.py), and reading them (features.py).
 import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections import Counter
@@ -23,17 +24,21 @@ from experiments.data.feature_index import (
     FEWEST,
     INDEX,
     PLAN,
+    TAIL,
     FeatureClass,
     FeatureIndex,
+    KeptPart,
     features_folder,
     write_feature_index,
     write_json,
 )
 from experiments.data.storage import writing_to
 from experiments.errors import DataError
+from experiments.models.backbone_weights import save_weights
 from experiments.models.backbones import Backbone
 
-SHARD_IMAGES = 4096  # a shard ends with the class that reaches as many
+SHARD_IMAGES = 4096  # a shard ends with the class that reaches as many,
+SHARD_NUMBERS = 2**27  # or as many numbers
 _BYTES = 2  # of a number in float16
 _TROUBLE_KEPT = 1000  # skipped images that are named
 
@@ -109,6 +114,7 @@ class Embedding:
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
         """All shards, whole classes each."""
+        most = min(SHARD_IMAGES, max(SHARD_NUMBERS // math.prod(self.backbone.kept), 1))
         shards: list[Shard] = []
         places: list[ClassPlace] = []
         counts: list[int] = []
@@ -116,7 +122,7 @@ class Embedding:
             if place.name in self.splits:
                 places.append(place)
                 counts.append(count)
-            if sum(min(each, self.per_class or each) for each in counts) >= SHARD_IMAGES:
+            if sum(min(each, self.per_class or each) for each in counts) >= most:
                 shards.append(Shard(len(shards), tuple(places), tuple(counts), self.per_class))
                 places, counts = [], []
         if places:
@@ -139,6 +145,7 @@ class Embedding:
             "preprocessing": {**asdict(self.backbone.preprocessing)},
             "precision": self.precision,
             "per_class": self.per_class,
+            "tail": self.backbone.tail.part if self.backbone.tail else None,
             "classes": [[name, count, self.splits.get(name)] for name, count in rows],
         }
 
@@ -151,6 +158,8 @@ class Embedding:
         with self._alone():
             self._require_the_same_plan()  # somebody may have begun since
             if not (self.folder / PLAN).is_file():
+                if self.backbone.tail:
+                    save_weights(self.backbone.tail.module, self.folder / TAIL)
                 write_json(self.folder / PLAN, self.plan)
 
     def missing(self) -> list[Shard]:
@@ -235,7 +244,12 @@ class Embedding:
             skipped=dict(Counter(why for _, why in skipped)),
             converted=dict(converted),
             trouble=tuple(skipped[:_TROUBLE_KEPT]),
+            tail=self._kept_part(),
         )
+
+    def _kept_part(self) -> KeptPart | None:
+        tail = self.backbone.tail
+        return KeptPart(tail.part, self.backbone.architecture, tail.shape) if tail else None
 
     def _result(self, shard: Shard) -> Path:
         return self.folder / f"{shard.name}.json"
@@ -258,7 +272,7 @@ class Embedding:
 
     def _require_space(self) -> None:
         images = sum(shard.size for shard in self.missing())
-        needed = images * self.backbone.dimension * _BYTES
+        needed = images * math.prod(self.backbone.kept) * _BYTES
         place = next(each for each in (self.data_dir, *self.data_dir.parents) if each.exists())
         free = shutil.disk_usage(place).free
         if needed > free:

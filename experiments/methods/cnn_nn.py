@@ -6,7 +6,7 @@ Not here: the pre-training (pretrain.py), which fast/slow starts from too. Nothi
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from experiments.config import CnnNeighbour, ImageRun
@@ -16,8 +16,7 @@ from experiments.data.table import Table
 from experiments.evaluate import accuracy_per_episode, backbone_embedding, nearest_of_class
 from experiments.method import Resources, pretrained_state
 from experiments.methods.objectives import COSINE_SCALE
-from experiments.models.adapter import Adapter, build_backbone
-from experiments.models.conv4 import Conv4
+from experiments.models.adapter import build_backbone
 from experiments.rng import generator
 
 
@@ -38,9 +37,7 @@ def build(config: ImageRun, resources: Resources) -> "FeatureNeighbour":
 class FeatureNeighbour:
     """1-nearest-neighbour by cosine on frozen features: what the paper's Figure 5 compares with."""
 
-    def __init__(
-        self, backbone: Conv4 | Adapter, table: Table, sampler: Sampler, device: torch.device
-    ) -> None:
+    def __init__(self, backbone: nn.Module, table: Table, sampler: Sampler, device: torch.device) -> None:
         self.backbone = backbone
         self.table = table
         self.sampler = sampler

@@ -12,6 +12,8 @@ from torch.nn.functional import normalize
 from experiments.config import Features
 from experiments.evaluate import class_means
 
+AT_ONCE = 2048  # images
+
 
 class Start(nn.Module):
     """theta_0 of a task: zeros (Lemma 1), or the class means of the support times one learned scale.
@@ -47,16 +49,24 @@ def head_input(features: Tensor, support: Tensor, how: Features) -> Tensor:
 def head_gradient(features: Tensor, labels: Tensor, theta: Tensor) -> Tensor:
     """Return dL/dtheta of the mean cross-entropy of softmax(features theta^T), in closed form.
 
-    features (..., batch, d + 1), labels (batch,), theta (..., n_way, d + 1) -> like theta.
+    features (..., batch, d + 1), labels (batch,), theta (..., n_way, d + 1) -> like theta. Without gradients
+    only AT_ONCE images are classified at a time: at ten thousand classes their errors would be gigabytes.
     """
-    probabilities = (features @ theta.mT).softmax(-1)
-    if probabilities.requires_grad:
+    if features.requires_grad or theta.requires_grad:
         true = labels[:, None] == torch.arange(theta.shape[-2], device=labels.device)  # (batch, n_way)
-        error = torch.where(true, probabilities - 1, probabilities)
-    else:  # in place: it may be gigabytes
-        probabilities[..., torch.arange(len(labels), device=labels.device), labels] -= 1
-        error = probabilities
-    return error.mT @ features / features.shape[-2]
+        probabilities = (features @ theta.mT).softmax(-1)
+        total = torch.where(true, probabilities - 1, probabilities).mT @ features
+    else:
+        parts = zip(features.split(AT_ONCE, dim=-2), labels.split(AT_ONCE), strict=True)
+        total = sum((_error(*part, theta).mT @ part[0] for part in parts), torch.zeros_like(theta))
+    return total / features.shape[-2]
+
+
+def _error(features: Tensor, labels: Tensor, theta: Tensor) -> Tensor:
+    """Return what each class's probability is too large by, (..., batch, n_way)."""
+    error = (features @ theta.mT).softmax(-1)
+    error[..., torch.arange(len(labels), device=labels.device), labels] -= 1
+    return error
 
 
 def class_of_each(images: Tensor, n_way: int) -> Tensor:

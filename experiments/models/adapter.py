@@ -1,14 +1,18 @@
-"""What stands for theta' where images have become features already: an adapter that starts as the identity.
+"""What stands for theta' where a backbone has seen the images: an adapter of its features, or its last block.
 
-Not here: the backbone that made the features (backbones.py).
+Not here: the backbone itself (backbones.py).
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from experiments.data.features import FeatureTable, StoredTail
 from experiments.data.table import Table
+from experiments.models.architectures import untrained
+from experiments.models.backbone_weights import load_weights, read_weights
 from experiments.models.conv4 import Conv4
+from experiments.models.cutting import cut_before
 
 LENGTH = 8.0  # of every feature before it is adapted: squared distances then suit a softmax over many classes
 
@@ -30,8 +34,38 @@ class Adapter(nn.Module):
         return adapted
 
 
-def build_backbone(table: Table, filters: int, source: torch.Generator) -> Conv4 | Adapter:
-    """Return an untrained theta' for what a table holds: conv4 for images, an adapter for features."""
+class LastBlock(nn.Module):
+    """The last block of a backbone, which begins with the weights it has there.
+
+    Kept inputs (batch, *shape) become features (batch, d), brought to one length.
+    """
+
+    def __init__(self, block: nn.Module, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.block = block
+        with torch.no_grad():
+            self.features = block.eval()(torch.zeros(1, *shape)).shape[1]
+
+    def forward(self, kept: Tensor) -> Tensor:
+        """Return the features (batch, d)."""
+        return LENGTH * normalize(self.block(kept), dim=-1)
+
+
+def last_block(stored: StoredTail) -> LastBlock:
+    """Return the last block that a table goes on with; DataError where its weights are damaged."""
+    kept = stored.kept
+    _, block = cut_before(untrained(kept.architecture).eval(), kept.part, kept.architecture)
+    load_weights(block, read_weights(stored.weights), stored.weights, f"{kept.part} of {kept.architecture}")
+    return LastBlock(block, kept.shape)
+
+
+def build_backbone(table: Table, filters: int, source: torch.Generator) -> Conv4 | Adapter | LastBlock:
+    """Return theta' as it begins for what a table holds: conv4 for images, for features an adapter of them.
+
+    Where inputs of a backbone's last block are kept, it is that block.
+    """
+    if isinstance(table, FeatureTable) and table.tail is not None:
+        return last_block(table.tail)
     shape = table.image_shape
     if len(shape) == 1:
         return Adapter(shape[0])

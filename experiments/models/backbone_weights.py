@@ -61,6 +61,13 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], path: Path | st
     module.load_state_dict(dict(state), strict=False)
 
 
+def save_weights(module: nn.Module, path: Path) -> None:
+    """Write a module's weights so that read_weights gives them back, whole or not at all."""
+    partial = path.with_suffix(".partial")
+    torch.save(module.state_dict(), partial)
+    partial.replace(path)
+
+
 def _few(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 

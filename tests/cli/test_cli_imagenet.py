@@ -45,6 +45,22 @@ def test_from_a_folder_of_classes_to_figure_5(home: Case, typed: Typed, animals:
     assert "k_shot 4 + n_query 1 is 5 images a class, and 5 test classes of features 'animals'" in refused.err
 
 
+@pytest.mark.slow
+def test_the_last_block_learns_where_its_inputs_are_kept(home: Case, typed: Typed, animals: Path) -> None:
+    embed = ("data", "embed", f"folder:{animals}", *EMBED)
+    refused = typed(*embed, "--tail", "_conv")
+    assert refused.code == 2
+    assert "efficientnet-lite0 has no part '_conv': use one such as _bn1, _conv_head" in refused.err
+    embedded = typed(*embed, "--tail", "_conv_head")
+    assert "15,680 numbers an image of what _conv_head sees" in embedded.words  # 320 x 7 x 7
+    asked = ("features=animals", "train_images=4", "train_n_way=5", "train_n_query=1", "steps=2")
+    settings = [word for each in (*asked, "validate_every=0") for word in ("--set", each)]
+    queued = typed("queue", "imagenet", "--method", "protonet", "--preset", "quick", *settings)
+    assert queued.code == 0, queued.err
+    assert in_its_own_process(home, "worker", "--drain", "--device", "cpu").code == 0
+    assert "test/accuracy" in typed("show", "1").words
+
+
 def test_imagenet_is_imported_by_listing_it(home: Case, typed: Typed, animals: Path) -> None:
     assert (
         "Imported imagenet: 10 classes, 40 images" in typed("data", "import", "imagenet", str(animals)).words

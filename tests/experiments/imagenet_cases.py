@@ -60,7 +60,9 @@ def small_backbone(seen: frozenset[str] = frozenset(), seed: int = 0) -> Backbon
             parameter.copy_(torch.randn(parameter.shape, generator=source))
     module = nn.Sequential(convolution, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
     shown = Preprocessing(8, 10, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-    return Backbone("small", module, DIMENSION, shown, Seen(seen, "a list"), "the tests", digest_of(module))
+    return Backbone(
+        "small", module, DIMENSION, shown, Seen(seen, "a list"), "the tests", digest_of(module), "none"
+    )
 
 
 def embedding_of(

@@ -14,7 +14,7 @@ from experiments.data.sources import open_examples
 from experiments.errors import ConfigError
 from experiments.learners.coordinate_lstm import CHUNK, CoordinateLstm
 from experiments.method import Resources, build
-from experiments.methods.head import head_gradient
+from experiments.methods import head
 from experiments.models.adapter import LENGTH, Adapter
 from experiments.rng import generator
 from experiments.sweeps import Sweep, plan
@@ -142,13 +142,16 @@ def test_g_in_chunks_gives_what_it_gives_at_once_and_overwrites_its_state() -> N
     assert torch.allclose(torch.stack(chunks), torch.stack(once), atol=1e-6)
 
 
-def test_the_gradient_of_the_head_is_autograds() -> None:
+def test_the_gradient_of_the_head_is_autograds_however_many_images_are_classified_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(head, "AT_ONCE", 4)
     features = torch.randn(6, 4, generator=generator("x"))
     labels = torch.tensor([0, 0, 1, 1, 2, 2])
     theta = torch.randn(3, 4, generator=generator("theta"), requires_grad=True)
     torch.nn.functional.cross_entropy(features @ theta.T, labels).backward()
     assert theta.grad is not None
-    assert torch.allclose(head_gradient(features, labels, theta.detach()), theta.grad, atol=1e-6)
+    assert torch.allclose(head.head_gradient(features, labels, theta.detach()), theta.grad, atol=1e-6)
 
 
 @pytest.mark.parametrize(
