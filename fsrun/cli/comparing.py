@@ -25,7 +25,7 @@ def compare(a: A, b: B, output: Output = None, out: Out = None) -> None:
     from fsrun.report.report import written
 
     form = format_of(output, out)
-    sides = (tuple(dict.fromkeys(numbers(each, "run"))) for each in (a, b))
+    sides = (tuple(dict.fromkeys(numbers(each, "run", "fsrun compare 3 5,6"))) for each in (a, b))
     give(written(comparison_report(open_database(), *sides), form, **page_of(out)), out)
 
 

@@ -76,8 +76,10 @@ def _export_curves(run_ids: list[int], kind: Kind, out: Path) -> None:
     from fsrun.exports.writing import FORMATS, export_curves
     from fsrun.words import count
 
-    runs, points = export_curves(open_database(), run_ids, kind.value, out)
-    typer.echo(f"Exported {count(runs, 'run')} with {count(points, 'point')} to {out}.")
+    written = export_curves(open_database(), run_ids, kind.value, out)
+    typer.echo(f"Exported {count(written.runs, 'run')} with {count(written.points, 'point')} to {out}.")
+    if written.imported:
+        typer.echo(f"Of them {count(written.imported, 'run')} had been imported, which brings no curves.")
     typer.echo(f"Next:  {FORMATS[kind.value].next_step.replace('FOLDER', str(out))}")
 
 

@@ -16,14 +16,12 @@ def words(text: str | None) -> list[str]:
     return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
-def numbers(text: str | None, option: str) -> list[int]:
+def numbers(text: str | None, what: str, example: str) -> list[int]:
     """Return the whole numbers of a comma-separated list; UsageError names the part that is none."""
     parts = words(text)
     for part in parts:
         if not part.isdecimal() or int(part) < 1:
-            raise UsageError(
-                f"{option} {part!r} is not a whole number above 0: write for example {option} 5,20"
-            )
+            raise UsageError(f"{what} {part!r} is not a whole number above 0: write for example {example}")
     return [int(part) for part in parts]
 
 

@@ -132,7 +132,7 @@ def _plan(
 ) -> "list[PlannedRun]":
     from fsrun.planning import Asked, plan_asked  # loads pydantic and the store
 
-    ways, shots = numbers(n_way, "--n-way"), numbers(k_shot, "--k-shot")
+    ways, shots = numbers(n_way, "--n-way", "--n-way 5,20"), numbers(k_shot, "--k-shot", "--k-shot 1,5")
     planned = plan_asked(Asked(experiment, words(method), preset, ways, shots, seeds, settings or [], on))
     _warn(planned)
     return planned

@@ -13,7 +13,7 @@ from fsrun.errors import FsrunError
 from fsrun.exports import peers, tables
 from fsrun.exports.curves import ExportedRun
 from fsrun.writing import new_folder
-from store.results import measured_runs
+from store.results import IMPORTED_FROM, measured_runs
 from store.runs import get_run
 
 
@@ -35,8 +35,17 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
-def export_curves(engine: Engine, run_ids: Collection[int], form: str, folder: Path) -> tuple[int, int]:
-    """Write the runs, all finished ones where none is named, into a new folder; return how many, and points.
+@dataclass(frozen=True)
+class Exported:
+    """What was written: how many runs, how many of them had been imported, without curves, and points."""
+
+    runs: int
+    imported: int
+    points: int
+
+
+def export_curves(engine: Engine, run_ids: Collection[int], form: str, folder: Path) -> Exported:
+    """Write the runs, all finished ones where none is named, into a new folder.
 
     Raises RunNotFound, and FsrunError where nothing has finished, a package is missing or the folder cannot
     be made.
@@ -51,4 +60,5 @@ def export_curves(engine: Engine, run_ids: Collection[int], form: str, folder: P
         except ImportError as error:
             package = FORMATS[form].package
             raise FsrunError(f"{package} is not installed: pip install 'fsrun[export]'") from error
-    return len(runs), points
+    imported = sum(IMPORTED_FROM in run.record.attempts[-1].provenance for run in runs)
+    return Exported(len(runs), imported, points)

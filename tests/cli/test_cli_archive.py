@@ -181,6 +181,15 @@ def test_the_command_exports_all_that_has_finished(theirs: Case, at: At, file: P
     assert out.read_bytes() == file.read_bytes()
 
 
+def test_curves_of_imported_runs_are_said_to_be_elsewhere(
+    ours: Case, at: At, file: Path, tmp_path: Path
+) -> None:
+    at(ours, "import", file)
+    answer = at(ours, "export", "1", "2", "--format", "csv", "--out", tmp_path / "curves")
+    assert "Exported 2 runs with 0 points" in answer.words
+    assert "Of them 2 runs had been imported, which brings no curves." in answer.words
+
+
 def test_an_empty_home_has_nothing_to_export(ours: Case, at: At, tmp_path: Path) -> None:
     ours.engine()
     answer = at(ours, "export", "--format", "runs", "--out", tmp_path / "none.json")

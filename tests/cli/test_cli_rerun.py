@@ -110,7 +110,7 @@ def test_the_run_that_is_started_from_is_shared(typed: Typed, home: Case) -> Non
     ("line", "parts"),
     [
         ("compare 1", ("argument 'B'", "compare --help")),
-        ("compare 1 two", ("'two'", "whole number")),
+        ("compare 1 two", ("'two'", "whole number", "write for example fsrun compare 3 5,6")),
         ("compare 1 1", ("run 1", "itself")),
         ("compare 1 99", ("no run 99",)),
         ("compare 1 2 --out table.pdf", (".txt", ".html")),
