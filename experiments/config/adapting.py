@@ -41,6 +41,7 @@ class Maml(Adapting):
     test_steps: int | None = Field(None, ge=1, le=1000)  # None: inner_steps
     inner_lr: float = Field(0.1, gt=0)
     lr: float = Field(1e-3, gt=0)
+    schedule: Literal["constant", "cosine"] = "constant"  # of lr, as in Antoniou et al. 2019
     first_order: bool = False
     learned_rates: bool = False  # a rate for each layer and each inner step, starting from inner_lr
     multi_step: int = Field(

@@ -13,7 +13,7 @@ from experiments.config import ImageRun, Maml
 from experiments.data.batches import episode_images
 from experiments.data.images import ImageTable
 from experiments.data.sources import evaluation_sampler, open_table, training_sampler
-from experiments.descent import descend
+from experiments.descent import descend, scheduled
 from experiments.evaluate import accuracy_per_episode
 from experiments.method import Resources
 from experiments.methods.head import class_of_each
@@ -86,7 +86,8 @@ class ModelAgnostic:
         loss, logits = self.outer_loss(
             support, query, step_shares(step, method.inner_steps, method.multi_step)
         )
-        descend(loss, self.learned, self.optimizer, lr=method.lr)
+        rate = scheduled(method.schedule, method.lr, step, method.steps)
+        descend(loss, self.learned, self.optimizer, lr=rate)
         truth = class_of_each(logits, self.n_way)
         return loss.detach(), (logits.argmax(-1) == truth).double().mean()
 

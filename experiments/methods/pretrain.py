@@ -3,7 +3,6 @@
 Not here: what it minimises (objectives.py), and what is done with the backbone afterwards (fastslow.py).
 """
 
-import math
 from copy import deepcopy
 from typing import Any
 
@@ -15,6 +14,7 @@ from experiments.config import ImageRun, Pretrain
 from experiments.data.images import ImageTable
 from experiments.data.sources import evaluation_sampler, open_table
 from experiments.data.training import TrainingClasses
+from experiments.descent import scheduled
 from experiments.evaluate import accuracy_per_episode, backbone_embedding, class_means
 from experiments.method import Resources
 from experiments.methods.objectives import COSINE_SCALE, build_objective
@@ -29,14 +29,6 @@ def build(config: ImageRun, resources: Resources) -> "Pretraining":
     """Return the untrained method of a config."""
     table = open_table(config.data, resources.data_dir)
     return Pretraining(config, table, resources.device)
-
-
-def one_cycle(step: int, steps: int, peak: float) -> float:
-    """Return the learning rate of a step: linear to the peak over a quarter, then cosine to 0."""
-    warm = max(1, steps // 4)
-    if step < warm:
-        return peak * (step + 1) / warm
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
 class Pretraining:
@@ -71,7 +63,7 @@ class Pretraining:
 
     def _step(self, step: int) -> tuple[Tensor, Tensor]:
         for group in self.optimizer.param_groups:
-            group["lr"] = one_cycle(step, self.config.steps, self.config.lr)
+            group["lr"] = scheduled("one-cycle", self.config.lr, step, self.config.steps)
         source = generator(self.seed, "batch", step)
         classes, drawers = self.objective.draw(source)
         images = self.classes.images(classes, drawers, source)

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from experiments.checkpoint import load_checkpoint, save_checkpoint
 from experiments.config import ImageRun, OmniglotData, PixelKnn
+from experiments.descent import scheduled
 from experiments.errors import CheckpointError
 from experiments.evaluate import episode_accuracy, measure
 from experiments.learners.coordinate_lstm import CoordinateLstm, preprocess
@@ -16,7 +17,6 @@ from experiments.learners.sgd import SgdLearner
 from experiments.method import Resources, build
 from experiments.methods.head import head_gradient
 from experiments.methods.pixel_knn import nearest_logits
-from experiments.methods.pretrain import one_cycle
 from experiments.methods.protonet import prototype_logits
 from experiments.models.conv4 import Conv4
 from experiments.rng import generator
@@ -88,10 +88,17 @@ def test_conv4_turns_28_pixels_into_as_many_features_as_filters() -> None:
 
 
 def test_one_cycle_rises_to_the_peak_and_ends_near_zero() -> None:
-    rates = [one_cycle(step, 100, 0.4) for step in range(100)]
+    rates = [scheduled("one-cycle", 0.4, step, 100) for step in range(100)]
     assert max(rates) == rates[24] == pytest.approx(0.4)
     assert rates[0] == pytest.approx(0.016)
     assert rates[-1] < 0.001
+
+
+def test_a_cosine_falls_from_the_peak_through_its_half_to_near_zero() -> None:
+    rates = [scheduled("cosine", 0.4, step, 100) for step in range(100)]
+    assert rates == sorted(rates, reverse=True)
+    assert [rates[0], rates[50]] == pytest.approx([0.4, 0.2])
+    assert 0 < rates[-1] < 0.001
 
 
 def test_interval_is_that_of_the_mean_over_episodes() -> None:
