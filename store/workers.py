@@ -3,11 +3,14 @@
 Not here: their right to a job, which is the lease (store.queue).
 """
 
-from sqlalchemy import Engine, update
+from collections.abc import Collection
+from json import loads
+
+from sqlalchemy import Engine, select, update
 from sqlmodel import col
 
-from store.engine import upsert, writing
-from store.tables import Worker, table_of
+from store.engine import reading, upsert, writing
+from store.tables import Attempt, Worker, table_of
 
 
 def register(engine: Engine, worker_id: str, *, host: str, pid: int, device: str, now: float) -> None:
@@ -44,3 +47,13 @@ def stopped(engine: Engine, worker_id: str, now: float) -> None:
     with writing(engine) as connection:
         known = update(Worker).where(col(Worker.id) == worker_id)
         connection.execute(known.values(heartbeat=now, stopped=now, run_id=None))
+
+
+def made_with(engine: Engine, worker_ids: Collection[str]) -> dict[str, dict[str, str]]:
+    """Return what the newest attempt of each worker was made with, nothing of one without a job so far."""
+    newest = select(col(Attempt.worker_id), col(Attempt.provenance)).where(
+        col(Attempt.worker_id).in_(list(worker_ids))
+    )
+    with reading(engine) as connection:
+        rows = connection.execute(newest.order_by(col(Attempt.started), col(Attempt.run_id))).all()
+    return {row.worker_id: loads(row.provenance) for row in rows}

@@ -31,7 +31,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "plotext": ("fsrun.plot.frame",),
     "textual": ("fsrun.tui",),
     "textual_serve": ("fsrun.tui.serving",),
-    "psutil": ("fsrun.tui.resources",),
+    "psutil": ("fsrun.tui.resources", "fsrun.worker.examination"),
     "jinja2": ("fsrun.report.web",),
     "matplotlib": ("fsrun.report.canvas",),
     "typer": ("fsrun.cli",),

@@ -62,7 +62,7 @@ def serve_on_slurm(engine: Engine, asked: Asked, parameters: Sequence[str], clus
             home,
             cpus=int(asked.cpus),
             gpus=int(gpus),
-            parameters=_pairs(parameters),
+            parameters=pairs_of(parameters),
             cluster=cluster,
             most=asked.most,
         )
@@ -81,7 +81,8 @@ def _serve(engine: Engine, asked: Asked, fleet: Fleet, where: str) -> None:
     watch.say_what_is_left()
 
 
-def _pairs(parameters: Sequence[str]) -> dict[str, str]:
+def pairs_of(parameters: Sequence[str]) -> dict[str, str]:
+    """Return NAME=VALUE as a mapping. Raises UsageError."""
     pairs = dict(each.partition("=")[::2] for each in parameters)
     for name, value in pairs.items():
         if not name or not value:

@@ -1,6 +1,6 @@
-"""The command `doctor`, which says whether everything is in place.
+"""The command `doctor`, which says whether everything is in place here.
 
-Not here: mending; each line says what to do.
+Not here: mending; each line says what to do. The nodes of a cluster are looked at in cluster_doctor.py.
 """
 
 import os
@@ -8,20 +8,49 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from experiments.errors import ExperimentError
-from fsrun.errors import FsrunError
+from fsrun.errors import FsrunError, UsageError
 from store.errors import StoreError
 
 LITTLE_SPACE = 2 * 10**9  # bytes
 QUICKLY_READ = 5 * 10**8  # bytes of a database that are checked on the way
-CLOCK_SLACK = 5.0  # seconds by which the clocks of machines may differ
 
 
-def doctor() -> None:
-    """Check versions, home, database, data and devices; exit code 1 if something is wrong."""
+def doctor(
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Check every node instead: of an engine, or where workers are.")
+    ] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="With --cluster: ray or slurm; without it the workers that are running."),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="With --cluster: of the Ray cluster, HOST:PORT or auto.")
+    ] = None,
+    slurm: Annotated[
+        list[str] | None, typer.Option(help="With --cluster: an option of sbatch as NAME=VALUE; repeatable.")
+    ] = None,
+) -> None:
+    """Check versions, home, database, data and devices; exit code 1 if something is wrong.
+
+    With --cluster, of each node: versions, home, database, clock and device, compared with those here.
+    """
+    if cluster:
+        from fsrun.cli.cluster_doctor import check_cluster
+
+        check_cluster(engine, address, slurm or [])
+    elif engine or address or slurm:
+        raise UsageError("--engine, --address and --slurm are for the nodes of a cluster: add --cluster")
+    else:
+        check_here()
+
+
+def check_here() -> None:
+    """Say of each thing on this machine whether it is in place. Raises FsrunError where one is not."""
     from fsrun.words import plain  # loads the store
 
     wrong: list[str] = []
@@ -100,6 +129,7 @@ def _queue() -> str:
 def _clock() -> str:
     from fsrun.cli.options import open_database
     from fsrun.words import duration
+    from fsrun.worker.examination import CLOCK_SLACK
     from store.snapshot import snapshot
 
     workers = snapshot(open_database(), now=time.time(), limit=1).workers

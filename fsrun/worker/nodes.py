@@ -1,22 +1,22 @@
 """Whether a machine can carry out jobs for this one: same versions, same home, and a database it reaches.
 
-Not here: who asks which machine (fsrun.worker.fleet).
+Not here: who asks which machine (fsrun.worker.fleet), and the files that prove a home shared (probes.py).
 """
 
 import os
-import platform
 import secrets
 import socket
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from fsrun.errors import FsrunError
 from fsrun.paths import Home
 from fsrun.provenance import PACKAGES, provenance
 from fsrun.worker.devices import check_device
+from fsrun.worker.probes import left, unshared
 from store.engine import open_store
 from store.errors import StoreError
 
@@ -28,32 +28,36 @@ NETWORK_SECONDS = 10.0  # until a new file is seen on every machine of a network
 
 @dataclass(frozen=True)
 class Order:
-    """What each slot of a fleet is told: plain values, which every engine can carry to a node."""
+    """What each slot of a fleet is told: plain values, which every engine can carry to a node.
+
+    `left_in` names the places of the home in which the command has left a file.
+    """
 
     fleet: str
     device: str
     environment: Mapping[str, str]
     machine: str
     facts: Mapping[str, str]
+    left_in: tuple[str, ...]
+
+
+class Fault(NamedTuple):
+    """One thing that hinders a node: what it is about (versions, home, database or device), and the line."""
+
+    about: str
+    line: str
 
 
 @contextmanager
 def ordered(home: Home, fleet: str, device: str, settings: Mapping[str, str]) -> Iterator[Order]:
-    """Give the order of a fleet of this home, with a file in the home by which a node knows it again."""
-    probe = _probe(home, fleet)
-    try:
-        probe.parent.mkdir(parents=True, exist_ok=True)
-        probe.write_text(fleet)
-    except OSError as error:
-        raise FsrunError(
-            f"{probe} cannot be written ({error.strerror}): set FSRUN_HOME to a folder you may write"
-        ) from error
+    """Give the order of a fleet of this home, with files in the home by which a node knows it again.
+
+    Raises FsrunError where the home cannot be written.
+    """
     known = {name: os.environ[name] for name in SHARED if os.environ.get(name)}
     environment = {**settings, **known, "FSRUN_HOME": str(home.root)}
-    try:
-        yield Order(fleet, device, environment, machine(), provenance())
-    finally:
-        probe.unlink(missing_ok=True)
+    with left(home, fleet) as left_in:
+        yield Order(fleet, device, environment, machine(), provenance(), left_in)
 
 
 def take_over(environment: Mapping[str, str]) -> None:
@@ -81,72 +85,50 @@ def is_file(database: str | Path) -> bool:
     return not (isinstance(database, str) and "://" in database) or database.startswith("sqlite")
 
 
-def fault(order: Order, home: Home, patience: float = NETWORK_SECONDS) -> str | None:
+def fault(order: Order, home: Home) -> str | None:
     """Return in one line what hinders this machine from working for the order, None where nothing does."""
-    found = _other_version(order.facts, provenance()) or _other_home(order, home, patience)
-    return found or _database_out_of_reach(order, home) or _no_device(order.device)
+    return next((each.line for each in faults(order, home, socket.gethostname())), None)
 
 
-def _other_version(wanted: Mapping[str, str], here: Mapping[str, str]) -> str | None:
+def faults(order: Order, home: Home, node: str, patience: float = NETWORK_SECONDS) -> Iterator[Fault]:
+    """Yield everything that hinders this machine, called `node`, from working for the order."""
+    yield from (Fault("versions", line) for line in differing(order.facts, provenance()))
+    apart = list(unshared(home, order.fleet, order.left_in, node, patience))
+    yield from (Fault("home", line) for line in apart)
+    yield from (Fault("database", line) for line in _database_out_of_reach(order, home, apart))
+    yield from (Fault("device", line) for line in _no_device(order.device))
+
+
+def differing(wanted: Mapping[str, str], here: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each version, and for the commit, in which a node is other than the command."""
     for name in ("python", *PACKAGES):
-        if here[name] != wanted[name]:
-            return (
+        if name in here and here[name] != wanted[name]:
+            yield (
                 f"it has {name} {here[name]}, the command runs with {wanted[name]}: "
                 "install the same versions on every node"
             )
-    commits = [facts["commit"] for facts in (here, wanted)]
+    commits = [facts.get("commit", "not a checkout") for facts in (here, wanted)]
     if commits[0] != commits[1] and "not a checkout" not in commits:
-        return (
+        yield (
             f"its fsrun is of commit {commits[0]}, the command's of {commits[1]}: update them to the same one"
         )
-    return None
 
 
-def _other_home(order: Order, home: Home, patience: float) -> str | None:
-    deadline = time.monotonic() + patience
-    while not _knows(home, order.fleet):
-        if time.monotonic() > deadline:
-            return (
-                f"its {home.root} is not the folder of the command (the file {_probe(home, order.fleet)} is "
-                "not there): set FSRUN_HOME to a folder that all nodes see under the same path"
-            )
-        time.sleep(0.2)
-    if not os.access(home.root, os.W_OK):
-        return f"its {home.root} cannot be written: mount it so that {_user()} may write there"
-    return None
-
-
-def _database_out_of_reach(order: Order, home: Home) -> str | None:
+def _database_out_of_reach(order: Order, home: Home, apart: Sequence[str]) -> Iterator[str]:
     if is_file(home.database) and machine() != order.machine:
-        return (
+        yield (
             "it is another machine, and the database is a SQLite file, which only processes of one machine "
             "can share: set FSRUN_DB_URL to a PostgreSQL database"
         )
-    try:
-        open_store(home.database, create=False).dispose()
-    except StoreError as error:
-        return str(error)
-    return None
+    elif not (is_file(home.database) and apart):  # a file of a home that is not the same would be another
+        try:
+            open_store(home.database, create=False).dispose()
+        except StoreError as error:
+            yield str(error)
 
 
-def _no_device(name: str) -> str | None:
+def _no_device(name: str) -> Iterator[str]:
     try:
         check_device(name)
     except FsrunError as error:
-        return str(error)
-    return None
-
-
-def _knows(home: Home, fleet: str) -> bool:
-    try:
-        return _probe(home, fleet).read_text() == fleet
-    except OSError:
-        return False
-
-
-def _probe(home: Home, fleet: str) -> Path:
-    return home.root / "fleets" / f"{fleet}.here"
-
-
-def _user() -> str:
-    return f"user {os.getuid()}" if hasattr(os, "getuid") else platform.node()
+        yield str(error)

@@ -6,6 +6,7 @@ Not here: when slots are wanted (fleet.py), and what they do (slot.py). The only
 import os
 import socket
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fsrun.errors import FsrunError, UsageError
+from fsrun.worker.examination import Examination, examine, missing_gpus
 from fsrun.worker.fleet import Ended
 from fsrun.worker.nodes import Order
 from fsrun.worker.slot import Report, Slot
@@ -146,6 +148,53 @@ def check_share(fleet: RayFleet) -> None:
 def gpus_there_are() -> bool:
     """Say whether a node of the cluster has a GPU."""
     return any(node["Alive"] and node["Resources"].get("GPU") for node in _ray().nodes())
+
+
+def examinations(order: Order, patience: float) -> dict[str, Examination | str]:
+    """Return what each living node says of itself, by its name, or in one line why it says nothing.
+
+    Waits at most `patience` seconds; a node that is busy answers too.
+    """
+    ray = _ray()
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    # max_calls: the process that saw the GPUs, and loaded torch, ends with its answer.
+    task = ray.remote(max_retries=0, max_calls=1, num_cpus=0)(examine)
+    nodes = _by_name([node for node in ray.nodes() if node["Alive"]])
+    plain = replace(order, environment=dict(order.environment))
+    asked = {
+        name: task.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        ).remote(plain, name)
+        for name, node in nodes.items()
+    }
+    ready, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=patience)
+    silent = f"it did not answer within {patience:.0f} s: see ray status"
+    return {
+        name: _examination(task, nodes[name]["Resources"].get("GPU", 0.0)) if task in ready else silent
+        for name, task in asked.items()
+    }
+
+
+def _examination(task: Any, gpus: float) -> Examination | str:
+    ray = _ray()
+    try:
+        examined: Examination = ray.get(task)
+    except ray.exceptions.RayTaskError as error:
+        return _unloadable(error)
+    except ray.exceptions.RayError as error:
+        return f"it was lost while it was asked ({_line(error)}): see ray status"
+    return replace(examined, faults=(*examined.faults, *missing_gpus(examined, gpus)))
+
+
+def _by_name(nodes: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the nodes by their machines, with the start of Ray's id where several are on one."""
+    hosts = Counter(node["NodeManagerHostname"] for node in nodes)
+    return {
+        host if hosts[host] == 1 else f"{host}/{node['NodeID'][:6]}": node
+        for node in nodes
+        for host in [node["NodeManagerHostname"]]
+    }
 
 
 def _work(order: Order, slot: str) -> tuple[str, Report]:

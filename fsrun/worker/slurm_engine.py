@@ -3,6 +3,7 @@
 Not here: when slots are wanted (fleet.py), and what they do (slot.py). The only file that knows submitit.
 """
 
+import socket
 import subprocess
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 from fsrun.errors import FsrunError, UsageError
 from fsrun.paths import Home
+from fsrun.worker.examination import Examination, examine
 from fsrun.worker.fleet import Ended
 from fsrun.worker.nodes import Order
 from fsrun.worker.slot import Report, Slot
@@ -31,6 +33,9 @@ MINUTES = 240
 LOOK_SECONDS = 10.0  # between two looks at Slurm's own list
 MISSES = 2
 """Looks in a row without the slot in the list, and without its result, after which it is dead."""
+
+UNUSABLE = ("down", "drain", "fail", "maint", "unknown", "power", "reboot", "not_responding", "*")
+"""Words of Slurm about a node that takes no job now; the asterisk is of one that does not respond."""
 
 SPARE_SECONDS = 30.0  # beyond the grace period, between Slurm's warning and its end
 
@@ -58,17 +63,15 @@ class SlurmFleet:
         self._looked_at = time.monotonic()
         self._executor = _executor(home, cluster)
         warned = int(seconds_of("FSRUN_GRACE_SECONDS", GRACE_SECONDS) + SPARE_SECONDS)
-        typed = {
-            f"slurm_{name}": int(text) if text.isdecimal() else text for name, text in parameters.items()
-        }
-        self._update(
+        _update(
+            self._executor,
             name=self.name,
             timeout_min=MINUTES,
             cpus_per_task=cpus,
             slurm_signal_delay_s=warned,
             slurm_array_parallelism=self._most,
             **({"gpus_per_node": gpus} if gpus else {}),
-            **typed,
+            **_typed(parameters),
         )
 
     def room(self) -> int:
@@ -127,17 +130,8 @@ class SlurmFleet:
         report: Report = job.result()
         if report.fault is not None:
             self._avoided.add(report.node)
-            self._update(slurm_exclude=",".join(sorted(self._avoided)))
+            _update(self._executor, slurm_exclude=",".join(sorted(self._avoided)))
         return Ended(slot, report)
-
-    def _update(self, **parameters: Any) -> None:
-        try:
-            self._executor.update_parameters(**parameters)
-        except (ValueError, NameError, TypeError) as error:
-            raise UsageError(
-                f"--slurm: submitit refuses it ({str(error).splitlines()[0]}): write for example "
-                "--slurm partition=gpu --slurm time=240"
-            ) from error
 
 
 class Element:
@@ -169,6 +163,75 @@ class Element:
             slot.stop()
             thread.join()
         return submitit.helpers.DelayedSubmission(Element(self.order, self.slot))
+
+
+def examinations(
+    order: Order, home: Home, parameters: Mapping[str, str], patience: float, cluster: str = "slurm"
+) -> dict[str, Examination | str]:
+    """Return what each node says of itself, by its name, or in one line why it says nothing.
+
+    Every node that is up is sent a small job of its own, which waits at most `patience` seconds for room.
+    Raises UsageError for what Slurm cannot be asked for.
+    """
+    executor = _executor(home, cluster)
+    states = _states(parameters) if cluster == "slurm" else {socket.gethostname(): "idle"}
+    jobs = {}
+    for name, state in states.items():
+        if not any(word in state for word in UNUSABLE):
+            only = {"slurm_additional_parameters": {"nodelist": name}}
+            _update(executor, name=order.fleet, timeout_min=5, cpus_per_task=1, **_typed(parameters), **only)
+            with _explained():
+                jobs[name] = executor.submit(examine, order, name)
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline and not all(map(_has_answered, jobs.values())):
+        time.sleep(0.2)
+    unusable = {name: f"Slurm says it is {state}: see sinfo -R" for name, state in states.items()}
+    return unusable | {name: _examination(job, patience) for name, job in jobs.items()}
+
+
+def _states(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return the nodes, of the partition that is asked for if one is, with what Slurm says of each."""
+    words = ["sinfo", "--Node", "--noheader", "--format=%N %T"]
+    if "partition" in parameters:
+        words.append(f"--partition={parameters['partition']}")
+    try:
+        answer = subprocess.run(words, capture_output=True, text=True, timeout=LOOK_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise FsrunError(f"Slurm does not say which nodes it has ({error}): see sinfo --Node") from error
+    states = dict(line.split(maxsplit=1) for line in answer.stdout.splitlines() if " " in line)
+    if not states:
+        raise FsrunError("Slurm names no node (sinfo --Node is empty): see --slurm partition=NAME")
+    return states
+
+
+def _has_answered(job: Any) -> bool:
+    return bool(job.paths.result_pickle.exists())
+
+
+def _examination(job: Any, patience: float) -> Examination | str:
+    if not _has_answered(job):
+        job.cancel(check=False)
+        return f"it had no room for a job, or did not answer, within {patience:.0f} s: see squeue"
+    error = job.exception()
+    if error is not None:
+        said = telling_line(str(error)) or type(error).__name__
+        return f"it cannot be examined ({said}): install the same fsrun on every node"
+    examined: Examination = job.result()
+    return examined
+
+
+def _typed(parameters: Mapping[str, str]) -> dict[str, Any]:
+    return {f"slurm_{name}": int(text) if text.isdecimal() else text for name, text in parameters.items()}
+
+
+def _update(executor: Any, **parameters: Any) -> None:
+    try:
+        executor.update_parameters(**parameters)
+    except (ValueError, NameError, TypeError) as error:
+        raise UsageError(
+            f"--slurm: submitit refuses it ({str(error).splitlines()[0]}): write for example "
+            "--slurm partition=gpu --slurm time=240"
+        ) from error
 
 
 def _known_to_slurm() -> set[str] | None:

@@ -151,6 +151,27 @@ def refusals(home: Case, cluster: Loopback) -> None:
     assert_refused(too_much, "no node of the cluster has 9 CPUs and 0 GPUs", "--cpus-per-job")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_doctor_gives_each_node_a_row_and_says_what_is_wrong_with_one_that_differs(
+    home: Case, on_loopback: None, tmp_path: Path
+) -> None:
+    home.engine().dispose()
+    cluster = Loopback(2)
+    try:
+        fine = in_its_own_process(home, "doctor", "--cluster", "--address", cluster.address, seconds=240)
+        cluster.add(PYTHONPATH=str(other_torch(tmp_path)) + os.pathsep + os.environ.get("PYTHONPATH", ""))
+        differs = in_its_own_process(home, "doctor", "--cluster", "--address", cluster.address, seconds=240)
+    finally:
+        cluster.cluster.shutdown()
+    assert (fine.code, fine.err) == (0, "")
+    assert [line.split()[0] for line in fine.out.splitlines()[2:]] == ["ok", "ok"]
+    assert_refused(differs, "1 of 3 nodes")
+    assert sorted(line.split()[0] for line in differs.out.splitlines()[2:5]) == ["ok", "ok", "wrong"]
+    assert "it has torch 0.0.7, the command runs with" in differs.out
+    assert list(home.root.rglob(".ray-*")) == []
+
+
 @pytest.mark.parametrize(
     ("address", "parts"),
     [
@@ -171,5 +192,9 @@ def test_no_cluster_at_the_address_is_said_at_once(home: Case) -> None:
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{taken.getsockname()[1]}"
-        answer = in_its_own_process(home, "worker", "--engine", "ray", "--address", place)
-    assert_refused(answer, f"no Ray cluster answers at {place}", "ray start --head")
+        answers = [
+            in_its_own_process(home, *words, "--address", place)
+            for words in (("worker", "--engine", "ray"), ("doctor", "--cluster"))
+        ]
+    for answer in answers:
+        assert_refused(answer, f"no Ray cluster answers at {place}", "ray start --head")
