@@ -19,7 +19,10 @@ class EventSink(Protocol):
         """Take one value per step of each named metric, for example "train/loss"."""
 
     def checkpoint(self, step: int, path: Path) -> None:
-        """Take note of a checkpoint that is complete on disk."""
+        """Take note of a checkpoint that is complete on disk.
+
+        Raises StorageUnavailable where it cannot be kept at the moment: training goes on, as on a full disk.
+        """
 
 
 @dataclass(frozen=True)

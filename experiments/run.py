@@ -6,7 +6,7 @@ Not here: what a step is (the methods), and where numbers go (an EventSink).
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from torch import Tensor
@@ -31,7 +31,7 @@ def run(
     sink: EventSink,
     checkpoint_path: Callable[[int], Path],
     *,
-    resume_from: Sequence[Path] = (),
+    resume_from: Iterable[Path] = (),
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Finished | Stopped:
     """Run a config to its end, or to the next chunk after should_stop() says so.
@@ -70,7 +70,7 @@ def run(
     return Finished(results, meter.cost(episodes, parameters))
 
 
-def _resume(method: Method, watch: "_LossWatch", candidates: Sequence[Path]) -> int:
+def _resume(method: Method, watch: "_LossWatch", candidates: Iterable[Path]) -> int:
     """Load the first readable checkpoint and return its step, 0 where there is none."""
     for path in candidates:
         try:
@@ -147,12 +147,12 @@ def _validate(method: Method, step: int, episodes: int, sink: EventSink) -> None
 def _try_to_save(
     method: Method, watch: _LossWatch, step: int, sink: EventSink, checkpoint_path: Callable[[int], Path]
 ) -> bool:
-    """Write a checkpoint; return whether the disk let us."""
+    """Write a checkpoint; return whether the disk, and whoever keeps it, let us."""
     path = checkpoint_path(step)
     try:
         save_checkpoint(path, step, method.state_dict(), watch.in_a_row)
+        sink.checkpoint(step, path)
     except StorageUnavailable as error:
         logger.warning("%s", error)
         return False
-    sink.checkpoint(step, path)
     return True

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from fsrun.checkpoint_files import checkpoint_files
 from fsrun.paths import Home
 from fsrun.words import method_title, plain
+from store.checkpoints import CheckpointRow
 from store.identity import identity
 from store.trash import TrashedRun, purge, trashed
 
@@ -21,8 +23,14 @@ class Deleted:
     """A run that can be freed for good, with the files that go with it and are there."""
 
     run: TrashedRun
-    files: tuple[Path, ...]
+    checkpoints: tuple[CheckpointRow, ...]
+    files: tuple[Path, ...]  # besides
     bytes: int  # of the files
+
+    @property
+    def count(self) -> int:
+        """How many files go with it."""
+        return len(self.checkpoints) + len(self.files)
 
     def line(self, now: float) -> str:
         """Say what would be freed."""
@@ -30,33 +38,39 @@ class Deleted:
         days = int((now - run.trashed) / DAY)
         what = f"run {run.run_id}, {method_title(run.method)} on {plain(run.experiment)}"
         parts = [f"{run.points:,} point{'s' * (run.points > 1)}"] if run.points else []
-        parts += [f"{len(self.files)} file{'s' * (len(self.files) > 1)}"] if self.files else []
+        parts += [f"{self.count} file{'s' * (self.count > 1)}"] if self.count else []
         return f"{what}  (deleted {days} days ago; {', '.join(parts) or 'it never began'})"
 
 
 def long_deleted(engine: Engine, home: Home, now: float, days: float) -> list[Deleted]:
     """Return the runs that have been in the trash for so many days, each before what it starts from."""
     # Files of other databases in this home, such as the one that this is a copy of, may be needed by those.
-    own = home.checkpoints / identity(engine, now)
+    own = identity(engine, now)
     return [_deleted(run, home, own) for run in trashed(engine, now - days * DAY)]
 
 
-def free_deleted(engine: Engine, deleted: Deleted) -> bool:
+def free_deleted(engine: Engine, home: Home, deleted: Deleted) -> bool:
     """Free one run and its files; return whether it was freed: somebody may just have brought it back.
 
-    The database goes first: it must never name a file that is gone.
+    The database goes first: it must never name a file that is gone. Raises StorageUnavailable.
     """
     if not purge(engine, deleted.run.run_id, deleted.run.trashed):
         return False
     for path in deleted.files:
         path.unlink(missing_ok=True)
+    for row in deleted.checkpoints:
+        checkpoint_files(home).remove(row)
     return True
 
 
-def _deleted(run: TrashedRun, home: Home, own: Path) -> Deleted:
-    files = [path for path in run.checkpoints if path.is_file() and path.is_relative_to(own)]
+def _deleted(run: TrashedRun, home: Home, own: str) -> Deleted:
+    kept = checkpoint_files(home)
+    local = [row for row in run.checkpoints if kept.local(row).is_relative_to(home.checkpoints / own)]
+    sizes = {row: size for row in local if (size := kept.size(row)) is not None}
+    files = []
     log = home.log(run.run_id)
     # One written to since is that of another database's run in this home.
     if log.is_file() and log.stat().st_mtime <= run.trashed:
         files.append(log)
-    return Deleted(run, tuple(files), sum(path.stat().st_size for path in files))
+    total = sum(sizes.values()) + sum(path.stat().st_size for path in files)
+    return Deleted(run, tuple(sizes), tuple(files), total)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from fsrun.checkpoint_files import CheckpointFiles, checkpoint_files
+from fsrun.object_store import listed
 from fsrun.paths import Home
 from store.checkpoints import CheckpointRow
 from store.identity import identity
@@ -23,18 +25,29 @@ SILENT_SECONDS = 86400.0
 
 @dataclass(frozen=True)
 class Garbage:
-    """One file that can go, why, and how the database knows it, if it does."""
+    """One file that can go, why, and how the database knows it, if it does.
+
+    With a URL it is what is kept there, and the copy of it at the path, if there is one.
+    """
 
     path: Path
     bytes: int
     why: str
     row: CheckpointRow | None = None
+    url: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it is kept, as it is shown."""
+        return self.url or str(self.path)
 
 
 def find_garbage(engine: Engine, home: Home, now: float) -> list[Garbage]:
     """Return what could be freed: spare checkpoints, unknown files, old backups, logs of dead workers."""
     return [
-        *_spare_checkpoints(engine),
+        *_spare_checkpoints(engine, home),
+        *_copies(engine, home),
+        *_unknown_objects(engine, home, now),
         *_unknown_files(engine, home, now),
         *_old_backups(home),
         *_dead_logs(engine, home, now),
@@ -42,17 +55,43 @@ def find_garbage(engine: Engine, home: Home, now: float) -> list[Garbage]:
 
 
 def free(engine: Engine, garbage: Garbage) -> None:
-    """Remove one file, and what the database knows of it first: it must never name a file that is gone."""
+    """Remove one file, and what the database knows of it first: it must never name a file that is gone.
+
+    Raises StorageUnavailable.
+    """
     if garbage.row is not None:
         forget(engine, garbage.row)
-    garbage.path.unlink(missing_ok=True)
+    CheckpointFiles().discard(garbage.path, garbage.url)
 
 
-def _spare_checkpoints(engine: Engine) -> Iterator[Garbage]:
+def _spare_checkpoints(engine: Engine, home: Home) -> Iterator[Garbage]:
+    files = checkpoint_files(home)
     for known in known_files(engine):
-        if known.spare and known.row.path.is_file():
+        size = files.size(known.row) if known.spare else None
+        if size is not None:
             why = f"run {known.row.run_id} is done and has a further checkpoint"
-            yield Garbage(known.row.path, known.row.path.stat().st_size, why, known.row)
+            yield Garbage(files.local(known.row), size, why, known.row, known.row.url)
+
+
+def _copies(engine: Engine, home: Home) -> Iterator[Garbage]:
+    """Yield copies of what the storage keeps, of runs that are not running."""
+    files, active = checkpoint_files(home), active_runs(engine)
+    for known in known_files(engine):
+        path = files.local(known.row)
+        if known.row.url and not known.spare and known.row.run_id not in active and path.is_file():
+            yield Garbage(path, path.stat().st_size, "a copy of what the storage keeps")
+
+
+def _unknown_objects(engine: Engine, home: Home, now: float) -> Iterator[Garbage]:
+    if home.kept_checkpoints is None:
+        return
+    active = {f"run-{run_id}" for run_id in active_runs(engine)}
+    known = {each.row.url for each in known_files(engine)}
+    for found in listed(f"{home.kept_checkpoints}/{identity(engine, now)}"):
+        settled = found.modified is not None and now - found.modified > SETTLED_SECONDS
+        if settled and found.url not in known and found.url.split("/")[-2] not in active:
+            path = home.checkpoints.joinpath(*found.url.split("/")[-3:])
+            yield Garbage(path, found.bytes, "no run knows it", url=found.url)
 
 
 def _unknown_files(engine: Engine, home: Home, now: float) -> Iterator[Garbage]:

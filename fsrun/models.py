@@ -3,7 +3,6 @@
 Not here: using them (experiments.classify).
 """
 
-import hashlib
 import json
 import shutil
 from dataclasses import asdict, dataclass
@@ -14,9 +13,11 @@ from sqlalchemy import Engine
 
 from experiments.config import RunConfig, config_from_json
 from experiments.config.splits import split_names
+from experiments.errors import CheckpointError
+from fsrun.checkpoint_files import checkpoint_files
 from fsrun.errors import FsrunError
+from fsrun.paths import find_home
 from fsrun.writing import new_folder, put_text
-from store.checkpoints import CheckpointRow
 from store.jobs import JobStatus
 from store.results import IMPORTED_FROM
 from store.runs import RunRecord, get_run
@@ -38,7 +39,7 @@ def model_of_run(engine: Engine, run_id: int) -> Model:
     run = get_run(engine, run_id)
     if run.status is not JobStatus.DONE:
         raise FsrunError(f"run {run_id} is {run.status}: only a finished run leaves a model, see fsrun ls")
-    return Model(config_from_json(run.spec.config), _final_checkpoint(run).path, f"run {run_id}")
+    return Model(config_from_json(run.spec.config), _final_checkpoint(run), f"run {run_id}")
 
 
 def model_in_folder(folder: Path) -> Model:
@@ -72,7 +73,7 @@ def export_model(engine: Engine, run_id: int, folder: Path) -> None:
             put_text(fresh / name, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def _final_checkpoint(run: RunRecord) -> CheckpointRow:
+def _final_checkpoint(run: RunRecord) -> Path:
     if IMPORTED_FROM in run.attempts[-1].provenance:
         raise FsrunError(
             f"run {run.id} was imported without its weights: fsrun rerun {run.id} trains it here"
@@ -80,13 +81,10 @@ def _final_checkpoint(run: RunRecord) -> CheckpointRow:
     if not run.checkpoints:
         raise FsrunError(f"run {run.id} has left no checkpoint: queue it again")
     row = run.checkpoints[0]
-    if not row.path.is_file():
-        raise FsrunError(f"the checkpoint {row.path} of run {run.id} is gone: queue the run again")
-    with row.path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != row.sha256:
-        raise FsrunError(f"the checkpoint {row.path} of run {run.id} is damaged: queue the run again")
-    return row
+    try:
+        return checkpoint_files(find_home()).fetched(row)
+    except CheckpointError as error:
+        raise FsrunError(f"{error}, the last of run {run.id}: queue the run again") from error
 
 
 def _provenance(run: RunRecord) -> dict[str, Any]:

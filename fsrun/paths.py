@@ -30,6 +30,16 @@ class Home:
         return self.root / "data"
 
     @property
+    def storage(self) -> str | None:
+        """The URL at which checkpoints and data sets are kept for all machines: FSRUN_STORAGE, if set."""
+        return (os.environ.get("FSRUN_STORAGE") or "").rstrip("/") or None
+
+    @property
+    def kept_checkpoints(self) -> str | None:
+        """The URL of the checkpoints, of which those below the home are copies, None where there is none."""
+        return f"{self.storage}/checkpoints" if self.storage else None
+
+    @property
     def checkpoints(self) -> Path:
         """The checkpoints of all databases that this home has had, a folder each, and in it one a run."""
         return self.root / "checkpoints"

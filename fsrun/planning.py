@@ -29,6 +29,7 @@ from experiments.sweeps import PlannedRun, Sweep, changed, parse_settings, plan
 from fsrun.errors import UsageError
 from fsrun.paths import Home
 from fsrun.provenance import provenance
+from fsrun.shared_data import fetch, needed
 from fsrun.words import duration
 from store.jobs import numbered
 from store.runs import Enqueued, RunRequest, RunSpec, enqueue
@@ -112,8 +113,13 @@ def effort(planned: Sequence[PlannedRun]) -> str:
 
 
 def require_data(planned: Iterable[PlannedRun], home: Home) -> None:
-    """Raise DataError where a run needs images that are not here: no worker here could run it."""
-    catalogue.require_data([each.config for each in planned], home.data)
+    """Raise DataError where a run needs images that are not here: no worker here could run it.
+
+    What the storage has is fetched. Raises StorageUnavailable where that cannot be done now.
+    """
+    configs = [each.config for each in planned]
+    fetch(home, needed(configs))
+    catalogue.require_data(configs, home.data)
 
 
 def enqueue_planned(

@@ -5,6 +5,7 @@ Not here: the files themselves; only their paths, steps and hashes are known.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, select
 from sqlmodel import col
@@ -16,7 +17,10 @@ from store.tables import Checkpoint, table_of
 
 @dataclass(frozen=True)
 class CheckpointRow:
-    """One file from which a run can go on; `sha256` is the file's, in hexadecimal."""
+    """One file from which a run can go on; `sha256` is the file's, in hexadecimal.
+
+    Of one that is kept at a `url`, `path` is that of its copies, below the folder of checkpoints.
+    """
 
     run_id: int
     step: int
@@ -24,10 +28,13 @@ class CheckpointRow:
     path: Path
     sha256: str
     created: float
+    url: str = ""
 
 
-def add(engine: Engine, run_id: int, attempt: int, *, step: int, path: Path, sha256: str, now: float) -> None:
-    """Record a complete checkpoint file. Raises LeaseLost."""
+def add(
+    engine: Engine, run_id: int, attempt: int, *, step: int, path: Path | str, sha256: str, now: float
+) -> None:
+    """Record a complete checkpoint, at a path or at a URL. Raises LeaseLost."""
     with writing(engine) as connection:
         fence(connection, run_id, attempt)
         row = {
@@ -41,8 +48,8 @@ def add(engine: Engine, run_id: int, attempt: int, *, step: int, path: Path, sha
         upsert(connection, table_of(Checkpoint), [row])
 
 
-def prune(engine: Engine, run_id: int, attempt: int, *, keep: int) -> tuple[Path, ...]:
-    """Forget all but the furthest `keep` checkpoints; return the files now unneeded. Raises LeaseLost.
+def prune(engine: Engine, run_id: int, attempt: int, *, keep: int) -> tuple[CheckpointRow, ...]:
+    """Forget all but the furthest `keep` checkpoints; return those now unneeded. Raises LeaseLost.
 
     One beyond the step of the attempt goes first: passed over when the attempt resumed, it is damaged.
     """
@@ -56,7 +63,7 @@ def prune(engine: Engine, run_id: int, attempt: int, *, keep: int) -> tuple[Path
             this = (col(Checkpoint.step) == row.step, col(Checkpoint.attempt) == row.attempt)
             connection.execute(delete(Checkpoint).where(col(Checkpoint.run_id) == run_id, *this))
     needed = {row.path for row in kept}
-    return tuple(row.path for row in dropped if row.path not in needed)
+    return tuple(row for row in dropped if row.path not in needed)
 
 
 def newest_first(engine: Engine, run_id: int) -> tuple[CheckpointRow, ...]:
@@ -69,7 +76,11 @@ def checkpoints_of(connection: Connection, run_id: int) -> tuple[CheckpointRow, 
     """Do what newest_first does, inside a transaction."""
     query = select(table_of(Checkpoint)).where(col(Checkpoint.run_id) == run_id)
     rows = connection.execute(query.order_by(col(Checkpoint.step).desc(), col(Checkpoint.attempt).desc()))
-    return tuple(
-        CheckpointRow(row.run_id, row.step, row.attempt, Path(row.path), row.sha256, row.created)
-        for row in rows
-    )
+    return tuple(map(checkpoint_row, rows))
+
+
+def checkpoint_row(row: Any) -> CheckpointRow:
+    """Return a row of the table; a place that is a URL ends with folder of the database, run and file."""
+    url = row.path if "://" in row.path else ""
+    path = Path(*url.split("/")[-3:]) if url else Path(row.path)
+    return CheckpointRow(row.run_id, row.step, row.attempt, path, row.sha256, row.created, url)

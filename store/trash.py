@@ -5,12 +5,11 @@ Not here: the files of a run (fsrun.garbage); hiding what is in the trash is a c
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import Connection, Engine, delete, func, select, update
 from sqlmodel import col
 
-from store.checkpoints import checkpoints_of
+from store.checkpoints import CheckpointRow, checkpoints_of
 from store.engine import reading, writing
 from store.errors import InvalidTransition
 from store.jobs import JobStatus, ancestry, are, job_row, kept, numbered, refuse_trashed
@@ -45,7 +44,7 @@ class TrashedRun:
     experiment: str
     trashed: float
     points: int  # of all its curves
-    checkpoints: tuple[Path, ...]
+    checkpoints: tuple[CheckpointRow, ...]
 
 
 def trash(engine: Engine, run_ids: Collection[int], now: float) -> None:
@@ -110,7 +109,7 @@ def trashed(engine: Engine, before: float) -> tuple[TrashedRun, ...]:
                 experiment=row.experiment,
                 trashed=row.trashed,
                 points=row.points,
-                checkpoints=tuple(each.path for each in checkpoints_of(connection, row.id)),
+                checkpoints=checkpoints_of(connection, row.id),
             )
             for row in connection.execute(query).all()
         )

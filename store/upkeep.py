@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Engine, delete, or_, select, tuple_
 from sqlmodel import col
 
-from store.checkpoints import CheckpointRow
+from store.checkpoints import CheckpointRow, checkpoint_row
 from store.engine import copy_file, reading, revision_of, schema_of, writing
 from store.errors import DatabaseUnavailable
 from store.jobs import JobStatus
@@ -133,7 +133,7 @@ def known_files(engine: Engine) -> tuple[KnownFile, ...]:
     known, last_run = [], None
     with reading(engine) as connection:
         for row in connection.execute(query.order_by(*order)):
-            file = CheckpointRow(row.run_id, row.step, row.attempt, Path(row.path), row.sha256, row.created)
+            file = checkpoint_row(row)
             spare = row.run_id == last_run and row.status == JobStatus.DONE
             known.append(KnownFile(file, JobStatus(row.status), spare))
             last_run = row.run_id

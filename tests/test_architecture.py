@@ -47,6 +47,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "trackio": ("fsrun.exports",),
     "wandb": ("fsrun.exports",),
     "ray": ("fsrun.worker.ray_engine",),
+    "fsspec": ("fsrun.object_store",),
     "submitit": ("fsrun.worker.slurm_engine",),
 }
 

@@ -25,6 +25,10 @@ from store import workers
 from store.rows import WorkerRow
 from store.snapshot import snapshot
 
+COLUMNS = ("", "node", "python", "torch", "fsrun", "commit", "home", "database", "device")
+WIDTH = 120
+"""A narrower terminal wraps the rows, so that nothing of them is cut."""
+
 PATIENCE = 120.0  # seconds: Ray starts a process on the node, Slurm finds room, torch is loaded
 
 
@@ -132,9 +136,8 @@ def _of_worker(worker: WorkerRow, facts: Mapping[str, str], home: Home) -> Row:
 
 def _say(what: str, rows: Sequence[Row]) -> None:
     """Print the table, then the faults. Raises FsrunError where there are any."""
-    table = empty_table("", "node", "python", "torch", "fsrun", "commit", "home", "database", "device")
-    here = provenance()
-    table.add_row("", "(here)", *_versions(here), str(find_home().root))
+    table = empty_table(*COLUMNS)
+    table.add_row("", "(here)", *_versions(provenance()))
     for row in rows:
         about = {fault.about for fault in row.faults}
         heard = "answer" not in about
@@ -146,12 +149,14 @@ def _say(what: str, rows: Sequence[Row]) -> None:
             "out of reach" if "database" in about else row.database,
             plain(row.device),
         )
-    out = console()
+    out, home = console(), find_home()
+    out.width = max(out.width, WIDTH)
     out.print(table)
     wrong = [row for row in rows if row.faults]
     for row in wrong:
         for fault in row.faults:
             out.print(plain(f"wrong  {row.node}: {fault.line}"), soft_wrap=True)
+    out.print(plain(f"Compared with home {home.root}, storage {home.storage or 'in it'}."), soft_wrap=True)
     if wrong:
         raise FsrunError(f"{len(wrong)} of {count(len(rows), what)} unfit to work: see the lines above")
 

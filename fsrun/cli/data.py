@@ -78,6 +78,7 @@ def import_data(
         summary = chosen.read(path, find_home().data, progress=progress, replace=replace)
     _say(summary, "Imported" if summary.written else "Already imported")
     _say_parts(name)
+    _publish(name)
 
 
 @app.command("fetch", epilog="Example:  fsrun data fetch omniglot")
@@ -91,6 +92,7 @@ def fetch_data(name: Name, replace: Replace = False) -> None:
     with _bar("Fetching") as progress:
         summary = fetch_omniglot(find_home().data, progress=progress, replace=replace)
     _say(summary, "Fetched" if summary.written else "Already imported")
+    _publish(name)
 
 
 @app.command("verify", epilog="Example:  fsrun data verify omniglot")
@@ -102,6 +104,16 @@ def verify_data(name: Name) -> None:
     _say_parts(name)
     if name == "miniimagenet":
         _say_duplicates()
+
+
+def _publish(name: str) -> None:
+    """Keep the data set at the storage, if there is one; ImageNet's list names files of this machine."""
+    from fsrun.paths import find_home
+    from fsrun.shared_data import publish
+
+    place = publish(find_home(), name) if name != "imagenet" else None
+    if place is not None:
+        typer.echo(f"Kept at {place}: other machines fetch it when they need it.")
 
 
 def _named(name: str) -> "ImportedSet":

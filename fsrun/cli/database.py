@@ -113,7 +113,7 @@ def gc(
     if not found and not deleted:
         typer.echo("Nothing to free.")
         return
-    count = len(found) + sum(len(each.files) for each in deleted)
+    count = len(found) + sum(each.count for each in deleted)
     runs = f" and {len(deleted)} deleted run{'s' * (len(deleted) > 1)}" if deleted else ""
     summary = f"{total / 1e6:.1f} MB in {count} files{runs}"
     typer.echo(f"Freed {summary}." if yes else f"{summary} could be freed: fsrun gc --yes")
@@ -122,10 +122,11 @@ def gc(
 def _free_deleted(engine: "Engine", deleted: "Sequence[Deleted]", now: float, *, yes: bool) -> int:
     """List runs deleted long ago, or free them; return the bytes of their files."""
     from fsrun.emptying import free_deleted
+    from fsrun.paths import find_home
 
     total = 0
     for each in deleted:
-        if yes and not free_deleted(engine, each):
+        if yes and not free_deleted(engine, find_home(), each):
             typer.echo(f"run {each.run.run_id} was brought back meanwhile and stays")
             continue
         typer.echo(f"{each.bytes / 1e6:8.1f} MB  {each.line(now)}")
@@ -139,7 +140,7 @@ def _free_garbage(engine: "Engine", found: "Sequence[Garbage]", *, yes: bool) ->
     from fsrun.words import plain
 
     for each in found:
-        typer.echo(plain(f"{each.bytes / 1e6:8.1f} MB  {each.path}  ({each.why})"))
+        typer.echo(plain(f"{each.bytes / 1e6:8.1f} MB  {each.place}  ({each.why})"))
         if yes:
             free(engine, each)
     return sum(each.bytes for each in found)

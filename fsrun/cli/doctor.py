@@ -94,6 +94,17 @@ def _home() -> str:
     return f"{root}, {free / 1e9:.0f} GB free"
 
 
+def _storage() -> str:
+    from fsrun.object_store import check
+    from fsrun.paths import find_home
+
+    home = find_home()
+    if home.storage is None:
+        return f"{home.root}: checkpoints and data sets are files of the home"
+    check(home.storage)
+    return f"{home.storage} can be written, read and emptied"
+
+
 def _database() -> str:
     from fsrun.cli.options import open_database
     from store.engine import check_writable
@@ -143,17 +154,20 @@ def _clock() -> str:
 
 
 def _checkpoints() -> str:
+    from fsrun.checkpoint_files import checkpoint_files
     from fsrun.cli.options import open_database
+    from fsrun.paths import find_home
     from store.jobs import JobStatus
     from store.upkeep import known_files
 
     newest = {each.row.run_id: each for each in reversed(known_files(open_database()))}
-    gone = [each for each in newest.values() if not each.row.path.is_file()]
+    files = checkpoint_files(find_home())
+    gone = [each for each in newest.values() if files.size(each.row) is None]
     needed = [each.row for each in gone if each.status is not JobStatus.DONE]
     if needed:
         raise FsrunError(
-            f"{needed[0].path} is gone, with the newest checkpoint of {len(needed)} unfinished runs: "
-            "put it back, or they go on from an older one"
+            f"{needed[0].url or needed[0].path} is gone, with the newest checkpoint of {len(needed)} "
+            "unfinished runs: put it back, or they go on from an older one"
         )
     note = f", {len(gone)} of finished runs gone" if gone else ""
     return f"the newest of {len(newest)} runs{note}"
@@ -207,6 +221,7 @@ def _devices() -> str:
 CHECKS: dict[str, Callable[[], str]] = {
     "versions": _versions,
     "home": _home,
+    "storage": _storage,
     "database": _database,
     "queue": _queue,
     "workers": _workers,

@@ -100,6 +100,7 @@ def embed(
     from experiments.data.shards import Embedding
     from experiments.models.backbones import cut_backbone
     from fsrun.paths import find_home
+    from fsrun.shared_data import publish
     from fsrun.worker.devices import resolve_device
 
     data_dir = find_home().data
@@ -115,6 +116,9 @@ def embed(
     with _Bar() as bar:
         index = embed_images(embedding, embedder, bar.show)
     _say(chosen, index, bar.last)
+    place = publish(find_home(), f"features/{chosen}")
+    if place is not None:
+        typer.echo(f"Kept at {place}: other machines fetch them when they need them.")
 
 
 def _checked_name(name: str) -> str:

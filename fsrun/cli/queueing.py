@@ -95,6 +95,7 @@ def run(
 ) -> None:
     """Queue a sweep and carry it out here; after Ctrl-C the same command goes on where it stopped."""
     from fsrun.cli.foreground import work_in_foreground  # loads the store
+    from fsrun.object_store import check
     from fsrun.paths import find_home
     from fsrun.planning import enqueue_planned, require_data, runs_named
     from fsrun.worker.devices import check_device
@@ -103,6 +104,7 @@ def run(
     check_device(device)
     planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings, on)
     require_data(planned, find_home())
+    check(find_home().storage)
     engine = open_database()
     specs = _specs(planned)
     known = [unfinished_run(engine, spec) for spec in specs]

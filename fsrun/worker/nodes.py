@@ -20,7 +20,10 @@ from fsrun.worker.probes import left, unshared
 from store.engine import open_store
 from store.errors import StoreError
 
-SHARED = ("FSRUN_HOME", "FSRUN_DB_URL", "FSRUN_LEASE_SECONDS", "FSRUN_GRACE_SECONDS", "OMP_NUM_THREADS")
+SHARED = (
+    *("FSRUN_HOME", "FSRUN_STORAGE", "FSRUN_DB_URL", "FSRUN_LEASE_SECONDS", "FSRUN_GRACE_SECONDS"),
+    "OMP_NUM_THREADS",
+)
 """What every node takes over from the environment of the command."""
 
 NETWORK_SECONDS = 10.0  # until a new file is seen on every machine of a network file system
@@ -52,7 +55,7 @@ class Fault(NamedTuple):
 def ordered(home: Home, fleet: str, device: str, settings: Mapping[str, str]) -> Iterator[Order]:
     """Give the order of a fleet of this home, with files in the home by which a node knows it again.
 
-    Raises FsrunError where the home cannot be written.
+    Raises FsrunError where the home cannot be written, StorageUnavailable where the storage cannot be used.
     """
     known = {name: os.environ[name] for name in SHARED if os.environ.get(name)}
     environment = {**settings, **known, "FSRUN_HOME": str(home.root)}

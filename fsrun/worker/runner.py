@@ -13,30 +13,31 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import torch
 from sqlalchemy import Engine
 
 from experiments.config import config_from_json
-from experiments.errors import CheckpointError, ExperimentError
+from experiments.errors import ExperimentError, StorageUnavailable
 from experiments.events import Finished, Measurement, Stopped
 from experiments.method import Resources
 from experiments.run import run
+from fsrun.checkpoint_files import checkpoint_files
 from fsrun.paths import PRIVATE, Home, find_home
 from fsrun.provenance import THREADS, facts_of
+from fsrun.shared_data import fetch, needed
 from fsrun.worker.devices import resolve_device, thread_count
+from fsrun.worker.fetching import final_checkpoint, intact, patiently
 from fsrun.worker.memory import out_of_memory
 from fsrun.worker.outage import RETRY_SECONDS, Outage
-from fsrun.worker.sink import StoreSink, sha256_of
+from fsrun.worker.sink import StoreSink
 from store import queue as jobs
 from store.attempts import add_provenance
-from store.checkpoints import CheckpointRow
 from store.engine import open_store
 from store.errors import DatabaseUnavailable, LeaseLost
 from store.identity import identity
@@ -110,6 +111,9 @@ def _end(job: _Job, record: RunRecord, device: str) -> bool:
         outcome = _train(job, record, device)
     except (LeaseLost, DatabaseUnavailable):
         raise
+    except StorageUnavailable as error:  # waited for until the job was to stop
+        logger.warning("%s", error)
+        job.persist(jobs.release)
     except ExperimentError as error:
         logger.error("%s", error)
         job.persist(jobs.fail, str(error))
@@ -139,20 +143,22 @@ def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
     parents = job.outage.persist(
         lambda: [get_run(job.engine, parent) for parent in record.parents], job.gives_up
     )
+    files = checkpoint_files(job.home)
+    patiently(job.should_stop, lambda: fetch(job.home, needed([config])))
     resources = Resources(
         job.home.data,
         resolve_device(device),
-        {parent.spec.config_hash: _final_checkpoint(parent) for parent in parents},
+        {parent.spec.config_hash: final_checkpoint(files, parent, job.should_stop) for parent in parents},
     )
     database = job.outage.persist(lambda: identity(job.engine, time.time()), job.gives_up)
-    sink = StoreSink(job.engine, job.run_id, job.attempt, job.outage, job.gives_up)
+    sink = StoreSink(job.engine, job.run_id, job.attempt, job.outage, job.gives_up, files)
     try:
         outcome = run(
             config,
             resources,
             sink,
             lambda step: job.home.checkpoint(database, job.run_id, job.attempt, step),
-            resume_from=list(_intact(record.checkpoints)),
+            resume_from=intact(files, record.checkpoints, job.should_stop),
             should_stop=job.should_stop,
         )
         sink.flush()
@@ -170,26 +176,6 @@ def _set_threads(job: _Job, record: RunRecord) -> None:
     threads = int(before[0]) if before else thread_count(record.spec.experiment)
     torch.set_num_threads(threads)
     job.note({THREADS: str(threads)})
-
-
-def _final_checkpoint(parent: RunRecord) -> Path:
-    """Return the file a finished run left for those that start from it; CheckpointError where it is gone."""
-    path = next(_intact(parent.checkpoints[:1]), None)
-    if path is None or not path.is_file():
-        raise CheckpointError(
-            f"run {parent.id}, which this run starts from, has no intact checkpoint: queue it again with "
-            f"fsrun queue {parent.spec.experiment} --method {parent.spec.method}"
-        )
-    return path
-
-
-def _intact(checkpoints: Iterable[CheckpointRow]) -> Iterator[Path]:
-    """Yield the files that are what was written; whether one is there at all is for the run to find out."""
-    for row in checkpoints:
-        if row.path.is_file() and sha256_of(row.path) != row.sha256:
-            logger.warning("checkpoint %s is damaged (its sha256 differs): trying an older one", row.path)
-        else:
-            yield row.path
 
 
 def _row(measurement: Measurement) -> ResultRow:

@@ -6,17 +6,21 @@ loop an append. While the database cannot be used training goes on, as far as th
 checkpoint.
 """
 
-import hashlib
+import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Lock, Thread
 
 from sqlalchemy import Engine
 
+from experiments.errors import StorageUnavailable
+from fsrun.checkpoint_files import CheckpointFiles, sha256_of
 from fsrun.worker.outage import Outage
 from store import checkpoints, metrics
+from store.checkpoints import CheckpointRow
 from store.errors import LeaseLost
 from store.metrics import Point
 
@@ -26,26 +30,43 @@ KEPT_CHECKPOINTS = 2  # the newest, and one to fall back to
 MAX_BUFFERED = 200_000  # points kept while the database is away; then training waits for it
 RETRY_SECONDS = 5.0  # between two tries to write what is buffered while training goes on
 
+logger = logging.getLogger("fsrun.sink")
+
 _Report = tuple[float, tuple[int, ...], list[tuple[str, tuple[float, ...]]]]
 """What one call brought: when by the monotonic clock, the steps, and each metric's values at them."""
 
 
-def sha256_of(path: Path) -> str:
-    """Return the digest of a checkpoint file, by which damage is noticed."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+ON_THIS_DISK = CheckpointFiles()
+"""Checkpoints stay the files that they are."""
+
+
+@contextmanager
+def _left_for_later() -> Iterator[None]:
+    """Let what cannot be removed now be garbage, which fsrun gc finds."""
+    try:
+        yield
+    except StorageUnavailable as error:
+        logger.warning("%s", error)
 
 
 class StoreSink:
     """An EventSink that writes to the store as one attempt of a run.
 
-    Raises LeaseLost once the job has a new owner, and DatabaseUnavailable where the database cannot be used
-    and `gives_up` says not to wait for it.
+    `files` says where checkpoints are kept. Raises LeaseLost once the job has a new owner, and
+    DatabaseUnavailable where the database cannot be used and `gives_up` says not to wait for it.
     """
 
     def __init__(
-        self, engine: Engine, run_id: int, attempt: int, outage: Outage, gives_up: Callable[[], bool]
+        self,
+        engine: Engine,
+        run_id: int,
+        attempt: int,
+        outage: Outage,
+        gives_up: Callable[[], bool],
+        files: CheckpointFiles = ON_THIS_DISK,
     ) -> None:
         self.engine = engine
+        self.files = files
         self.outage = outage
         self.gives_up = gives_up
         self.run_id = run_id
@@ -81,18 +102,24 @@ class StoreSink:
             self.flush()
 
     def checkpoint(self, step: int, path: Path) -> None:
-        """Write out all points up to the checkpoint, then note it and drop older ones."""
+        """Keep the checkpoint, write out all points up to it, then note it and drop older ones.
+
+        Raises StorageUnavailable where it cannot be kept.
+        """
         digest = sha256_of(path)
+        place = self.files.keep(path)
         try:
             with self.writing:
                 self._measure_rate(step, time.monotonic())
             self.flush()
-            unneeded = self.outage.persist(lambda: self._note_checkpoint(step, path, digest), self.gives_up)
+            unneeded = self.outage.persist(lambda: self._note_checkpoint(step, place, digest), self.gives_up)
         except LeaseLost:
-            path.unlink(missing_ok=True)  # nobody will ever know of it
+            with _left_for_later():  # nobody will ever know of it
+                self.files.discard(path, place)
             raise
         for old in unneeded:
-            old.unlink(missing_ok=True)
+            with _left_for_later():
+                self.files.remove(old)
 
     def flush(self) -> None:
         """Write all there is, and wait for the database where it cannot be used."""
@@ -148,9 +175,9 @@ class StoreSink:
             for step, value in zip(steps, numbers, strict=True)
         ]
 
-    def _note_checkpoint(self, step: int, path: Path, digest: str) -> tuple[Path, ...]:
+    def _note_checkpoint(self, step: int, place: str, digest: str) -> tuple[CheckpointRow, ...]:
         job = (self.engine, self.run_id, self.attempt)
-        checkpoints.add(*job, step=step, path=path, sha256=digest, now=time.time())
+        checkpoints.add(*job, step=step, path=place, sha256=digest, now=time.time())
         return checkpoints.prune(*job, keep=KEPT_CHECKPOINTS)
 
     def _measure_rate(self, step: int, at: float) -> None:

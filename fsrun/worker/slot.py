@@ -13,6 +13,7 @@ from datetime import datetime
 
 from sqlalchemy import Engine
 
+from experiments.errors import StorageUnavailable
 from fsrun.errors import FsrunError
 from fsrun.paths import PRIVATE, Home, find_home
 from fsrun.worker.nodes import Order, fault, take_over
@@ -57,7 +58,7 @@ class Slot:
             if self._stopping:
                 supervisor.stop()
             supervisor.work()
-        except (FsrunError, StoreError) as error:
+        except (FsrunError, StoreError, StorageUnavailable) as error:
             return Report(node, fault=str(error))
         finally:
             engine.dispose()

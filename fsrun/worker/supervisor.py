@@ -15,6 +15,7 @@ from math import inf
 from sqlalchemy import Engine
 
 from fsrun.errors import FsrunError, UsageError
+from fsrun.object_store import check
 from fsrun.paths import Home
 from fsrun.provenance import provenance
 from fsrun.worker.outage import RETRY_SECONDS, Outage
@@ -88,9 +89,10 @@ class Supervisor:
         """Execute jobs until `stop` is called, or until nothing is left to do if asked to drain.
 
         Returns as well once nothing could be claimed for `leaves_after` seconds.
-        Waits, and says so, while the database cannot be used. Raises DatabaseTooNew, and FsrunError where no
-        runner can be started.
+        Waits, and says so, while the database cannot be used. Raises DatabaseTooNew, FsrunError where no
+        runner can be started, and StorageUnavailable where checkpoints could not be kept from the beginning.
         """
+        check(self.home.storage)
         try:
             self._outage.persist(self._register, lambda: self.stopping)
             while not self.stopping:

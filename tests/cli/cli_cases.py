@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -77,14 +77,20 @@ def environment(home: Home) -> dict[str, str]:
     return plain | {"FSRUN_HOME": str(home.root), "COLUMNS": "160"}
 
 
-def in_its_own_process(home: Home, *words: str, seconds: float = 120) -> Answer:
-    """Type a command into a fresh process and wait for it."""
+def in_its_own_process(
+    home: Home,
+    *words: str,
+    seconds: float = 120,
+    settings: Mapping[str, str] | None = None,
+    program: Sequence[str] = ("-m", "fsrun"),
+) -> Answer:
+    """Type a command into a fresh process, whose environment has these settings besides, and wait for it."""
     done = subprocess.run(
-        [sys.executable, "-m", "fsrun", *words],
+        [sys.executable, *program, *words],
         capture_output=True,
         text=True,
         timeout=seconds,
-        env=environment(home),
+        env=environment(home) | dict(settings or {}),
         check=False,
     )
     return Answer(done.returncode, done.stdout, done.stderr)

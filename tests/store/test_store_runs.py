@@ -125,7 +125,7 @@ def test_pruning_keeps_the_furthest_checkpoints_and_names_the_files_to_delete(en
     for step in (100, 200, 300):
         writer.write([step], [1.0])
         checkpoints.add(engine, run_id, 1, step=step, path=Path(f"{step}"), sha256="ab", now=2.0)
-    assert checkpoints.prune(engine, run_id, 1, keep=2) == (Path("100"),)
+    assert [row.path for row in checkpoints.prune(engine, run_id, 1, keep=2)] == [Path("100")]
     assert checkpoints.prune(engine, run_id, 1, keep=2) == ()
     assert [row.step for row in checkpoints.newest_first(engine, run_id)] == [300, 200]
 
@@ -139,7 +139,7 @@ def test_pruning_drops_a_checkpoint_that_the_attempt_passed_over(engine: Engine)
             Writer(engine, claim).write([step], [1.0])
             path = Path(f"{claim.attempt}-{step}")
             checkpoints.add(engine, run_id, claim.attempt, step=step, path=path, sha256="ab", now=now)
-    assert checkpoints.prune(engine, run_id, 2, keep=2) == (Path("1-200"),)
+    assert [row.path for row in checkpoints.prune(engine, run_id, 2, keep=2)] == [Path("1-200")]
     assert [row.step for row in checkpoints.newest_first(engine, run_id)] == [150, 100]
 
 

@@ -165,7 +165,7 @@ def test_doctor_gives_each_node_a_row_and_says_what_is_wrong_with_one_that_diffe
     finally:
         cluster.cluster.shutdown()
     assert (fine.code, fine.err) == (0, "")
-    assert [line.split()[0] for line in fine.out.splitlines()[2:]] == ["ok", "ok"]
+    assert [line.split()[0] for line in fine.out.splitlines()[2:]] == ["ok", "ok", "Compared"]
     assert_refused(differs, "1 of 3 nodes")
     assert sorted(line.split()[0] for line in differs.out.splitlines()[2:5]) == ["ok", "ok", "wrong"]
     assert "it has torch 0.0.7, the command runs with" in differs.out

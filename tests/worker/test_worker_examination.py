@@ -74,7 +74,7 @@ def test_everything_that_is_wrong_with_a_node_is_named_not_only_the_first(home: 
     python, torch, unshared_home, database, _ = lines(examined)
     assert "the command runs with 3.9.0" in python
     assert "the command runs with 0.0.7" in torch
-    assert f"its {elsewhere} is not the folder of the command" in unshared_home
+    assert f"its {elsewhere} is not the one of the command" in unshared_home
     assert "set FSRUN_HOME" in unshared_home
     assert "127.0.0.1" in database
 
@@ -87,7 +87,7 @@ def test_a_part_of_the_home_that_is_another_folder_is_named(home: Case, tmp_path
     (node.root / "data").symlink_to(home.data)
     with left(home, "t") as left_in:
         (line,) = unshared(node, "t", left_in, "node", patience=0.0)
-    assert line.startswith(f"its {node.checkpoints} is not the folder of the command")
+    assert line.startswith(f"its {node.checkpoints} is not the one of the command")
     assert "mount the same one" in line
 
 
@@ -109,6 +109,25 @@ def test_a_clock_that_is_off_and_gpus_that_torch_does_not_see_are_named(home: Ca
     (unlit,) = missing_gpus(said, 2.0)
     assert "the cluster lends 2 GPUs of it, its torch sees 0: install a driver" in unlit.line
     assert list(missing_gpus(said, 0.0)) == []
+
+
+def test_with_a_storage_the_node_may_have_a_home_of_its_own(
+    home: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("fsspec", reason="fsspec is not installed: pip install 'fsrun[cloud]'")
+    database = home.engine().url.render_as_string()
+    monkeypatch.setenv("FSRUN_DB_URL", database)
+    monkeypatch.setenv("FSRUN_STORAGE", f"file://{tmp_path}/storage")
+    with ordered_here(home) as order:
+        other = {**order.environment, "FSRUN_HOME": str(tmp_path / "elsewhere")}
+        fine = on_a_node(replace(order, environment=other))
+        apart = on_a_node(replace(order, environment=other | {"FSRUN_STORAGE": f"file://{tmp_path}/x"}))
+    assert fine.faults == ()
+    assert fine.answered == ("storage",)
+    (fault,) = apart.faults
+    assert f"its file://{tmp_path}/x is not the one of the command" in fault.line
+    assert "the same FSRUN_STORAGE" in fault.line
+    assert list((tmp_path / "storage").rglob(".*")) == []
 
 
 def doctor(home: Case, *words: str) -> Answer:
