@@ -59,7 +59,7 @@ ROWS: tuple[Row, ...] = (
         "mann",
         {"method.training": "sequences"},
         (PRESENTATIONS,),
-        # All five classes from the first step on; conv4 as in the other training, pixels learn little so soon.
+        # All five classes from the first step on; conv4 as in the other training, pixels learn too slowly.
         {
             "cpu": {"method.curriculum": 0, "method.steps": 4000},
             "quick": {"method.curriculum": 0, "method.steps": 600},
