@@ -15,6 +15,7 @@ from store.jobs import JobStatus, Outcome
 from store.results import ResultRow
 from tests.cli.cli_cases import TINY, Case, Points, assert_refused, in_its_own_process
 from tests.worker.worker_cases import (
+    STEPS,
     ask,
     ask_for_the_long_run,
     is_alive,
@@ -66,7 +67,7 @@ def test_a_hung_job_is_cancelled_after_the_grace_period_and_the_next_one_is_done
 
 
 def test_a_segmentation_fault_leaves_its_trace_with_the_attempt(home: Case) -> None:
-    ask_for_the_long_run(home)
+    ask_for_the_long_run(home, 5 * STEPS)
     with working(home, "worker", "--drain") as worker:
         first = the_runner(home)
         wait_until(lambda: is_under_way(home))

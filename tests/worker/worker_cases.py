@@ -107,13 +107,13 @@ def ask(
     return [each.run_id for each in asked]
 
 
-def ask_for_the_long_run(home: Case) -> int:
-    """Queue what LONG describes."""
+def ask_for_the_long_run(home: Case, steps: int = STEPS) -> int:
+    """Queue what LONG describes, or a longer one: where the machine is busy, that may be over too soon."""
     return ask(
         home,
         "synthetic",
         "linear",
-        {"steps": [STEPS], "log_every": [20], "episodes": [50], "sampler": ["direct"]},
+        {"steps": [steps], "log_every": [20], "episodes": [50], "sampler": ["direct"]},
     )[0]
 
 
