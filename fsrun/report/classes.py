@@ -61,7 +61,7 @@ class Classes:
     experiment: str
     k_shot: int
     curves: tuple[MethodCurve, ...]
-    left_out: tuple[int, ...]  # runs that were tested on other classes
+    left_out: tuple[int, ...]  # runs that were tested on other classes or features
     unusual: tuple[int, ...] = ()  # runs whose test was not drawn from all classes, or normalised otherwise
     features: str | None = None  # the name of the features, where images were embedded first
 
@@ -217,7 +217,8 @@ def _notes(found: Classes) -> Iterator[str]:
         if changed:
             yield f"{curve.title}: {ours.preset} with {', '.join(changed)}."
     if found.left_out:
-        yield f"Not shown, since tested on other classes: runs {', '.join(map(str, found.left_out))}."
+        runs = ", ".join(map(str, found.left_out))
+        yield f"Not shown, since tested on other classes or features: runs {runs}."
     if found.unusual:
         runs = ", ".join(map(str, found.unusual))
         yield f"Not shown, since within alphabets or with batch statistics that were asked for: runs {runs}."

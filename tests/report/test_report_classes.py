@@ -108,7 +108,7 @@ def test_runs_on_other_test_classes_are_left_out_and_named(filled: Filled) -> No
     found = classes(filled.engine, "omniglot")
     assert [each.method for each in found.curves] == ["cnn-nn"]
     assert found.left_out == (1, 2, 3, 4, 5)
-    assert "Not shown, since tested on other classes: runs 1, 2, 3, 4, 5." in " ".join(
+    assert "Not shown, since tested on other classes or features: runs 1, 2, 3, 4, 5." in " ".join(
         written(classes_report(filled.engine, "omniglot"), Format.TEXT).split()
     )
 
