@@ -49,11 +49,19 @@ def cut_before(network: nn.Module, part: str, name: str) -> tuple[nn.Module, nn.
 
 def _offered(network: nn.Module) -> Iterator[str]:
     """Yield the names of the last parts that have weights, the last first."""
-    parts = [name for name, part in network.named_children() if list(part.parameters())]
+    parts = list(_parts(network))
     if len(parts) == 1:  # all lies in one
-        inner = network.get_submodule(parts[0])
-        parts = [f"{parts[0]}.{name}" for name, part in inner.named_children() if list(part.parameters())]
+        parts = list(_parts(network.get_submodule(parts[0]), f"{parts[0]}.")) or parts
     yield from parts[: -_NAMED - 1 : -1]
+
+
+def _parts(network: nn.Module, prefix: str = "") -> Iterator[str]:
+    """Yield the names of a module's parts; a list of parts is never called, but what it holds is."""
+    for name, part in network.named_children():
+        if isinstance(part, nn.ModuleList):
+            yield from _parts(part, f"{prefix}{name}.")
+        elif list(part.parameters()):
+            yield prefix + name
 
 
 def _first(network: nn.Module, nodes: list[fx.Node], kept: fx.Node) -> nn.Module:

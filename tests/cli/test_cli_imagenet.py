@@ -50,7 +50,10 @@ def test_the_last_block_learns_where_its_inputs_are_kept(home: Case, typed: Type
     embed = ("data", "embed", f"folder:{animals}", *EMBED)
     refused = typed(*embed, "--tail", "_conv")
     assert refused.code == 2
-    assert "efficientnet-lite0 has no part '_conv': use one such as _bn1, _conv_head" in refused.err
+    assert (
+        "efficientnet-lite0 has no part '_conv': use one such as _bn1, _conv_head, _blocks.15, "
+        in refused.err
+    )
     embedded = typed(*embed, "--tail", "_conv_head")
     assert "15,680 numbers an image of what _conv_head sees" in embedded.words  # 320 x 7 x 7
     asked = ("features=animals", "train_images=4", "train_n_way=5", "train_n_query=1", "steps=2")
