@@ -156,6 +156,9 @@ def _say(what: str, rows: Sequence[Row]) -> None:
     for row in wrong:
         for fault in row.faults:
             out.print(plain(f"wrong  {row.node}: {fault.line}"), soft_wrap=True)
+    for row in rows:
+        if not row.facts and row not in wrong:
+            out.print(plain(f"{row.node} has run nothing yet: its versions are known once it has."))
     out.print(plain(f"Compared with home {home.root}, storage {home.storage or 'in it'}."), soft_wrap=True)
     if wrong:
         raise FsrunError(f"{len(wrong)} of {count(len(rows), what)} unfit to work: see the lines above")

@@ -137,15 +137,19 @@ def doctor(home: Case, *words: str) -> Answer:
 def test_without_an_engine_the_running_workers_are_looked_at(home: Case) -> None:
     home.engine().dispose()
     assert_refused(doctor(home), "no worker is running", "--engine ray")
-    ask(home, "synthetic", "linear", SHORT)
     with working(home, "worker") as worker:
+        wait_until(lambda: doctor(home).code == 0)
+        new = doctor(home)
+        ask(home, "synthetic", "linear", SHORT)
         wait_until(lambda: home.run(1).finished is not None)
         fine = doctor(home)
         (log,) = home.logs.glob("worker-*.log")
         log.rename(home.root / "moved.log")
         apart = doctor(home)
         worker.send_signal(signal.SIGTERM)
+    assert "has run nothing yet: its versions are known once it has" in new.words
     assert (fine.code, fine.err) == (0, "")
+    assert "has run nothing yet" not in fine.words
     assert " shared " in fine.out
     assert fine.out.splitlines()[2].startswith("ok ")
     assert_refused(apart, "1 of 1 running worker")
