@@ -3,7 +3,7 @@
 Not here: fast/slow learning, which changes the last layer alone (methods.py).
 """
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -31,6 +31,8 @@ class Adapting(SameWays):
 
 class Maml(Adapting):
     """MAML (Finn et al. 2017): weights from which a few gradient steps lead to any task's."""
+
+    test_only: ClassVar[tuple[str, ...]] = ("test_steps",)
 
     name: Literal["maml"] = "maml"
     steps: int = Field(60_000, ge=1, le=100_000_000)

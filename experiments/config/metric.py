@@ -56,6 +56,8 @@ class NotEpisodic(Accelerated):
 class Cnn(NotEpisodic):
     """A softmax classifier of the training classes, then nearest neighbour, or fitted again to each task."""
 
+    test_only: ClassVar[tuple[str, ...]] = ("test", "distance", "fit_steps", "fit_lr")
+
     name: Literal["cnn"] = "cnn"
     steps: int = Field(6500, ge=1, le=100_000_000)  # about five times through the training images of P-V
     validate_every: int = Field(500, ge=0)
@@ -81,6 +83,8 @@ class Cnn(NotEpisodic):
 
 class Shrinking(NotEpisodic):
     """Feature shrinking (Hariharan & Girshick 2017): the CNN's training with a penalty on long features."""
+
+    test_only: ClassVar[tuple[str, ...]] = ("distance", "fit_steps", "fit_lr")
 
     name: Literal["shrinking"] = "shrinking"
     steps: int = Field(6500, ge=1, le=100_000_000)  # the last generator_steps of them train the generator

@@ -55,7 +55,8 @@ def training_run(config: RunConfig) -> ImageRun | None:
     """Return the run that trains what this one measures, None where it trains it itself."""
     if not isinstance(config, ImageRun) or config.trained_by is None:
         return None
-    return config.model_copy(update={"evaluation": config.trained_by, "trained_by": None})
+    trained = {"method": config.method.as_trained(), "evaluation": config.trained_by, "trained_by": None}
+    return config.model_copy(update=trained)
 
 
 def training_steps(config: RunConfig) -> int:
@@ -79,7 +80,7 @@ def standard_evaluation(
 
 
 def share_trainings(configs: Iterable[RunConfig]) -> list[RunConfig]:
-    """Have runs that differ in nothing but their evaluation measure the model of one training run.
+    """Have runs that differ in nothing but how they are tested measure the model of one training run.
 
     A run that is alone with its training keeps it, but on features, where other numbers of ways are likely to
     be asked for later and training is at the standard one. Raises ConfigError where no such training can be.
@@ -101,7 +102,11 @@ def _standard_training(config: RunConfig) -> ImageRun | None:
     """Return the run that would train for any evaluation that this training suits; None for no training."""
     if not isinstance(config, ImageRun) or not config.method.steps:
         return None
-    evaluation = standard_evaluation(config.data, config.method, config.evaluation)
-    checked = parse_config(config.model_dump() | {"evaluation": evaluation, "trained_by": None})
+    trained = {
+        "method": config.method.as_trained().model_dump(),
+        "evaluation": standard_evaluation(config.data, config.method, config.evaluation),
+        "trained_by": None,
+    }
+    checked = parse_config(config.model_dump() | trained)
     assert isinstance(checked, ImageRun)
     return checked

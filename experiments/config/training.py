@@ -4,7 +4,7 @@ Not here: any method's own options.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ class Training(Frozen):
     splits: ClassVar[tuple[str, ...]] = ()  # it learns from; `val` and `test` are only ever evaluated on
 
     batch_norms: ClassVar[tuple[str, ...]] = ()  # what evaluation.batch_norm can ask for
+
+    test_only: ClassVar[tuple[str, ...]] = ()  # options that training never looks at
 
     steps: int = Field(0, ge=0, le=100_000_000)
     log_every: int = Field(10, ge=1)  # steps
@@ -41,6 +43,11 @@ class Training(Frozen):
         """Return the options of the evaluation that training depends on, for want of options of its own."""
         options = ("n_way", "k_shot") if self.steps else ()
         return tuple(name for name in options if getattr(self, f"train_{name}", None) is None)
+
+    def as_trained(self) -> Self:
+        """Return the options with those that say only how to test at their defaults."""
+        defaults = {name: type(self).model_fields[name].default for name in self.test_only}
+        return self.model_copy(update=defaults)
 
     def refuse_changed(self, *names: str, why: str) -> None:
         """Raise ValueError where one of these options is not at its default; `why` says what to do."""

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import torch
 
 from experiments.config import (
     ImageRun,
@@ -19,6 +21,7 @@ from experiments.config import (
 )
 from experiments.config.base import STORED, Frozen
 from experiments.errors import ConfigError
+from experiments.method import Resources, build
 from experiments.sweeps import Sweep, plan
 
 WAYS = [5, 10, 20, 50, 100, 200, 500, 1000, 1692]
@@ -54,6 +57,31 @@ def test_queries_and_episodes_never_cost_a_second_training() -> None:
     configs = planned("omniglot", "protonet", n_query=[1, 5, 15], episodes=[100, 1000])
     assert len(configs) == 6
     assert len(trainings(configs)) == 1
+
+
+TESTED: Mapping[str, dict[str, list[Any]]] = {
+    "cnn": {"test": ["nearest", "linear", "fine-tune"]},
+    "shrinking": {"distance": ["l2", "cosine"]},
+    "maml": {"test_steps": [1, 9]},
+}
+
+
+@pytest.mark.parametrize("method", TESTED)
+def test_ways_to_test_never_cost_a_second_training(method: str) -> None:
+    configs = planned("omniglot", method, **TESTED[method])
+    (training,) = {training_run(config) for config in configs}
+    assert training == planned("omniglot", method)[0]
+    assert len({config_hash(config) for config in configs}) == len(configs) > 1
+
+
+@pytest.mark.parametrize("method", TESTED)
+def test_what_only_a_test_looks_at_changes_nothing_of_a_training(method: str, glyphs_data_dir: Path) -> None:
+    small = {"alphabets": [10], "characters": [12], "filters": [4], "steps": [2]}
+    resources = Resources(glyphs_data_dir, torch.device("cpu"))
+    configs = planned("glyphs", method, **small, **TESTED[method])
+    built = [build(config.model_copy(update={"trained_by": None}), resources) for config in configs]
+    losses = [each.train(0, 2)["train/loss"] for each in built]
+    assert all(torch.equal(loss, losses[0]) for loss in losses)
 
 
 def test_a_method_that_trains_at_the_shots_it_is_tested_on_is_trained_for_each() -> None:

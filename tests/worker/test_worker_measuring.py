@@ -34,6 +34,14 @@ def carry_out_everything(home: Case) -> list[RunRecord]:
     return [home.run(number) for number in range(1, len(home.statuses()) + 1)]
 
 
+def measured_directly(home: Case, run: RunRecord, training: RunRecord) -> float:
+    """Return what the trained method itself would measure on the episodes of a run."""
+    config = config_from_json(run.spec.config)
+    trained = build(config.model_copy(update={"trained_by": None}), Resources(home.data, torch.device("cpu")))
+    trained.load_state_dict(load_checkpoint(training.checkpoints[0].path)[1])
+    return float(trained.evaluate("test", range(config.evaluation.episodes))["accuracy"].mean())
+
+
 def test_one_model_is_trained_and_measured_for_each_number_of_classes(
     home: Case, glyphs_data_dir: Path
 ) -> None:
@@ -45,17 +53,23 @@ def test_one_model_is_trained_and_measured_for_each_number_of_classes(
     assert [run.id for run in measuring] == asked
     assert [run.step for run in runs] == [3, 0, 0]
     assert {run.spec.method for run in runs} == {"protonet"}
-    _, state = load_checkpoint(training.checkpoints[0].path)
-    for run in measuring:  # what the trained method itself would measure on these episodes
-        config = config_from_json(run.spec.config)
-        trained = build(
-            config.model_copy(update={"trained_by": None}), Resources(home.data, torch.device("cpu"))
-        )
-        trained.load_state_dict(state)
-        accuracy = trained.evaluate("test", range(20))["accuracy"]
-        assert run.results[0].value == float(accuracy.mean())
+    for run in measuring:
+        assert run.results[0].value == measured_directly(home, run, training)
         assert run.results[0].episodes == 20
     assert measuring[0].results[0].value > measuring[1].results[0].value  # of 96 classes it is harder
+
+
+def test_one_classifier_is_trained_and_tested_in_each_of_its_ways(home: Case, glyphs_data_dir: Path) -> None:
+    home.data.symlink_to(glyphs_data_dir)
+    small = {name: values for name, values in SMALL.items() if name != "train_n_way"}
+    ask(home, "glyphs", "cnn", small | {"n_way": [5], "test": ["nearest", "linear", "fine-tune"]})
+    training, *measuring = carry_out_everything(home)
+    assert [run.error for run in measuring] == [None] * 3
+    assert [run.parents for run in measuring] == [(training.id,)] * 3
+    assert [run.step for run in measuring] == [0] * 3
+    values = [run.results[0].value for run in measuring]
+    assert values == [measured_directly(home, run, training) for run in measuring]
+    assert len(set(values)) > 1
 
 
 def test_a_model_that_started_from_a_pre_training_is_measured_without_it(
