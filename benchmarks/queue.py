@@ -61,6 +61,7 @@ class Sharing:
     queueing_seconds: float  # through store.runs.enqueue, in one call
     seconds: float
     claim_milliseconds: float  # median, with all the others at it
+    processor_milliseconds: float  # of the process, for one job; a server's own is not in it
     times_finished: Counter[int]
     shares: tuple[int, ...]
     done: int  # as the database says
@@ -90,18 +91,20 @@ def share_out(database: str | Path, *, processes: int, jobs: int) -> Sharing:
     return Sharing(
         queueing_seconds=queueing_seconds,
         seconds=seconds,
-        claim_milliseconds=1e3 * median(took for _, times in heard for took in times),
-        times_finished=Counter(Counter(run_id for run_ids, _ in heard for run_id in run_ids).values()),
-        shares=tuple(len(run_ids) for run_ids, _ in heard),
+        claim_milliseconds=1e3 * median(took for _, times, _ in heard for took in times),
+        processor_milliseconds=1e3 * sum(spent for _, _, spent in heard) / jobs,
+        times_finished=Counter(Counter(run_id for run_ids, _, _ in heard for run_id in run_ids).values()),
+        shares=tuple(len(run_ids) for run_ids, _, _ in heard),
         done=snapshot(engine, now=time.time(), limit=1).counts.get(JobStatus.DONE, 0),
     )
 
 
 def claim_and_finish(database: str | Path, name: str, start: Barrier, answers: Any) -> None:
-    """Work until the queue is empty; answer with the runs finished and how long each claim took."""
+    """Work until the queue is empty; answer with the runs, each claim's time, and the processor's."""
     engine = open_store(database)
     run_ids, times = [], []
     start.wait()
+    spent = time.process_time()
     while True:
         started = time.perf_counter()
         claim = queue.claim(engine, name, now=time.time(), lease_seconds=LEASE_SECONDS)
@@ -110,7 +113,7 @@ def claim_and_finish(database: str | Path, name: str, start: Barrier, answers: A
         times.append(time.perf_counter() - started)
         queue.finish(engine, claim.run_id, claim.attempt, [], now=time.time())
         run_ids.append(claim.run_id)
-    answers.put((run_ids, times))
+    answers.put((run_ids, times, time.process_time() - spent))
     engine.dispose()
 
 

@@ -148,6 +148,7 @@ def report_store(name: str, sharing: Sharing, jobs: int, points: float) -> bool:
     print(f"  {jobs:,} empty jobs queued in {sharing.queueing_seconds:.1f} s")
     print(f"  each claimed and finished exactly once: {'yes' if once else 'NO'}")
     print(f"  {jobs / sharing.seconds:.0f} jobs a second, median claim {sharing.claim_milliseconds:.1f} ms")
+    print(f"  {sharing.processor_milliseconds:.1f} ms of its worker's processor for each job")
     print(f"  {points:,.0f} points a second, in batches of {BATCH} under the lease")
     return once
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, union_all, update
 from sqlmodel import col
 
-from store.engine import upsert_many
 from store.summaries import LEVELS, RADIX, Summary, merge_by, of_point
 from store.tables import Metric, MetricPoint, MetricSummary, table_of
+from store.upserts import upsert_many
 
 _NO_BOUND = 2**31 - 1
 _POINTS = table_of(MetricPoint).c

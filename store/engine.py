@@ -6,14 +6,11 @@ Not here: any statement about runs or metrics, and what is particular to Postgre
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, text
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -106,35 +103,6 @@ def reading(engine: Engine) -> Iterator[Connection]:
             yield connection
         finally:
             del _readings.under_way[engine]
-
-
-def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert the rows; where the primary key is already there, replace the other columns."""
-    if not rows:
-        return
-    insert = postgres.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement: Any = insert(table)
-    keys = [column.name for column in table.primary_key]
-    values = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values), rows)
-
-
-def upsert_many(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Do what upsert does, in less time, for rows in the order of the table's columns."""
-    if rows:
-        connection.exec_driver_sql(_upsert_text(table, connection.dialect.name), list(rows))
-
-
-@cache
-def _upsert_text(table: Table, dialect: str) -> str:
-    names = [f'"{column.name}"' for column in table.columns]
-    keys = [f'"{column.name}"' for column in table.primary_key]
-    values = ", ".join(["%s" if dialect == "postgresql" else "?"] * len(names))
-    changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in keys)
-    return (
-        f'INSERT INTO "{table.name}" ({", ".join(names)}) VALUES ({values}) '
-        f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}"
-    )
 
 
 def _locate(url_or_path: str | Path) -> tuple[URL, Path | None]:

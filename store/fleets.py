@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, delete, select, update
 from sqlmodel import col
 
-from store.engine import reading, upsert, writing
+from store.engine import reading, writing
 from store.jobs import JobStatus, Outcome, settle_crash
 from store.orders import is_paused
 from store.tables import Job, Setting, Worker, table_of
+from store.upserts import upsert
 
 
 @dataclass(frozen=True)

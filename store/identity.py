@@ -9,8 +9,9 @@ from secrets import token_hex
 from sqlalchemy import Connection, Engine, select
 from sqlmodel import col
 
-from store.engine import reading, upsert, writing
+from store.engine import reading, writing
 from store.tables import Setting, table_of
+from store.upserts import upsert
 
 IDENTITY = "identity"
 """The setting that holds the identity, and after a blank where the database lay when it was given."""

@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection
 from sqlalchemy import Connection, Engine, delete, select
 from sqlmodel import col
 
-from store.engine import reading, upsert, writing
+from store.engine import reading, writing
 from store.errors import InvalidTransition
 from store.jobs import PAUSED, JobStatus, ancestry, job_row, set_job
 from store.tables import Job, Setting, table_of
+from store.upserts import upsert
 
 
 def pause(engine: Engine, now: float) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 from sqlmodel import col
 
-from store.engine import reading, upsert, writing
+from store.engine import reading, writing
 from store.errors import InvalidTransition
 from store.jobs import (
     MAX_CRASHES,
@@ -31,6 +31,7 @@ from store.jobs import (
 )
 from store.results import ResultRow
 from store.tables import Attempt, Dependency, Job, Result, Run, table_of
+from store.upserts import upsert
 
 __all__ = [
     "MAX_CRASHES",

@@ -11,10 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, select
 from sqlmodel import col
 
-from store.engine import upsert, writing
+from store.engine import writing
 from store.errors import InvalidRemark
 from store.jobs import job_row
 from store.tables import Remark, table_of
+from store.upserts import upsert
 
 MAX_NOTE = 2000
 """Characters of a note."""

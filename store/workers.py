@@ -9,8 +9,9 @@ from json import loads
 from sqlalchemy import Engine, select, update
 from sqlmodel import col
 
-from store.engine import reading, upsert, writing
+from store.engine import reading, writing
 from store.tables import Attempt, Worker, table_of
+from store.upserts import upsert
 
 
 def register(engine: Engine, worker_id: str, *, host: str, pid: int, device: str, now: float) -> None:

@@ -55,6 +55,12 @@ def test_point_written_twice_is_stored_once(writer: Writer) -> None:
     assert writer.read(max_points=3).high[0] == 9.0
 
 
+def test_of_two_points_at_one_step_in_one_batch_the_later_counts(writer: Writer) -> None:
+    writer.write([1, 2, 2, 3], [1.0, 5.0, 7.0, 1.0])
+    assert writer.read().last == (1.0, 7.0, 1.0)
+    assert writer.read(max_points=1).high == (7.0,)
+
+
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)  # the others take long to write so many points
 def test_long_curve_is_read_in_a_bounded_number_of_rows_and_keeps_its_spike(writer: Writer) -> None:
     values = [1.0] * 200_000
