@@ -14,6 +14,7 @@ from experiments.errors import DataError
 
 FORMAT_VERSION = 1
 INDEX, PLAN, TAIL = "index.json", "plan.json", "tail.pt"
+ALL = "all"  # in the place of a part: the whole backbone is kept, and its inputs, which are images
 FEWEST = 2  # readable images of a class: one to learn from and one to ask about
 
 
@@ -37,6 +38,11 @@ class KeptPart:
     part: str
     architecture: str
     shape: tuple[int, ...]
+
+    @property
+    def whose(self) -> str:
+        """What sees these inputs, as a sentence says it."""
+        return "the whole backbone" if self.part == ALL else self.part
 
 
 @dataclass(frozen=True)

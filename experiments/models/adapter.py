@@ -1,4 +1,4 @@
-"""What stands for theta' where a backbone has seen the images: an adapter of its features, or its last block.
+"""Theta' where a backbone has seen the images: an adapter of its features, its last block, or all of it.
 
 Not here: the backbone itself (backbones.py).
 """
@@ -35,9 +35,9 @@ class Adapter(nn.Module):
 
 
 class LastBlock(nn.Module):
-    """The last block of a backbone, which begins with the weights it has there.
+    """The last block of a backbone, or all of it, which begins with the weights it has there.
 
-    Kept inputs (batch, *shape) become features (batch, d), brought to one length.
+    Kept inputs (batch, *shape), images where it is all, become features (batch, d), brought to one length.
     """
 
     def __init__(self, block: nn.Module, shape: tuple[int, ...]) -> None:

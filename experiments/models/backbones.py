@@ -60,7 +60,7 @@ class Backbone:
 
 @dataclass(frozen=True)
 class Tail:
-    """The last block of a network, from the part of this name on: inputs (batch, *shape) -> (batch, d)."""
+    """A network from the part of this name on, or all of it: inputs (batch, *shape) -> (batch, d)."""
 
     part: str
     module: nn.Module

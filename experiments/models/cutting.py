@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from torch import fx, nn
 
+from experiments.data.feature_index import ALL
 from experiments.errors import ConfigError
 
 INPUT = "kept"  # of the second half
@@ -26,13 +27,17 @@ class _Tracer(fx.Tracer):
 
 
 def cut_before(network: nn.Module, part: str, name: str) -> tuple[nn.Module, nn.Module]:
-    """Return (before, after): after(before(x)) is network(x), and after begins with the part.
+    """Return (before, after): after(before(x)) is network(x), and after begins with the part, or is ALL.
 
     Both share the network's own modules under their own names. Raises ConfigError where there is no such
     part, or something else of the network goes past it than its one input; name is what to call the network.
     """
+    if part == ALL:
+        return nn.Identity(), network
     if part not in dict(network.named_modules()) or not part:
-        raise ConfigError(f"{name} has no part {part!r}: use one such as {', '.join(_offered(network))}")
+        raise ConfigError(
+            f"{name} has no part {part!r}: use one such as {', '.join(_offered(network))}, or {ALL}"
+        )
     try:
         nodes = list(_Tracer(part).trace(network).nodes)
     except (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, AssertionError) as error:

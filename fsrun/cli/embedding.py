@@ -47,7 +47,8 @@ TailOption = Annotated[
     typer.Option(
         "--tail",
         help="A part of the backbone (conv2d_7b, layer4.2, blocks.3): keep its input instead of features. "
-        "It, and what follows, is then the theta' that learns; without, an adapter of the features.",
+        "It, and what follows, is then the theta' that learns; `all` keeps images, and the whole network "
+        "learns. Without: an adapter of the features.",
     ),
 ]
 SeenOption = Annotated[
@@ -212,7 +213,7 @@ def _say(name: str, index: "FeatureIndex", last: "Progress | None") -> None:
             f"  {last.own:,} images in {duration(last.seconds)}, {last.rate:,.1f} a second, "
             f"limited by {last.limit}"
         )
-    what = f" of what {index.tail.part} sees" if index.tail else ""
+    what = f" of what {index.tail.whose} sees" if index.tail else ""
     typer.echo(f"  {math.prod(index.kept):,} numbers an image{what}, {index.bytes / 1e6:,.1f} MB")
     for line in _report(index):
         typer.echo(f"  {line}")

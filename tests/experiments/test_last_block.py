@@ -54,14 +54,19 @@ def small_backbone() -> Backbone:
     return Backbone("small", network, network.features, shown, seen, "the tests", digest, architecture)
 
 
+def kept_before(part: str, folder: Path) -> Path:
+    """Keep what a part sees of twelve classes, and return the data folder."""
+    root = write_classes(folder / "in", dict.fromkeys(SPLITS, 6))
+    backbone = cut_backbone(small_backbone(), part)
+    embedding = embedding_of(root, folder / "data", SPLITS, backbone)
+    embed_images(embedding, Embedder(backbone, CPU, batch=16, threads=1))
+    return folder / "data"
+
+
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     """Features of twelve classes: what the last block sees."""
-    root = write_classes(tmp_path / "in", dict.fromkeys(SPLITS, 6))
-    backbone = cut_backbone(small_backbone(), "blocks.3")
-    embedding = embedding_of(root, tmp_path / "data", SPLITS, backbone)
-    embed_images(embedding, Embedder(backbone, CPU, batch=16, threads=1))
-    return tmp_path / "data"
+    return kept_before("blocks.3", tmp_path)
 
 
 def opened(data_dir: Path) -> FeatureTable:
@@ -73,6 +78,7 @@ def opened(data_dir: Path) -> FeatureTable:
     ("architecture", "part"),
     [
         ("conv4:4-32", "blocks.3"),
+        ("conv4:4-32", "all"),
         ("torchvision:resnet18", "layer4.1"),
         ("timm:resnet10t", "layer4"),
         ("efficientnet-lite0", "_conv_head"),
@@ -86,7 +92,8 @@ def test_the_halves_of_a_network_one_after_the_other_are_the_network(architectur
     images = torch.rand(2, 3, SIZE, SIZE, generator=generator("images"))
     with torch.no_grad():
         assert torch.equal(after(before(images)), network(images))
-    assert 0 < len(list(after.parameters())) < len(list(network.parameters()))
+    assert 0 < len(list(after.parameters())) <= len(list(network.parameters()))
+    assert (part == "all") == (not list(before.parameters()))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +123,21 @@ def test_what_the_last_block_sees_is_kept_and_it_goes_on_as_the_backbone_does(da
     assert not torch.allclose(expected[0], expected[1])
 
 
-def test_its_weights_learn_where_fast_slow_is_trained_on_what_is_kept(data_dir: Path) -> None:
+def test_where_all_is_kept_images_become_what_the_backbone_makes_of_them(
+    tmp_path: Path,
+) -> None:
+    table = opened(kept_before("all", tmp_path))
+    assert table.image_shape == (3, SIZE, SIZE)
+    kept = table.pixels("test", torch.arange(4))
+    network = build_backbone(table, 64, generator("any")).eval()
+    with torch.no_grad():
+        expected = LENGTH * nn.functional.normalize(small_backbone().module(kept), dim=-1)
+        assert torch.allclose(network(kept), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("part", "first"), [("blocks.3", 3), ("all", 0)])
+def test_weights_learn_in_fast_slow_training_on_what_is_kept(part: str, first: int, tmp_path: Path) -> None:
+    data_dir = kept_before(part, tmp_path)
     asked = {"features": "small", "train_images": 6, "train_n_way": 5, "steps": 3, "validate_every": 0}
     settings: dict[str, list[Any]] = {name: [value] for name, value in asked.items()}
     (planned, *_) = plan(Sweep("imagenet", ("fastslow",), "quick", settings=settings))
@@ -125,7 +146,8 @@ def test_its_weights_learn_where_fast_slow_is_trained_on_what_is_kept(data_dir: 
     learner.train(0, 3)
     after = learner.state_dict()["network"]
     changed = {name for name in before if not torch.equal(before[name], after[name])}
-    assert {"block.blocks.3.0.weight", "block.blocks.3.1.weight"} <= changed
+    for block in range(first, 4):
+        assert {f"block.blocks.{block}.0.weight", f"block.blocks.{block}.1.weight"} <= changed
     assert not any("running" in name for name in changed)  # it was pre-trained, and is normalised by that
     assert all(before[name].shape == after[name].shape for name in before)
     assert len(learner.evaluate("test", range(4))["accuracy"]) == 4
