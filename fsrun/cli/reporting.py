@@ -19,7 +19,7 @@ from fsrun.report.formats import ENDINGS, PICTURES, Format
 ALONE = ("all", "explain")
 """What is asked for like a report, and is none by itself."""
 
-NARROWING = ("run", "n_way", "k_shot")
+NARROWING = ("run", "n_way", "k_shot", "features")
 
 Table2 = Annotated[bool, typer.Option("--table2", help="One-shot accuracy, method by method.")]
 Figure4 = Annotated[
@@ -68,6 +68,13 @@ NWay = Annotated[
 KShot = Annotated[
     int | None, typer.Option(min=1, help="Of --table2 and --classes: support images per class.")
 ]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Of --figure5 and --classes: which features; without, those of most numbers of classes.",
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option(help="Write it into a file: .html, .tex, .md, ...; .pdf, .svg or .png draws the figure."),
@@ -92,6 +99,7 @@ def report(
     run: Run = None,
     n_way: NWay = None,
     k_shot: KShot = None,
+    features: Features = None,
     out: Out = None,
 ) -> None:
     """Print the paper's tables and figures from what was measured here."""
@@ -148,7 +156,9 @@ def format_of(asked: Format | None, out: Path | None, pictures: Sequence[str] = 
 
 def _choice(name: str, asked: Mapping[str, Any]) -> Choice:
     subject = asked[name] if isinstance(asked[name], str) else ""
-    return Choice(name, subject, asked.get("run"), asked.get("n_way"), asked.get("k_shot"))
+    return Choice(
+        name, subject, asked.get("run"), asked.get("n_way"), asked.get("k_shot"), asked.get("features")
+    )
 
 
 def _report(name: str, asked: Mapping[str, Any], form: Format, provenance: bool, out: Path | None) -> str:

@@ -25,6 +25,7 @@ class Choice:
     run_id: int | None = None
     n_way: int | None = None
     k_shot: int | None = None
+    features: str | None = None
 
     @property
     def typed(self) -> str:
@@ -32,6 +33,7 @@ class Choice:
         words = [self.name, self.subject]
         words += [f"--n-way {self.n_way}"] if self.n_way else []
         words += [f"--k-shot {self.k_shot}"] if self.k_shot else []
+        words += [f"--features {self.features}"] if self.features else []
         return " ".join(filter(None, words))
 
 
@@ -132,7 +134,7 @@ def _classes(engine: "Engine", choice: Choice) -> "Report":
     experiment = choice.subject or "imagenet"
     if experiment not in IMAGE_EXPERIMENTS:
         raise unknown_name("experiment with classes", experiment, IMAGE_EXPERIMENTS)
-    return classes_report(engine, experiment, k_shot=choice.k_shot or 1)
+    return classes_report(engine, experiment, k_shot=choice.k_shot or 1, features=choice.features)
 
 
 def _ablations(engine: "Engine", choice: Choice) -> "Report":
@@ -163,8 +165,8 @@ KINDS: Mapping[str, Kind] = {
     "theory": Kind(("run",), False, _linear),
     "mixture": Kind(("run",), True, _linear),
     "shift": Kind(("run",), True, _linear),
-    "figure5": Kind(("k_shot",), True, _classes),
-    "classes": Kind(("k_shot",), True, _classes),
+    "figure5": Kind(("k_shot", "features"), True, _classes),
+    "classes": Kind(("k_shot", "features"), True, _classes),
     "ablations": Kind(("run",), False, _ablations),
     "protocols": Kind((), False, _protocols),
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from experiments.errors import ConfigError, unknown_name
 from experiments.registry import METHODS
 from fsrun.provenance import PEAK_BYTES, SECONDS_PER_EPISODE
 from fsrun.report.errors import NothingToReport
@@ -64,6 +65,7 @@ class Classes:
     left_out: tuple[int, ...]  # runs that were tested on other classes or features
     unusual: tuple[int, ...] = ()  # runs whose test was not drawn from all classes, or normalised otherwise
     features: str | None = None  # the name of the features, where images were embedded first
+    others: tuple[str, ...] = ()  # names of features that others were measured on
 
     @property
     def subject(self) -> str:
@@ -73,10 +75,11 @@ class Classes:
         return self.experiment if self.features in (None, self.experiment) else f"features {self.features}"
 
 
-def classes(engine: Engine, experiment: str, *, k_shot: int = 1) -> Classes:
+def classes(engine: Engine, experiment: str, *, k_shot: int = 1, features: str | None = None) -> Classes:
     """Return each method's accuracy by number of classes, of the settings whose run finished last.
 
-    What was imported has curves of its own. Raises NothingToReport.
+    On the features of that name; without, on those that were met in the most numbers of ways. What was
+    imported has curves of its own. Raises NothingToReport, and ConfigError for features nothing is known of.
     """
     found = finished_results(engine, experiment=experiment, name="test/accuracy")
     asked = [each for each in found if each.k_shot == k_shot and each.method != "pretrain"]
@@ -87,7 +90,7 @@ def classes(engine: Engine, experiment: str, *, k_shot: int = 1) -> Classes:
         raise NothingToReport(
             f"no {k_shot}-shot run on {experiment} has finished: type `{command}`, `fsrun worker --drain`"
         )
-    tested_on = _most_measured(results)
+    tested_on = _most_measured(results if features is None else _on_features(results, features))
     comparable = [each for each in results if held_out(each) == tested_on]
     groups = {
         (method, imported): _by_ways([each for each in comparable if each.imported == imported], method)
@@ -100,7 +103,8 @@ def classes(engine: Engine, experiment: str, *, k_shot: int = 1) -> Classes:
         curves=tuple(_curve(key, groups) for key, ways in groups.items() if ways),
         left_out=tuple(sorted(each.run_id for each in results if each not in comparable)),
         unusual=tuple(sorted(each.run_id for each in asked if unusual_test(each) is not None)),
-        features=loads(comparable[0].config)["data"].get("features"),
+        features=_features(comparable[0]),
+        others=tuple(sorted(set(filter(None, map(_features, results))) - {_features(comparable[0])})),
     )
 
 
@@ -132,6 +136,20 @@ def _most_measured(results: Sequence[FinishedResult]) -> object:
     for each in sorted(results, key=_age, reverse=True):
         ways.setdefault(held_out(each), set()).add(each.n_way)
     return max(ways, key=lambda classes: len(ways[classes]))
+
+
+def _on_features(results: Sequence[FinishedResult], name: str) -> list[FinishedResult]:
+    known = {each.run_id: features for each in results if (features := _features(each)) is not None}
+    if not known:
+        raise ConfigError(f"{results[0].experiment} was measured on images, not on features: leave them out")
+    if name not in known.values():
+        raise unknown_name("measured features", name, set(known.values()))
+    return [each for each in results if known.get(each.run_id) == name]
+
+
+def _features(result: FinishedResult) -> str | None:
+    features: str | None = loads(result.config)["data"].get("features")
+    return features
 
 
 def _age(result: FinishedResult) -> tuple[float, int]:
@@ -218,7 +236,8 @@ def _notes(found: Classes) -> Iterator[str]:
             yield f"{curve.title}: {ours.preset} with {', '.join(changed)}."
     if found.left_out:
         runs = ", ".join(map(str, found.left_out))
-        yield f"Not shown, since tested on other classes or features: runs {runs}."
+        shown = ", ".join(f"--features {name}" for name in found.others)
+        yield f"Not shown, since tested on other classes or features: runs {runs}{shown and f' ({shown})'}."
     if found.unusual:
         runs = ", ".join(map(str, found.unusual))
         yield f"Not shown, since within alphabets or with batch statistics that were asked for: runs {runs}."

@@ -23,9 +23,11 @@ MOST_CURVES = 4  # in a terminal, which has marks for so many
 _X_LABEL = "classes"
 
 
-def classes_report(engine: Engine, experiment: str, *, k_shot: int = 1) -> Report:
-    """Return the report on an experiment's classes. Raises NothingToReport."""
-    found = classes(engine, experiment, k_shot=k_shot)
+def classes_report(
+    engine: Engine, experiment: str, *, k_shot: int = 1, features: str | None = None
+) -> Report:
+    """Return the report on an experiment's classes. Raises NothingToReport and ConfigError."""
+    found = classes(engine, experiment, k_shot=k_shot, features=features)
     table = classes_table(found)
     return Report(
         f"report --classes {experiment}",

@@ -26,7 +26,8 @@ def differences(run: RunSpec | FinishedResult) -> tuple[str, ...]:
         stored = loads(complete(run.config))
     except ConfigError as error:  # stored by another version of the program
         return (str(error),)
-    return tuple(_unequal(stored | {"seed": usual["seed"], "trained_by": None}, usual, ""))
+    asked_for = {name: usual.get(name) for name in ("seed", "trained_by")}
+    return tuple(_unequal(stored | asked_for, usual, ""))
 
 
 @cache

@@ -21,6 +21,7 @@ from store.runs import enqueue, get_run
 from tests.cli.cli_cases import Answer, Case, Typed, assert_refused
 
 EPISODES = 51
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 def finish_all(case: Case, method: str, mean: float, began: float, **chosen: list[Any]) -> None:
@@ -231,9 +232,27 @@ def test_a_file_that_is_missing_or_something_else_is_refused(ours: Case, at: At,
 
 @pytest.mark.parametrize("name", ["omniglot", "miniimagenet", "imagenet-sample", "drawn"])
 def test_the_results_of_the_repository_can_be_imported(name: str) -> None:
-    runs = read_runs(Path(__file__).parents[2] / "results" / f"{name}.json")
+    runs = read_runs(RESULTS / f"{name}.json")
     assert {run.spec.experiment for run in runs} == {name.removesuffix("-sample")}
     assert all(run.results for run in runs if run.spec.method != "pretrain")
+
+
+def test_figure_5_is_of_the_features_that_are_named(ours: Case, at: At) -> None:
+    at(ours, "import", RESULTS / "imagenet-sample.json")
+    for asked, features in (((), "sample"), (("--features", "sample-block"), "sample-block")):
+        rows = report(at, ours, "--figure5", *asked)
+        assert {row["features"] for row in rows} == {features}
+        assert {row["n_way"] for row in rows} == {5, 10, 20, 50, 100, 175}
+        assert not any("trained_by" in each for row in rows for each in row["differences"])
+    assert "(--features sample-block)" in at(ours, "report", "--figure5").words
+    refused = at(ours, "report", "--figure5", "--features", "sampel")
+    assert_refused(refused, "unknown measured features 'sampel': did you mean 'sample'?")
+
+
+def test_features_of_what_was_measured_on_images_are_refused(ours: Case, at: At, file: Path) -> None:
+    at(ours, "import", file)
+    refused = at(ours, "report", "--classes", "omniglot", "--features", "sample")
+    assert_refused(refused, "omniglot was measured on images, not on features: leave them out")
 
 
 def test_what_a_run_starts_from_is_not_guessed_where_the_file_lacks_it(
