@@ -8,9 +8,15 @@ from typing import Any
 
 import pytest
 
+from benchmarks.final_state import final_state
+from experiments.sweeps import Sweep, plan
+from fsrun.planning import requests
+from store.engine import open_store
 from store.jobs import JobStatus, Outcome
+from store.runs import enqueue, get_run
 from store.snapshot import snapshot
 from tests.cli.cli_cases import Case, assert_refused, in_its_own_process
+from tests.store.postgres_server import find_programs, serving
 from tests.worker.engine_cases import SHORT, descendants, end_at_once, final_states, times_done
 from tests.worker.worker_cases import ask, wait_until, working
 
@@ -98,6 +104,36 @@ def test_sixty_jobs_on_three_nodes_outlive_a_node_and_a_worker_and_equal_those_o
     assert final_states(home) == final_states(alone)
     assert "goes on from its last checkpoint elsewhere" in said
     assert "3 nodes of Ray, with room for 3 jobs at a time" in said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_nodes_share_a_queue_on_postgresql_and_measure_what_a_local_worker_does(
+    home: Case, tmp_path: Path, on_loopback: None
+) -> None:
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL server is installed: apt-get install postgresql")
+    alone = Case(tmp_path / "alone")
+    alone.root.mkdir()
+    ask(alone, "synthetic", "linear", SHORT, seeds=8)
+    assert in_its_own_process(alone, "worker", "--drain", seconds=300).code == 0
+    cluster = Loopback(2)
+    try:
+        with serving(programs) as server, server.database() as name:
+            engine = open_store(server.url(name))
+            planned = plan(Sweep("synthetic", ("linear",), "quick", seeds=8, settings=SHORT))
+            enqueue(engine, requests(planned), now=time.time(), provenance={})
+            settings = {"FSRUN_DB_URL": server.url(name)}
+            words = on_ray(cluster, "--drain")
+            drained = in_its_own_process(home, *words, seconds=600, settings=settings)
+            assert (drained.code, drained.err) == (0, "")
+            hosts = {attempt.worker_id for run in range(1, 9) for attempt in get_run(engine, run).attempts}
+            assert len(hosts) == 2
+            assert [final_state(engine, run) for run in range(1, 9)] == final_states(alone)
+            engine.dispose()
+    finally:
+        cluster.cluster.shutdown()
 
 
 def interrupted(home: Case) -> list[Outcome]:
