@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from fsrun.report.table import Column, Table, column_widths, columns_within, headings_beside, with_columns
 
-PAGE = 74
-"""Characters of small type that stand side by side on a page of one column."""
+SMALL, FOOTNOTE = 74, 83
+"""Characters of each type that stand side by side on a page of one column."""
 WIDE = 26
 """Characters from which a column of words is set as a paragraph."""
 
@@ -68,7 +68,7 @@ def to_latex(table: Table, label: str) -> str:
     Columns that a page has no room for are left out, and named in a comment.
     """
     table = replace(table, columns=tuple(map(_spared, table.columns)))
-    kept = columns_within(table, _least_widths(table), PAGE)
+    kept = columns_within(table, _least_widths(table), FOOTNOTE)
     left_out = headings_beside(table, kept)
     shown = with_columns(table, kept)
     comment = f"% No room on a page for: {', '.join(left_out)}. The formats csv and json have all."
@@ -88,8 +88,8 @@ def escaped(text: str) -> str:
 
 def _environment(table: Table, label: str) -> Iterator[str]:
     yield r"\begin{table}"
-    size = "small" if sum(_least_widths(table)) + len(table.columns) <= PAGE else "footnotesize"
-    yield rf"  \centering\{size}\setlength{{\tabcolsep}}{{4pt}}"
+    small = sum(_least_widths(table)) + len(table.columns) <= SMALL
+    yield rf"  \centering\{'small' if small else 'footnotesize'}\setlength{{\tabcolsep}}{{4pt}}"
     yield r"  \begin{threeparttable}"
     yield rf"    \caption{{{escaped(_caption(table.title))}}}"
     yield rf"    \label{{tab:{label}}}"
@@ -116,8 +116,9 @@ def _spared(column: Column) -> Column:
 
 
 def _least_widths(table: Table) -> list[int]:
-    """Return how wide the columns are, long words set as paragraphs."""
-    widths = zip(column_widths(table), table.columns, strict=True)
+    """Return how wide the columns are, long words set as paragraphs and intervals close to their numbers."""
+    close = tuple(tuple(cell.replace(" ± ", "± ").replace(" †", "†") for cell in row) for row in table.rows)
+    widths = zip(column_widths(replace(table, rows=close)), table.columns, strict=True)
     return [width if column.numeric else min(width, WIDE) for width, column in widths]
 
 
@@ -131,7 +132,7 @@ def _kinds(table: Table) -> Iterator[str]:
     """Yield how each column is set: words of great length share what the others leave."""
     widths = column_widths(table)
     long = [place for place, width in enumerate(widths) if width > WIDE and not table.columns[place].numeric]
-    room = PAGE - sum(width + 1 for place, width in enumerate(widths) if place not in long)
+    room = SMALL - sum(width + 1 for place, width in enumerate(widths) if place not in long)
     asked = sum(widths[place] for place in long)
     for place, column in enumerate(table.columns):
         if place in long:
@@ -146,7 +147,9 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _number(cell: str) -> str:
-    return re.sub(r"^-(?=\d)", "$-$", escaped(cell))
+    """Return a number with its interval close to it and its mark above."""
+    close = escaped(cell).replace(r" $\pm$ ", r"\,$\pm$\,").replace(r" $\dagger$", r"$^\dagger$")
+    return re.sub(r"^-(?=\d)", "$-$", close)
 
 
 def _part(part: str) -> str:

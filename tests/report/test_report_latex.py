@@ -34,7 +34,7 @@ def test_a_table_has_rules_caption_label_and_notes() -> None:
     assert text.startswith("\\begin{table}")
     assert text.endswith("\\end{table}")
     assert "\\caption{Of 100 \\%}\n\\label{tab:mine}\n\\begin{tabular}{@{}lr@{}}\n\\toprule" in text
-    assert "what\\_ever & $\\pm$ \\\\\n\\midrule\na \\& b & $-$1.5 $\\pm$ 0.2 \\\\\n\\bottomrule" in text
+    assert "what\\_ever & $\\pm$ \\\\\n\\midrule\na \\& b & $-$1.5\\,$\\pm$\\,0.2 \\\\\n\\bottomrule" in text
     assert "\\item why: \\texttt{fsrun ls}\n\\end{tablenotes}" in text
 
 
@@ -72,7 +72,8 @@ def test_columns_without_room_are_left_out_and_named(filled: Filled) -> None:
     comment, *_ = text.splitlines()
     assert comment.startswith("% No room on a page for: ")
     assert "Source measured" in comment
-    assert "92.00 $\\pm$ 0.40" in text
+    assert "Method & Paper & 5w1s & 5w5s & 20w1s & 20w5s " in text
+    assert "92.00\\,$\\pm$\\,0.40" in text
     assert "caption{Omniglot accuracy, \\%}" in text
 
 
