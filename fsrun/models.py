@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from experiments.config import RunConfig, config_from_json
 from experiments.config.splits import split_names
 from experiments.errors import CheckpointError
+from fsrun.archive import export_runs
 from fsrun.checkpoint_files import checkpoint_files
 from fsrun.errors import FsrunError
 from fsrun.paths import find_home
@@ -23,6 +24,7 @@ from store.results import IMPORTED_FROM
 from store.runs import RunRecord, get_run
 
 WEIGHTS, CONFIG, SPLITS, PROVENANCE = "model.safetensors", "config.json", "splits.json", "provenance.json"
+RUNS = "runs.json"
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ def model_in_folder(folder: Path) -> Model:
 
 
 def export_model(engine: Engine, run_id: int, folder: Path) -> None:
-    """Write weights, config, class splits and provenance of a finished run into a new folder, or nothing.
+    """Write weights, config, class splits, provenance and results of a finished run into a new folder.
+
+    All of it or nothing.
 
     Raises what model_of_run raises, and FsrunError where the folder is taken or cannot be written.
     """
@@ -71,10 +75,11 @@ def export_model(engine: Engine, run_id: int, folder: Path) -> None:
         shutil.copyfile(model.weights, fresh / WEIGHTS)
         for name, value in texts.items():
             put_text(fresh / name, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+        export_runs(engine, [run_id], fresh / RUNS)
 
 
 def _final_checkpoint(run: RunRecord) -> Path:
-    if IMPORTED_FROM in run.attempts[-1].provenance:
+    if IMPORTED_FROM in run.attempts[-1].provenance and not run.checkpoints:
         raise FsrunError(
             f"run {run.id} was imported without its weights: fsrun rerun {run.id} trains it here"
         )

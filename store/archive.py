@@ -1,6 +1,6 @@
-"""Finished runs of other databases, taken into this one: what was asked for, and what was measured.
+"""Finished runs of other databases, taken into this one: what was asked for, measured, and perhaps trained.
 
-Not here: anything another run could start from; the files they travel in (fsrun.archive).
+Not here: the files they travel in (fsrun.archive, fsrun.models).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,8 @@ from store.engine import writing
 from store.jobs import JobStatus, Outcome
 from store.results import IMPORTED_FROM, ResultRow
 from store.runs import RunSpec
-from store.tables import Attempt, Dependency, Job, Remark, Result, Run, table_of
+from store.tables import Attempt, Checkpoint, Dependency, Job, Remark, Result, Run, table_of
+from store.upserts import upsert
 
 TAG = "imported"
 """What every run from elsewhere is tagged with."""
@@ -42,10 +43,14 @@ class ForeignRun:
 
 @dataclass(frozen=True)
 class Added:
-    """The runs that were taken in, as they are called here, and those that were here already."""
+    """The runs that were taken in, as they are called here, and those that were here already.
+
+    `numbers` maps what each was called there to what it is called here.
+    """
 
     new: tuple[int, ...]
     present: tuple[int, ...]
+    numbers: Mapping[int, int]
 
 
 def add_finished(engine: Engine, runs: Sequence[ForeignRun], origin: str) -> Added:
@@ -64,7 +69,15 @@ def add_finished(engine: Engine, runs: Sequence[ForeignRun], origin: str) -> Add
             numbers[run.number] = here or _insert(
                 connection, run, [numbers[parent] for parent in run.parents], origin
             )
-    return Added(tuple(number for number in numbers.values() if number not in present), tuple(present))
+    new = tuple(number for number in numbers.values() if number not in present)
+    return Added(new, tuple(present), numbers)
+
+
+def attach_checkpoint(engine: Engine, run_id: int, *, step: int, place: str, sha256: str, now: float) -> None:
+    """Note where the weights of a run from elsewhere are kept; others can start from it then."""
+    row = {"run_id": run_id, "step": step, "attempt": 1, "path": place, "sha256": sha256, "created": now}
+    with writing(engine) as connection:
+        upsert(connection, table_of(Checkpoint), [row])
 
 
 def _same(connection: Connection, run: ForeignRun) -> int | None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from store.errors import InvalidTransition, LeaseLost, RunNotFound
-from store.tables import Attempt, Dependency, Job, Remark, Run, Setting, table_of
+from store.tables import Attempt, Checkpoint, Dependency, Job, Remark, Run, Setting, table_of
 
 MAX_CRASHES = 3
 """Crashes in a row without progress after which a job is not tried again."""
@@ -90,9 +90,10 @@ def kept(run_id: int | None) -> ColumnElement[bool]:
 def leaves_something() -> ColumnElement[bool]:
     """Return the condition that others can start from a job once it is done, since a worker here did it.
 
-    A run that was taken in from elsewhere is done and has no worker.
+    A run that was taken in from elsewhere is done and has no worker; with its weights it has a checkpoint.
     """
-    return or_(col(Job.status) != JobStatus.DONE.value, col(Job.worker_id).is_not(None))
+    weights = exists().where(col(Checkpoint.run_id) == col(Job.run_id))
+    return or_(col(Job.status) != JobStatus.DONE.value, col(Job.worker_id).is_not(None), weights)
 
 
 def refuse_trashed(connection: Connection, run_ids: Collection[int]) -> None:

@@ -5,12 +5,15 @@ Not here: what is in the files (fsrun.models, fsrun.archive).
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fsrun.cli.options import open_database
 from fsrun.errors import UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 
 class Kind(StrEnum):
@@ -60,6 +63,7 @@ def _export_model(run_ids: list[int], out: Path) -> None:
     export_model(open_database(), run_ids[0], out)
     typer.echo(f"Exported run {run_ids[0]} to {out}.")
     typer.echo(f"Next:  fsrun classify --model {out} --support DIR --images DIR")
+    typer.echo(f"Or:    fsrun import {out}, in another home, where runs can start from it")
 
 
 def _export_runs(run_ids: list[int], out: Path) -> None:
@@ -84,17 +88,35 @@ def _export_curves(run_ids: list[int], kind: Kind, out: Path) -> None:
 
 
 def import_(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="What `fsrun export --format runs` wrote.")
+    places: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PLACE...", help="What `fsrun export` wrote: a file of runs, or the folder of a model."
+        ),
     ],
 ) -> None:
-    """Take in runs that were made elsewhere: reports show them, marked, beside those made here."""
+    """Take in runs made elsewhere, which reports mark; or a model, whose weights other runs start from."""
     from fsrun.archive import import_runs
     from fsrun.words import count
 
     engine = open_database()
-    for path in files:
+    for path in places:
+        if path.is_dir():
+            typer.echo(_import_model(engine, path))
+            continue
         added = import_runs(engine, path)
         there = f", {count(len(added.present), 'run')} there already" if added.present else ""
         typer.echo(f"Imported {count(len(added.new), 'run')} from {path}{there}.")
     typer.echo("Next:  fsrun report --table2, or fsrun ls --tag imported")
+
+
+def _import_model(engine: "Engine", folder: Path) -> str:
+    from fsrun.model_import import import_model
+    from fsrun.paths import find_home
+
+    model = import_model(engine, find_home(), folder)
+    if model.present:
+        return f"Run {model.run_id} has the weights of {folder} already."
+    return (
+        f"Imported run {model.run_id} with its weights from {folder}: runs that need such a one start there."
+    )

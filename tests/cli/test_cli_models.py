@@ -72,7 +72,7 @@ def test_an_exported_model_is_plain_files_that_say_what_it_is(using: Typed, tmp_
     assert (answer.code, answer.err) == (0, "")
     assert f"fsrun classify --model {folder}" in answer.words
     assert {path.name for path in folder.iterdir()} == {
-        "model.safetensors", "config.json", "splits.json", "provenance.json"
+        "model.safetensors", "config.json", "splits.json", "provenance.json", "runs.json"
     }  # fmt: skip
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
     with safe_open(folder / "model.safetensors", framework="pt") as weights:
