@@ -45,9 +45,9 @@ MEASURED: Mapping[str, Mapping[str, Mapping[tuple[int, int], Costs]]] = {
 
 
 def budget_key(config: ImageRun) -> str:
-    """Return what tells costs apart besides preset, ways and shots: the method, and how MANN is trained."""
-    training = getattr(config.method, "training", "")
-    return f"{config.method.name}-{training}" if training else config.method.name
+    """Return what tells costs apart besides preset, ways and shots: the method, and its kind."""
+    kind = getattr(config.method, "training", "") or getattr(config.method, "test", "")
+    return config.method.name if kind in ("", "nearest") else f"{config.method.name}-{kind}"
 
 
 def planned_seconds(planned: Iterable[PlannedRun]) -> tuple[float, int]:

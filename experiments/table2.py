@@ -66,10 +66,12 @@ ROWS: tuple[Row, ...] = (
         },
         kind="sequences",
     ),
+    Row("cnn", "cnn", {"method.test": "nearest"}),
+    Row("cnn-linear", "cnn", {"method.test": "linear"}, kind="linear"),
+    Row("cnn-fine-tuned", "cnn", {"method.test": "fine-tune"}, kind="fine-tuned"),
     *(
         Row(name, name)
         for name in (
-            "cnn",
             "siamese",
             "shrinking",
             "matching",

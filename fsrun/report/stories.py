@@ -44,8 +44,8 @@ The MiniImagenet cell is another method: Ravi & Larochelle's classifier whose la
 five images, which fits them too well and does worse than their own nearest neighbour.
 
 Here: the first by default, stopped after about five times through the images, since longer training makes
-features of unseen characters worse. `test=linear` fits a classifier to fixed features, `test=fine-tune`
-is the second recipe.
+features of unseen characters worse; the second is the row `cnn-fine-tuned` (`test=fine-tune`), and the row
+`cnn-linear` fits a classifier to features that stay as they are. One training serves all three.
 """,
     "siamese": """
 Koch et al. tell whether two images show the same character; their own 92.0 is a test within single

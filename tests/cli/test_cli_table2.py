@@ -9,7 +9,7 @@ def test_the_whole_table_is_shown_with_its_trainings_and_about_their_time(typed:
     answer = typed("queue", "table2", "--preset", "cpu", "--dry-run")
     assert (answer.code, answer.err) == (0, "")
     _, *rows, effort, last = answer.out.splitlines()
-    assert len(rows) == 61
+    assert len(rows) == 69
     assert rows[0].split()[:3] == ["Pixel-KNN", "5", "1"]
     assert sum("MANN, sequences" in row for row in rows) == 1
     assert effort.startswith("37 trainings; about ")
@@ -22,7 +22,7 @@ def test_the_table_is_queued_on_glyphs_as_one_sweep(typed: Typed, home: Case) ->
     answer = typed("queue", "table2", "--preset", "quick", "--on", "glyphs", "--set", "alphabets=15")
     assert (answer.code, answer.err) == (0, "")
     trainings_and_a_pre_training = 12
-    assert len(home.statuses()) == 61 + trainings_and_a_pre_training
+    assert len(home.statuses()) == 69 + trainings_and_a_pre_training
 
 
 @pytest.mark.parametrize(

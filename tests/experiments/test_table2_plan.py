@@ -26,7 +26,7 @@ def cells(planned: list[PlannedRun]) -> set[tuple[str, int, int]]:
 def test_every_row_is_measured_in_every_column(preset: str) -> None:
     planned = plan_table2(preset=preset)
     assert cells(planned) == {(row.name, *shape) for row in ROWS for shape in row.shapes}
-    assert len(planned) == 15 * len(SHAPES) + 1
+    assert len(planned) == 17 * len(SHAPES) + 1
     assert len({config_hash(each.config) for each in planned}) == len(planned)
 
 

@@ -43,8 +43,13 @@ def test_an_empty_store_gives_the_twelve_rows_of_the_paper_and_ours_and_says_wha
         26.7, 36.4, 85.0, 88.1, 89.5, 93.8, 95.0, 95.8, 96.0, 97.0, 97.6, 96.8
     ]  # fmt: skip
     assert [line.title for line in lines if not line.paper] == [
-        "Pixel-KNN, cosine", "MANN, sequences", "Coordinate-wise LSTM", "Meta-LSTM"
-    ]  # fmt: skip
+        "Pixel-KNN, cosine",
+        "MANN, sequences",
+        "CNN, linear",
+        "CNN, fine-tuned",
+        "Coordinate-wise LSTM",
+        "Meta-LSTM",
+    ]
     assert all(line.measured is None for line in lines)
     text = render(table2(filled.engine), Format.TEXT)
     assert text.count("not run") == 4 * len(lines)
@@ -66,7 +71,7 @@ def test_a_finished_run_fills_its_row_in_percent_with_interval_episodes_and_run_
     text = render(table2(filled.engine, n_way=20), Format.TEXT, width=200)
     assert line_of(text, "Pixel-KNN ").split()[1:7] == ["26.7", "26.97", "±", "0.35", "paper", str(run_id)]
     assert line_of(text, "Pixel-KNN ").endswith("1000")
-    assert text.count("not run") == 15 + 16  # the other rows, and MiniImagenet
+    assert text.count("not run") == 17 + 18  # the other rows, and MiniImagenet
 
 
 def test_what_the_source_really_measured_stands_beside_the_papers_cell(filled: Filled) -> None:
@@ -192,7 +197,7 @@ def test_markdown_has_the_same_number_of_columns_in_every_line(filled: Filled) -
     lines = [
         line for line in render(table2(filled.engine), Format.MARKDOWN).splitlines() if line.startswith("|")
     ]
-    assert len(lines) == 2 + 16
+    assert len(lines) == 2 + 18
     assert {line.count("|") for line in lines} == {19}
 
 
@@ -230,7 +235,7 @@ def test_every_row_has_one_line_and_what_there_is_no_room_for_is_named(filled: F
     for seed in range(3):
         filled.measure("protonet", 0.9, seed=seed)
     lines = render(table2(filled.engine), Format.TEXT, width=width).splitlines()
-    assert [line.split()[0] for line in lines[3:19]] == [row.title.split()[0] for row in rows(filled.engine)]
+    assert [line.split()[0] for line in lines[3:21]] == [row.title.split()[0] for row in rows(filled.engine)]
     assert {"5w1s", "5w5s", "20w1s", "20w5s", "Paper"} <= set(lines[1].split())
     note = " ".join(lines[20:])
     assert f"Left out in {width} columns: " in note
