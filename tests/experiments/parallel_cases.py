@@ -94,43 +94,39 @@ def _tensors(value: Any, place: str) -> list[tuple[str, Tensor]]:
     return [found for key, item in pairs for found in _tensors(item, f"{place}.{key}")]
 
 
+@dataclass(frozen=True)
+class Work:
+    """What is to be carried out in a folder, for at most so many chunks."""
+
+    config: ImageRun
+    folder: Path
+    chunks: int = 1000
+
+
 def _be_one(
-    rank: int,
-    dtype: torch.dtype,
-    size: int,
-    config: ImageRun,
-    data_dir: Path,
-    folder: Path,
-    chunks: int,
-    kept: Any,
+    rank: int, size: int, dtype: torch.dtype, works: Sequence[Work], data_dir: Path, meeting: Path, kept: Any
 ) -> None:
     torch.set_num_threads(1)
     torch.set_default_dtype(dtype)
-    with joined(rank, size, CPU, folder / "meeting") as team:
-        if team.leads:
-            result = carried_out(config, data_dir, folder, team, chunks)
-            team.tell(OVER)
-            kept.put(result)
-        else:
-            follow(partial(build, config, Resources(data_dir, CPU, team=team)), team)
+    with joined(rank, size, CPU, meeting) as team:
+        for work in works:
+            if team.leads:
+                kept.put(carried_out(work.config, data_dir, work.folder, team, work.chunks))
+                team.tell(OVER)
+            else:
+                follow(partial(build, work.config, Resources(data_dir, CPU, team=team)), team)
 
 
-def by_several(size: int, config: ImageRun, data_dir: Path, folder: Path, chunks: int = 1000) -> Kept:
+def by_several(size: int, data_dir: Path, *works: Work) -> list[Kept]:
     """Do what `carried_out` does, by so many processes; numbers have as many digits as here."""
     context = multiprocessing.get_context("spawn")
     kept: Any = context.Queue()
-    processes = [
-        context.Process(
-            target=_be_one,
-            args=(rank, torch.get_default_dtype(), size, config, data_dir, folder, chunks, kept),
-        )
-        for rank in range(size)
-    ]
+    what = (size, torch.get_default_dtype(), works, data_dir, works[0].folder.parent / "meeting", kept)
+    processes = [context.Process(target=_be_one, args=(rank, *what)) for rank in range(size)]
     for process in processes:
         process.start()
-    result: Kept = kept.get(timeout=120)
+    results: list[Kept] = [kept.get(timeout=240) for _ in works]
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    (folder / "meeting").unlink(missing_ok=True)
-    return result
+    return results

@@ -13,7 +13,7 @@ from experiments.events import Finished, Stopped
 from experiments.method import Resources, build
 from experiments.models.joint_norm import JointBatchNorm2d, normalise_jointly
 from experiments.parallel import Team
-from tests.experiments.parallel_cases import CPU, by_several, carried_out, pretraining, state
+from tests.experiments.parallel_cases import CPU, Work, by_several, carried_out, pretraining, state
 
 CLOSE = 1e-9
 """In float64: in float32 nn.BatchNorm2d itself is off by 7e-5, and Adam makes much of what is near 0."""
@@ -25,13 +25,6 @@ def many_digits() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
-
-
-def folders(tmp_path: Path) -> tuple[Path, Path]:
-    both = (tmp_path / "one", tmp_path / "several")
-    for folder in both:
-        folder.mkdir()
-    return both
 
 
 def assert_the_same(one: Path, other: Path) -> None:
@@ -46,44 +39,38 @@ def assert_the_same(one: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"objective": "softmax", "classifier": "linear", "averaging": 0.0},
-        {"objective": "episodes", "averaging": 0.9},
-    ],
-    ids=["softmax", "episodes"],
-)
-def test_two_processes_have_the_losses_and_the_backbone_of_one(
-    options: dict[str, object], glyphs_data_dir: Path, tmp_path: Path
-) -> None:
-    one, several = folders(tmp_path)
-    config = pretraining(**options)
-    expected = carried_out(config, glyphs_data_dir, one)
-    found = by_several(2, config, glyphs_data_dir, several)
-    assert set(expected.points) == set(found.points) == {"train/loss", "train/accuracy", "val/accuracy"}
-    for name, points in expected.points.items():
-        assert found.points[name] == pytest.approx(points, abs=CLOSE), name
-    assert isinstance(expected.outcome, Finished)
-    assert isinstance(found.outcome, Finished)
-    assert found.outcome.results == expected.outcome.results
-    assert_the_same(one, several)
+def test_two_processes_have_the_losses_and_the_backbone_of_one(glyphs_data_dir: Path, tmp_path: Path) -> None:
+    configs = {
+        "softmax": pretraining(objective="softmax", classifier="linear", averaging=0.0),
+        "episodes": pretraining(objective="episodes", averaging=0.9),
+    }
+    works = [Work(config, tmp_path / name) for name, config in configs.items()]
+    for work, found in zip(works, by_several(2, glyphs_data_dir, *works), strict=True):
+        alone = tmp_path / "alone" / work.folder.name
+        expected = carried_out(work.config, glyphs_data_dir, alone)
+        assert set(expected.points) == set(found.points) == {"train/loss", "train/accuracy", "val/accuracy"}
+        for name, points in expected.points.items():
+            assert found.points[name] == pytest.approx(points, abs=CLOSE), name
+        assert isinstance(expected.outcome, Finished)
+        assert isinstance(found.outcome, Finished)
+        assert found.outcome.results == expected.outcome.results
+        assert_the_same(alone, work.folder)
 
 
 @pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_processes(glyphs_data_dir: Path, tmp_path: Path) -> None:
-    one, several = folders(tmp_path)
     config = pretraining(objective="softmax", averaging=0.9)
-    expected = carried_out(config, glyphs_data_dir, one).points["train/loss"]
-    parts = [
-        by_several(3, config, glyphs_data_dir, several, chunks=1),
-        carried_out(config, glyphs_data_dir, several, chunks=1),
-        by_several(2, config, glyphs_data_dir, several),
-    ]
-    assert [part.outcome for part in parts[:2]] == [Stopped(2), Stopped(4)]
-    found = {step: loss for part in parts for step, loss in part.points["train/loss"].items()}
+    expected = carried_out(config, glyphs_data_dir, tmp_path / "one").points["train/loss"]
+    several = tmp_path / "several"
+    first = carried_out(config, glyphs_data_dir, several, chunks=1)
+    (second,) = by_several(2, glyphs_data_dir, Work(config, several, chunks=1))
+    third = carried_out(config, glyphs_data_dir, several)
+    assert [first.outcome, second.outcome] == [Stopped(2), Stopped(4)]
+    found = {
+        step: loss for part in (first, second, third) for step, loss in part.points["train/loss"].items()
+    }
     assert found == pytest.approx(expected, abs=CLOSE)
-    assert_the_same(one, several)
+    assert_the_same(tmp_path / "one", several)
 
 
 def test_shares_differ_by_one_image_at_most_and_hold_every_image() -> None:
