@@ -80,29 +80,23 @@ def joined(rank: int, size: int, device: torch.device, meeting: Path) -> Iterato
         dist.destroy_process_group()
 
 
+def total(values: Tensor) -> Tensor:
+    """Return the sum of a tensor over all processes, without a gradient."""
+    everything = values.clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(everything)
+    return everything
+
+
 class _Sum(torch.autograd.Function):
     """The sum over all processes; what it is minimised for is summed over them too."""
 
     @staticmethod
     def forward(_: Any, values: Tensor) -> Tensor:
-        return _reduced(values)
+        return total(values)
 
     @staticmethod
     def backward(_: Any, gradient: Tensor) -> Tensor:
-        return _reduced(gradient)
-
-
-def _reduced(values: Tensor) -> Tensor:
-    total = values.clone(memory_format=torch.contiguous_format)
-    dist.all_reduce(total)
-    return total
-
-
-@torch.compiler.disable  # type: ignore[untyped-decorator]
-def summed(values: Tensor) -> Tensor:
-    """Return the sum of a tensor over all processes, with its gradient."""
-    total: Tensor = _Sum.apply(values)
-    return total
+        return total(gradient)
 
 
 class Together(nn.Module):
@@ -128,7 +122,7 @@ class Together(nn.Module):
         mine = self.embed[0](images[share].to(self.team.device))
         features = mine.new_zeros(len(images), *mine.shape[1:])
         features[share] = mine
-        answer: tuple[Tensor, Tensor] = self.objective(summed(features), classes.to(self.team.device))
+        answer: tuple[Tensor, Tensor] = self.objective(_Sum.apply(features), classes.to(self.team.device))
         return answer
 
 

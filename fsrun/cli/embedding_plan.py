@@ -4,7 +4,6 @@ Not here: the command itself (embedding.py), and who starts several processes (e
 """
 
 import json
-import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,22 +73,19 @@ def embed_here(
     asked: Asked, embedding: "Embedding", report: "Report", rank: int = 0, processes: int = 1
 ) -> "FeatureIndex":
     """Compute what is missing, in this process, which may be one of several: a GPU each, or some cores."""
-    import torch
-
     from experiments.data.embedding import Embedder, embed_images
-    from fsrun.worker.devices import resolve_device
+    from fsrun.worker.devices import device_of, resolve_device, share_cores
 
-    device = resolve_device(asked.device)
-    cores = max(len(os.sched_getaffinity(0)) // processes, 1)
+    device, threads = resolve_device(asked.device), asked.threads
     if processes > 1:
-        device = torch.device("cuda", rank) if device.type == "cuda" else device
-        torch.set_num_threads(min(cores, torch.get_num_threads()))
+        cores = share_cores(processes)
+        device, threads = device_of(rank, device), threads or cores
     embedder = Embedder(
         embedding.backbone,
         device,
         batch=asked.batch,
         precision="mixed" if asked.mixed else "float32",
-        threads=asked.threads or cores,
+        threads=threads,
     )
     return embed_images(embedding, embedder, report)
 

@@ -64,6 +64,22 @@ def resolve_device(name: str) -> "torch.device":
     return torch.device(name)
 
 
+def device_of(rank: int, device: "torch.device") -> "torch.device":
+    """Return what one of several processes computes on: a GPU each, or the CPU together."""
+    import torch
+
+    return torch.device("cuda", rank) if device.type == "cuda" else device
+
+
+def share_cores(processes: int) -> int:
+    """Have torch compute with this process's share of the cores, and return how many these are."""
+    import torch
+
+    cores = max(len(os.sched_getaffinity(0)) // processes, 1)
+    torch.set_num_threads(min(cores, torch.get_num_threads()))
+    return cores
+
+
 def has_bfloat16(described: Path = Path("/proc/cpuinfo")) -> bool:
     """Say whether the CPU multiplies bfloat16 itself; where it is not told, as off Linux, no."""
     try:

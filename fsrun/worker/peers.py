@@ -16,6 +16,7 @@ from experiments.config import RunConfig, config_from_json, training_steps
 from experiments.errors import ExperimentError
 from experiments.method import Resources, build
 from experiments.parallel import OVER, Team, follow, joined
+from fsrun.worker.devices import device_of
 from fsrun.worker.launcher import Place
 from store.errors import DatabaseUnavailable, LeaseLost
 
@@ -35,18 +36,13 @@ class Share:
     threads: int
 
 
-def device_of(place: Place, device: torch.device) -> torch.device:
-    """Return what one of several processes computes on: a GPU each, or the CPU together."""
-    return torch.device(device.type, place.rank) if device.type == "cuda" else device
-
-
 @contextmanager
 def team_of(place: Place | None, device: torch.device) -> Iterator[Team | None]:
     """Give the processes that were started together, once all are there; None for one that is alone."""
     if place is None:
         yield None
         return
-    with joined(place.rank, place.size, device_of(place, device), place.meeting) as team:
+    with joined(place.rank, place.size, device_of(place.rank, device), place.meeting) as team:
         yield team
         if team.leads:
             team.tell(LEAVE)

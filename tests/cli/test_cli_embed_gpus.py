@@ -96,7 +96,7 @@ def test_ctrl_c_ends_all_processes_and_the_same_command_goes_on(
         text=True,
         env=environment(home),
     ) as command:
-        wait_until(lambda: len(processes_of("fsrun.cli.embedding_processes", home)) == 3)
+        wait_until(lambda: len(processes_of("fsrun.cli.embedding_processes", home)) == 3, patience=240)
         ranks = processes_of("fsrun.cli.embedding_processes", home)
         command.send_signal(signal.SIGINT)
         _, said = command.communicate(timeout=60)

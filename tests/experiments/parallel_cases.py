@@ -15,6 +15,7 @@ from torch import Tensor
 
 from experiments.checkpoint import load_checkpoint
 from experiments.config import EpisodeEvaluation, GlyphsData, ImageRun, Pretrain
+from experiments.errors import ExperimentError
 from experiments.events import Finished, Stopped
 from experiments.method import Resources, build
 from experiments.parallel import OVER, Team, follow, joined
@@ -111,21 +112,28 @@ def _be_one(
     with joined(rank, size, CPU, meeting) as team:
         for work in works:
             if team.leads:
-                kept.put(carried_out(work.config, data_dir, work.folder, team, work.chunks))
+                kept.put(_outcome(work, data_dir, team))
                 team.tell(OVER)
             else:
                 follow(partial(build, work.config, Resources(data_dir, CPU, team=team)), team)
 
 
-def by_several(size: int, data_dir: Path, *works: Work) -> list[Kept]:
-    """Do what `carried_out` does, by so many processes; numbers have as many digits as here."""
+def _outcome(work: Work, data_dir: Path, team: Team) -> Kept | str:
+    try:
+        return carried_out(work.config, data_dir, work.folder, team, work.chunks)
+    except ExperimentError as error:
+        return str(error)
+
+
+def by_several(size: int, data_dir: Path, *works: Work) -> list[Kept | str]:
+    """Do what `carried_out` does, by so many processes, or return its error; digits are as many as here."""
     context = multiprocessing.get_context("spawn")
     kept: Any = context.Queue()
     what = (size, torch.get_default_dtype(), works, data_dir, works[0].folder.parent / "meeting", kept)
     processes = [context.Process(target=_be_one, args=(rank, *what)) for rank in range(size)]
     for process in processes:
         process.start()
-    results: list[Kept] = [kept.get(timeout=240) for _ in works]
+    results: list[Kept | str] = [kept.get(timeout=240) for _ in works]
     for process in processes:
         process.join(60)
         assert process.exitcode == 0

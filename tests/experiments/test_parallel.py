@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from experiments.config import OmniglotData
 from experiments.errors import ConfigError
 from experiments.events import Finished, Stopped
 from experiments.method import Resources, build
 from experiments.models.joint_norm import JointBatchNorm2d, normalise_jointly
 from experiments.parallel import Team
-from tests.experiments.parallel_cases import CPU, Work, by_several, carried_out, pretraining, state
+from tests.experiments.parallel_cases import CPU, Kept, Work, by_several, carried_out, pretraining, state
 
 CLOSE = 1e-9
 """In float64: in float32 nn.BatchNorm2d itself is off by 7e-5, and Adam makes much of what is near 0."""
@@ -45,7 +46,11 @@ def test_two_processes_have_the_losses_and_the_backbone_of_one(glyphs_data_dir: 
         "episodes": pretraining(objective="episodes", averaging=0.9),
     }
     works = [Work(config, tmp_path / name) for name, config in configs.items()]
-    for work, found in zip(works, by_several(2, glyphs_data_dir, *works), strict=True):
+    no_data = pretraining().model_copy(update={"data": OmniglotData()})
+    refused, *others = by_several(2, glyphs_data_dir, Work(no_data, tmp_path / "nothing"), *works)
+    assert "fsrun data" in str(refused)
+    for work, found in zip(works, others, strict=True):
+        assert isinstance(found, Kept)
         alone = tmp_path / "alone" / work.folder.name
         expected = carried_out(work.config, glyphs_data_dir, alone)
         assert set(expected.points) == set(found.points) == {"train/loss", "train/accuracy", "val/accuracy"}
@@ -65,6 +70,7 @@ def test_a_run_goes_on_with_another_number_of_processes(glyphs_data_dir: Path, t
     first = carried_out(config, glyphs_data_dir, several, chunks=1)
     (second,) = by_several(2, glyphs_data_dir, Work(config, several, chunks=1))
     third = carried_out(config, glyphs_data_dir, several)
+    assert isinstance(second, Kept)
     assert [first.outcome, second.outcome] == [Stopped(2), Stopped(4)]
     found = {
         step: loss for part in (first, second, third) for step, loss in part.points["train/loss"].items()
