@@ -7,13 +7,12 @@ import faulthandler
 import json
 import logging
 import os
-import queue
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -38,6 +37,7 @@ from fsrun.worker.launcher import launched
 from fsrun.worker.memory import out_of_memory
 from fsrun.worker.outage import RETRY_SECONDS, Outage
 from fsrun.worker.peers import Share, spread, suits, team_of, together, work_along
+from fsrun.worker.pipe import Orders, private_stdout
 from fsrun.worker.sink import StoreSink
 from store import queue as jobs
 from store.attempts import add_provenance
@@ -49,7 +49,6 @@ from store.runs import RunRecord, get_run
 
 logger = logging.getLogger("fsrun.runner")
 
-Order = dict[str, int]  # run_id and attempt
 T = TypeVar("T")
 
 
@@ -224,37 +223,6 @@ class _logging_to:  # noqa: N801 (reads as a statement)
             self.handler.close()
 
 
-class Orders:
-    """What the supervisor says, read by a thread: one job after another, and which of them to stop."""
-
-    def __init__(self) -> None:
-        self.jobs: queue.Queue[Order | None] = queue.Queue()
-        self.to_stop: Order | None = None
-        self.alone = False
-
-    def read(self, lines: Iterable[str]) -> None:
-        """Take in each line; where they end the supervisor is gone."""
-        for line in lines:
-            said = json.loads(line)
-            if "stop" in said:
-                self.to_stop = said["stop"]
-            else:
-                self.jobs.put(said)
-        self.alone = True
-        self.jobs.put(None)
-
-    def stops(self, order: Order) -> bool:
-        """Say whether this attempt of a job is to stop; one asked for earlier stops no later one."""
-        return self.alone or self.to_stop == order
-
-
-def _private_stdout() -> IO[str]:
-    """Return the pipe to the supervisor and send everything else that prints to standard error."""
-    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return pipe
-
-
 def _open_patiently(home: Home, orders: Orders) -> Engine:
     """Open the database as soon as it can be used, unless the supervisor has gone by then."""
     while True:
@@ -269,7 +237,7 @@ def _open_patiently(home: Home, orders: Orders) -> Engine:
 def main(device: str) -> None:
     """Execute jobs until the supervisor closes the pipe; lead the others of its launcher, or follow."""
     place = launched()
-    replies = _private_stdout()
+    replies = private_stdout()
     faulthandler.enable()
     logging.getLogger().setLevel(logging.INFO)
     if place is None:
