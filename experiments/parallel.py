@@ -70,7 +70,7 @@ def joined(rank: int, size: int, device: torch.device, meeting: Path) -> Iterato
     backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    store = torch._C._distributed_c10d.FileStore(str(meeting), size)
+    store = dist.FileStore(str(meeting), size)  # type: ignore[attr-defined]
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
     try:
         orders = dist.new_group(backend="gloo", timeout=PATIENCE)
