@@ -15,7 +15,7 @@ from fsrun.cli.embedding_plan import Asked, embed_here, planned
 from fsrun.cli.embedding_processes import embed_by_several
 from fsrun.errors import FsrunError
 from tests.cli import short_shards
-from tests.cli.cli_cases import Case, Typed, assert_refused, environment
+from tests.cli.cli_cases import Case, Typed, environment
 from tests.experiments.imagenet_cases import write_classes
 from tests.worker.worker_cases import is_alive, processes_of, wait_until
 
@@ -106,11 +106,3 @@ def test_ctrl_c_ends_all_processes_and_the_same_command_goes_on(
     answer = typed(*words)
     assert answer.code == 0, answer.err
     assert "Embedded animals: 40 images" in answer.words
-
-
-def test_more_gpus_than_there_are_is_refused(typed: Typed, animals: Path, home: Case) -> None:
-    words = ("data", "embed", f"folder:{animals}", *EMBED[:2])
-    assert_refused(typed(*words, "--gpus", "65"), "--gpus", "64")
-    assert_refused(typed(*words, "--gpus", "64"), "--gpus 64", "CUDA GPU", "--device cpu")
-    assert_refused(typed(*words, "--gpus", "2", "--device", "cuda:1"), "cuda:1")
-    assert not (home.root / "data").exists()

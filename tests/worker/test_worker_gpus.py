@@ -9,7 +9,7 @@ import pytest
 
 from store.jobs import JobStatus, Outcome
 from store.results import ResultRow
-from tests.cli.cli_cases import Case, Points, assert_refused, in_its_own_process
+from tests.cli.cli_cases import Case, Points, in_its_own_process
 from tests.worker.worker_cases import ask, is_alive, processes_of, runners, wait_until, working
 
 Numbers = tuple[tuple[ResultRow, ...], Points]
@@ -135,22 +135,6 @@ def test_ctrl_c_hands_the_run_back_and_nothing_outlives_a_killed_launcher(home: 
         wait_until(lambda: not any(map(is_alive, all_of_them)))
         worker.send_signal(signal.SIGTERM)
         worker.communicate(timeout=120)
-
-
-def test_several_gpus_are_refused_where_they_cannot_be(home: Case) -> None:
-    def refused(*words: str, parts: tuple[str, ...]) -> None:
-        answer = in_its_own_process(home, *words)
-        assert_refused(answer, *parts)
-        assert answer.code == 2
-
-    refused("worker", "--gpus", "64", parts=("--gpus 64", "CUDA GPU", "--device cpu"))
-    refused("run", "synthetic", "--gpus", "64", "--device", "cuda", parts=("CUDA GPU", "--device cpu"))
-    refused("worker", "--gpus", "0", parts=("--gpus", "1<=x<=64"))
-    refused(
-        *("worker", "--gpus", "2", "--engine", "ray"),
-        parts=("--gpus is for --engine local", "start fsrun worker --gpus on the machines themselves"),
-    )
-    assert not home.root.joinpath("fsrun.db").exists()
 
 
 def test_a_service_manager_that_ends_all_at_once_loses_no_step(home: Case) -> None:
