@@ -14,6 +14,7 @@ from torch import Tensor
 
 from experiments.checkpoint import load_checkpoint
 from experiments.config import RunConfig, config_hash, prerequisites, training_run
+from experiments.parallel import Team
 from experiments.registry import METHODS
 
 
@@ -40,6 +41,7 @@ class Resources:
     data_dir: Path | None  # None where no image of a data set is needed
     device: torch.device
     parents: Mapping[str, Path] = field(default_factory=dict)  # config hash -> final checkpoint
+    team: Team | None = None  # the processes to share the training with, where the method can
 
 
 def pretrained_state(config: RunConfig, resources: Resources) -> dict[str, Any] | None:

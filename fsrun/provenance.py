@@ -22,6 +22,9 @@ PARAMETERS = "learned parameters"
 THREADS = "torch threads"
 """What an attempt adds when it begins; later attempts of the run use as many."""
 
+PROCESSES = "processes"
+"""What an attempt adds that trained on several: how many, and on what."""
+
 PACKAGES = ("fsrun", "torch", "torchvision", "numpy")
 
 

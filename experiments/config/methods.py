@@ -71,6 +71,7 @@ class Pretrain(Accelerated):
     """Pre-training of theta' on C_base (paper section 4.2): by a softmax classifier, or by episodes."""
 
     splits: ClassVar[tuple[str, ...]] = ("base",)
+    on_several: ClassVar[bool] = True
 
     name: Literal["pretrain"] = "pretrain"
     steps: int = Field(24_000, ge=1, le=100_000_000)
@@ -93,6 +94,11 @@ class Pretrain(Accelerated):
     jitter: Jitter = Jitter(degrees=12, scale=0.12, shear=10, shift=2, warp=0.7)
     # Its own, so that runs of different seeds share one pre-training; None: the seed of the run it is for.
     seed: int | None = Field(0, ge=0)
+
+    @property
+    def images_a_step(self) -> int:
+        """How many images a step learns from."""
+        return self.batch_size if self.objective == "softmax" else self.train_n_way * self.train_images
 
     def shaped_by(self) -> tuple[str, ...]:
         """Return nothing: its episodes have options of their own."""

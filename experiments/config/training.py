@@ -18,6 +18,8 @@ class Training(Frozen):
 
     splits: ClassVar[tuple[str, ...]] = ()  # it learns from; `val` and `test` are only ever evaluated on
 
+    on_several: ClassVar[bool] = False  # several processes, a GPU each, can share its training
+
     batch_norms: ClassVar[tuple[str, ...]] = ()  # what evaluation.batch_norm can ask for
 
     test_only: ClassVar[tuple[str, ...]] = ()  # options that training never looks at

@@ -3,7 +3,9 @@
 Not here: what it minimises (objectives.py), and what is done with the backbone afterwards (fastslow.py).
 """
 
+from collections.abc import Callable
 from copy import deepcopy
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,19 +18,24 @@ from experiments.data.sources import evaluation_sampler, open_table
 from experiments.data.training import TrainingClasses
 from experiments.descent import scheduled
 from experiments.evaluate import accuracy_per_episode, backbone_embedding, class_means
-from experiments.method import Resources
+from experiments.method import Method, Resources
 from experiments.methods.objectives import COSINE_SCALE, build_objective
 from experiments.methods.protonet import mean_logits
 from experiments.models.average import follow
 from experiments.models.conv4 import Conv4
+from experiments.models.joint_norm import normalise_jointly
 from experiments.models.precision import training_forward
+from experiments.parallel import Leader, Team, Together, distributed
 from experiments.rng import generator
 
+Classify = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
-def build(config: ImageRun, resources: Resources) -> "Pretraining":
-    """Return the untrained method of a config."""
-    table = open_table(config.data, resources.data_dir)
-    return Pretraining(config, table, resources.device)
+
+def build(config: ImageRun, resources: Resources) -> Method:
+    """Return the untrained method of a config; where several processes train, the first leads the others."""
+    table, team = open_table(config.data, resources.data_dir), resources.team
+    method = Pretraining(config, table, resources.device, team)
+    return Leader(method, team) if team is not None and team.leads else method
 
 
 class Pretraining:
@@ -37,8 +44,11 @@ class Pretraining:
     `backbone` is what is measured and handed on; `network` is what is trained, the same unless averaged.
     """
 
-    def __init__(self, config: ImageRun, table: ImageTable, device: torch.device) -> None:
+    def __init__(
+        self, config: ImageRun, table: ImageTable, device: torch.device, team: Team | None = None
+    ) -> None:
         assert isinstance(config.method, Pretrain)
+        self.team = team
         self.config = config.method
         self.seed = config.seed if self.config.seed is None else self.config.seed
         self.table = table
@@ -46,8 +56,11 @@ class Pretraining:
         self.sampler = evaluation_sampler(table, config.evaluation)
         weights = generator(self.seed, "weights")
         self.network = Conv4(self.config.filters, weights, table.image_shape).to(device)
-        self.forward = training_forward(self.network, self.config, device)
         copy = deepcopy(self.network).requires_grad_(False)
+        if team is not None:
+            team.require_images(self.config.images_a_step)
+            normalise_jointly(self.network)
+        self.forward = training_forward(self.network, self.config, device)
         self.backbone = copy if self.config.averaging else self.network
         splits = tuple(self.config.classes.split("+"))
         self.classes = TrainingClasses(table, splits, self.config.mirrored, self.config.jitter)
@@ -67,7 +80,7 @@ class Pretraining:
         source = generator(self.seed, "batch", step)
         classes, drawers = self.objective.draw(source)
         images = self.classes.images(classes, drawers, source)
-        logits, truth = self.objective(self.forward(images.to(self.device)), classes.to(self.device))
+        logits, truth = self.classify(images, classes)
         loss = cross_entropy(logits, truth)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -75,6 +88,15 @@ class Pretraining:
         if self.config.averaging:
             follow(self.backbone, self.network, self.config.averaging, step)
         return loss.detach(), (logits.detach().argmax(-1) == truth).double().mean()
+
+    @cached_property
+    def classify(self) -> Classify:
+        """Images and classes of a step -> logits and truth: here, or by all processes of a team."""
+        if self.team is not None:
+            return distributed(Together(self.network, self.objective, self.forward, self.team))
+        return lambda images, classes: self.objective(
+            self.forward(images.to(self.device)), classes.to(self.device)
+        )
 
     def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
         """Return the accuracy per episode of the nearest class mean by cosine, nothing adapted."""

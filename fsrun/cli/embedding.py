@@ -1,25 +1,19 @@
 """The command `data embed`: runs a backbone over images, and says what came of it.
 
-Not here: the other commands about data sets (data.py), and how it is done (experiments.data.embedding).
+Not here: the other commands about data sets (data.py), what the words mean (embedding_plan.py), and how it is
+done (experiments.data.embedding).
 """
 
 import math
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fsrun.errors import UsageError
-
 if TYPE_CHECKING:
-    from experiments.data.class_folders import ImageListing
-    from experiments.data.embedding import Precision, Progress
+    from experiments.data.embedding import Progress
     from experiments.data.feature_index import FeatureIndex
-    from experiments.models.backbones import Backbone
-
-FOLDER, RUN = "folder:", "run:"
 
 Source = Annotated[
     str,
@@ -75,6 +69,9 @@ BatchSize = Annotated[
 Threads = Annotated[int | None, typer.Option(min=1, help="That decode; all cores unless said.")]
 Mixed = Annotated[bool, typer.Option("--mixed", help="Half precision inside the network: for a GPU.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Gpus = Annotated[
+    int, typer.Option(min=1, max=64, help="Of this machine, a process each; with --device cpu, processes.")
+]
 
 
 def embed(
@@ -91,76 +88,44 @@ def embed(
     threads: Threads = None,
     mixed: Mixed = False,
     device: Device = "auto",
+    gpus: Gpus = 1,
 ) -> None:
     """Compute the features of images once, to learn from them; several such commands share the work.
 
     Stop it at any moment: the same command goes on.
     """
-    from experiments.data.embedding import Embedder, embed_images
-    from experiments.data.novelty import novel_splits
-    from experiments.data.shards import Embedding
-    from experiments.models.backbones import cut_backbone
+    from fsrun.cli.embedding_plan import Asked, embed_here, planned
+    from fsrun.cli.embedding_processes import embed_by_several
     from fsrun.paths import find_home
     from fsrun.shared_data import publish
-    from fsrun.worker.devices import resolve_device
+    from fsrun.worker.devices import check_gpus
 
-    data_dir = find_home().data
-    chosen = _checked_name(name or _default_name(source))
-    listing = _listing(source, data_dir)
-    network = _backbone(backbone, weights, seen)
-    if tail is not None:
-        network = cut_backbone(network, tail)
-    parts = novel_splits(listing.names, network.seen, splits=splits, seed=split_seed)
-    precision: Precision = "mixed" if mixed else "float32"
-    embedding = Embedding(data_dir, chosen, listing, parts, network, per_class, precision)
-    embedder = Embedder(network, resolve_device(device), batch=batch, precision=precision, threads=threads)
+    check_gpus(gpus, device)
+    asked = Asked(
+        source=source,
+        backbone=backbone,
+        weights=str(weights) if weights else None,
+        tail=tail,
+        name=name,
+        seen=seen,
+        splits=str(splits) if splits else None,
+        split_seed=split_seed,
+        per_class=per_class,
+        batch=batch,
+        threads=threads,
+        mixed=mixed,
+        device=device,
+    )
+    embedding = planned(asked)
     with _Bar() as bar:
-        index = embed_images(embedding, embedder, bar.show)
-    _say(chosen, index, bar.last)
-    place = publish(find_home(), f"features/{chosen}")
+        if gpus == 1:
+            index = embed_here(asked, embedding, bar.show)
+        else:
+            index = embed_by_several(asked, embedding, gpus, bar.show)
+    _say(embedding.name, index, bar.last)
+    place = publish(find_home(), f"features/{embedding.name}")
     if place is not None:
         typer.echo(f"Kept at {place}: other machines fetch them when they need them.")
-
-
-def _checked_name(name: str) -> str:
-    """Return a name that a run can be asked for with; UsageError where it is none."""
-    from experiments.config.features import FEATURE_NAME
-
-    if not re.match(FEATURE_NAME, name):
-        raise UsageError(f"--name {name!r} is no name of features: use letters, digits, dots, - and _")
-    return name
-
-
-def _default_name(source: str) -> str:
-    return Path(source.removeprefix(FOLDER)).resolve().name if source.startswith(FOLDER) else source
-
-
-def _listing(source: str, data_dir: Path) -> "ImageListing":
-    from experiments.data.class_folders import find_classes
-    from experiments.data.imagenet import read_listing
-
-    if source.startswith(FOLDER):
-        return find_classes(Path(source.removeprefix(FOLDER)).expanduser())
-    if source != "imagenet":
-        raise UsageError(f"{source!r} is no source of images: use imagenet, or folder:PATH")
-    return read_listing(data_dir)
-
-
-def _backbone(name: str, weights: Path | None, seen: str | None) -> "Backbone":
-    from experiments.models.backbones import backbone_of_run, open_backbone
-
-    if not name.startswith(RUN):
-        return open_backbone(name, weights, seen)
-    from fsrun.cli.options import open_database
-    from fsrun.models import model_of_run
-
-    number = name.removeprefix(RUN)
-    if not number.isdecimal() or weights or seen:
-        raise UsageError(
-            f"--backbone {name}: write run:N, without --weights and --seen, which the run says itself"
-        )
-    model = model_of_run(open_database(), int(number))
-    return backbone_of_run(model.config, model.weights, model.name)
 
 
 class _Bar:

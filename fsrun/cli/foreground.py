@@ -28,24 +28,33 @@ STOPPING = "Stopping: the job writes a checkpoint and goes back to the queue."
 
 
 def work_in_foreground(
-    engine: Engine, device: str, asked: Sequence[int] = (), only: Collection[int] | None = None
+    engine: Engine,
+    device: str,
+    processes: int = 1,
+    asked: Sequence[int] = (),
+    only: Collection[int] | None = None,
 ) -> bool:
     """Carry out some runs and show them; return whether all that were asked for are done."""
-    watch = _work(engine, device, drain=True, only=only)
+    watch = _work(engine, device, processes, drain=True, only=only)
     rows = [row for row in watch.rows() if row.id in asked]
     watch.console.print(results_table(rows))
     return all(row.status is JobStatus.DONE for row in rows)
 
 
-def serve(engine: Engine, device: str, *, drain: bool) -> None:
+def serve(engine: Engine, device: str, processes: int = 1, *, drain: bool) -> None:
     """Be a worker until told to stop, or until the queue is empty."""
-    watch = _work(engine, device, drain=drain, only=None)
+    watch = _work(engine, device, processes, drain=drain, only=None)
     watch.say_what_is_left()
 
 
-def _work(engine: Engine, device: str, *, drain: bool, only: Collection[int] | None) -> "Watch":
+def _work(
+    engine: Engine, device: str, processes: int, *, drain: bool, only: Collection[int] | None
+) -> "Watch":
     watch = Watch(engine, only)
-    supervisor = Supervisor(engine, find_home(), device, on_tick=watch.tick, say=watch.say)
+    supervisor = Supervisor(engine, find_home(), device, processes, on_tick=watch.tick, say=watch.say)
+    if processes > 1:
+        what = "processes on the CPU" if device == "cpu" else "GPUs"
+        watch.say(f"Pre-training is shared by {processes} {what}; any other job has one, as ever.")
     watch.worker_id = supervisor.worker_id
     with stopping_on_signals(supervisor, watch.console), watch.progress:
         supervisor.work(drain=drain, only=only)

@@ -49,6 +49,10 @@ On = Annotated[
 Priority = Annotated[int, typer.Option(min=-1000, max=1000, help="Higher runs first.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the sweep and store nothing.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Gpus = Annotated[
+    int,
+    typer.Option(min=1, max=64, help="Of this machine, for each pre-training; with --device cpu, processes."),
+]
 
 
 def queue(
@@ -92,16 +96,17 @@ def run(
     settings: Settings = None,
     on: On = None,
     device: Device = "auto",
+    gpus: Gpus = 1,
 ) -> None:
     """Queue a sweep and carry it out here; after Ctrl-C the same command goes on where it stopped."""
     from fsrun.cli.foreground import work_in_foreground  # loads the store
     from fsrun.object_store import check
     from fsrun.paths import find_home
     from fsrun.planning import enqueue_planned, require_data, runs_named
-    from fsrun.worker.devices import check_device
+    from fsrun.worker.devices import check_gpus
     from store.runs import unfinished_run, with_prerequisites
 
-    check_device(device)
+    check_gpus(gpus, device)
     planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings, on)
     require_data(planned, find_home())
     check(find_home().storage)
@@ -114,7 +119,7 @@ def run(
         typer.echo(f"Going on with {runs_named(going_on)}, queued earlier with the same options.")
     queued = enqueue_planned(engine, fresh, now=time.time())
     asked = going_on + [each.run_id for each in queued]
-    finished = work_in_foreground(engine, device, asked, with_prerequisites(engine, asked))
+    finished = work_in_foreground(engine, device, gpus, asked, with_prerequisites(engine, asked))
     if finished:
         return
     raise FsrunError(

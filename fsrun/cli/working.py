@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fsrun.cli.options import open_database
-from fsrun.cli.queueing import Device
+from fsrun.cli.queueing import Device, Gpus
 from fsrun.errors import UsageError
 
 ENGINES = ("local", "ray", "slurm")
@@ -17,6 +17,7 @@ ENGINES = ("local", "ray", "slurm")
 def worker(
     drain: Annotated[bool, typer.Option("--drain", help="Stop when nothing is left to do.")] = False,
     device: Device = "auto",
+    gpus: Gpus = 1,
     engine: Annotated[
         str, typer.Option(help="Where to work: local, or on the machines of a ray or slurm cluster.")
     ] = "local",
@@ -39,6 +40,7 @@ def worker(
     if engine not in ENGINES:
         raise UsageError(f"--engine {engine!r} is none of {', '.join(ENGINES)}: use one of them")
     options = {
+        "--gpus": (None if gpus == 1 else gpus, ("local",)),
         "--address": (address, ("ray",)),
         "--gpus-per-job": (gpus_per_job, ("ray", "slurm")),
         "--cpus-per-job": (cpus_per_job, ("ray", "slurm")),
@@ -48,14 +50,14 @@ def worker(
     for name, (value, engines) in options.items():
         if value is not None and engine not in engines:
             raise UsageError(
-                f"{name} is for --engine {' or '.join(engines)}: leave it out, or add the engine"
+                f"{name} is for --engine {' or '.join(engines)}: leave it out, or {_instead(name)}"
             )
     if engine == "local":
         from fsrun.cli.foreground import serve
-        from fsrun.worker.devices import check_device
+        from fsrun.worker.devices import check_gpus
 
-        check_device(device)
-        serve(open_database(), device, drain=drain)
+        check_gpus(gpus, device)
+        serve(open_database(), device, gpus, drain=drain)
         return
     from fsrun.cli.clusters import Asked, serve_on_ray, serve_on_slurm
 
@@ -64,3 +66,8 @@ def worker(
         serve_on_ray(open_database(), asked, address or "auto")
     else:
         serve_on_slurm(open_database(), asked, slurm or [])
+
+
+def _instead(name: str) -> str:
+    """Say what one who wants this option with another engine may do."""
+    return "start fsrun worker --gpus on the machines themselves" if name == "--gpus" else "add the engine"

@@ -31,6 +31,30 @@ def check_device(name: str) -> None:
         )
 
 
+def check_gpus(processes: int, device: str) -> None:
+    """Raise UsageError for a device that does not exist, or where there are fewer GPUs than processes.
+
+    On the CPU processes share the cores, so that what needs several GPUs can be tried without any.
+    """
+    check_device(device)
+    if processes == 1 or device == "cpu":
+        return
+    if ":" in device:
+        raise UsageError(
+            f"--gpus {processes} with --device {device}: name no single GPU; CUDA_VISIBLE_DEVICES says which"
+        )
+    import torch  # seconds; only where GPUs are asked for
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count < processes:
+        there = f"torch {torch.__version__} sees {count or 'no'} CUDA GPU{'s' * (count > 1)} here"
+        raise UsageError(
+            f"--gpus {processes}: {there}: "
+            + (f"use --gpus {count}" if count > 1 else "leave it out")
+            + f", or --device cpu for {processes} processes that share the cores"
+        )
+
+
 def resolve_device(name: str) -> "torch.device":
     """Return the device of a checked name; auto is the first GPU, or the CPU where there is none."""
     import torch
@@ -38,6 +62,22 @@ def resolve_device(name: str) -> "torch.device":
     if name == "auto":
         name = "cuda:0" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def device_of(rank: int, device: "torch.device") -> "torch.device":
+    """Return what one of several processes computes on: a GPU each, or the CPU together."""
+    import torch
+
+    return torch.device("cuda", rank) if device.type == "cuda" else device
+
+
+def share_cores(processes: int) -> int:
+    """Have torch compute with this process's share of the cores, and return how many these are."""
+    import torch
+
+    cores = max(len(os.sched_getaffinity(0)) // processes, 1)
+    torch.set_num_threads(min(cores, torch.get_num_threads()))
+    return cores
 
 
 def has_bfloat16(described: Path = Path("/proc/cpuinfo")) -> bool:
@@ -49,12 +89,14 @@ def has_bfloat16(described: Path = Path("/proc/cpuinfo")) -> bool:
     return not {"amx_bf16", "avx512_bf16"}.isdisjoint(flags.split())
 
 
-def thread_count(experiment: str) -> int:
-    """Return how many threads a job should use: OMP_NUM_THREADS where it is set, else all cores.
+def thread_count(experiment: str, processes: int = 1) -> int:
+    """Return how many threads each process of a job should use: OMP_NUM_THREADS where it is set.
 
-    Tiny matrices are several times faster with one.
+    Else all cores, shared by the processes. Tiny matrices are several times faster with one.
     """
     if experiment == "synthetic":
         return 1
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdecimal() and int(asked) else len(os.sched_getaffinity(0))
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    return max(len(os.sched_getaffinity(0)) // processes, 1)

@@ -8,11 +8,11 @@ import os
 import select
 import signal
 import subprocess
-import sys
 from contextlib import suppress
 from typing import IO, Any
 
 from fsrun.paths import Home
+from fsrun.worker.launcher import command
 from fsrun.worker.memory import oom_kills
 from store.queue import Claim
 
@@ -29,9 +29,12 @@ MAX_TRACE = 8000
 
 
 class RunnerProcess:
-    """The child that trains, kept warm between jobs because importing torch takes seconds."""
+    """The child that trains, kept warm between jobs because importing torch takes seconds.
 
-    def __init__(self, home: Home, worker_id: str, device: str) -> None:
+    Where a job may have several processes, this one is their launcher, which dies as the first of them did.
+    """
+
+    def __init__(self, home: Home, worker_id: str, device: str, processes: int = 1) -> None:
         self.device: str | None = None  # what it really computes on, known once it is ready
         self.log = home.worker_log(worker_id)
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +42,7 @@ class RunnerProcess:
         with self.log.open("a") as errors:
             self._said_before = errors.tell()  # by runners before this one
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "fsrun.worker.runner", device],
+                command(processes, "fsrun.worker.runner", device),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -7,13 +7,12 @@ import faulthandler
 import json
 import logging
 import os
-import queue
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -26,15 +25,19 @@ from experiments.config import config_from_json
 from experiments.errors import ExperimentError, StorageUnavailable
 from experiments.events import Finished, Measurement, Stopped
 from experiments.method import Resources
+from experiments.parallel import Team
 from experiments.run import run
 from fsrun.checkpoint_files import checkpoint_files
 from fsrun.paths import PRIVATE, Home, find_home
-from fsrun.provenance import THREADS, facts_of
+from fsrun.provenance import PROCESSES, THREADS, facts_of
 from fsrun.shared_data import fetch, needed
 from fsrun.worker.devices import resolve_device, thread_count
 from fsrun.worker.fetching import final_checkpoint, intact, patiently
+from fsrun.worker.launcher import launched
 from fsrun.worker.memory import out_of_memory
 from fsrun.worker.outage import RETRY_SECONDS, Outage
+from fsrun.worker.peers import Share, spread, suits, team_of, together, work_along
+from fsrun.worker.pipe import Orders, private_stdout
 from fsrun.worker.sink import StoreSink
 from store import queue as jobs
 from store.attempts import add_provenance
@@ -46,7 +49,6 @@ from store.runs import RunRecord, get_run
 
 logger = logging.getLogger("fsrun.runner")
 
-Order = dict[str, int]  # run_id and attempt
 T = TypeVar("T")
 
 
@@ -61,6 +63,7 @@ class _Job:
     should_stop: Callable[[], bool]
     gives_up: Callable[[], bool]
     outage: Outage
+    team: Team | None = None  # of processes, where this worker has several for a job that can use them
 
     def persist(self, write: Callable[..., T], *values: Any) -> T:
         """Write about this attempt of the job, and wait for the database where it cannot be used."""
@@ -83,15 +86,17 @@ def execute(
     device: str,
     should_stop: Callable[[], bool],
     gives_up: Callable[[], bool] = lambda: False,
+    team: Team | None = None,
 ) -> bool:
     """Run one claimed job to its end and bring the job to the status that belongs to it.
 
-    Returns whether this process may run another: not once its memory ran out, which leaves it in pieces.
+    Returns whether this process may run another: not once its memory ran out, which leaves it in pieces, or a
+    team's step broke off.
     `gives_up` says that nobody is left for whom to wait while the database cannot be used; only then
     DatabaseUnavailable is raised.
     """
     outage = Outage(engine, logger.warning)
-    job = _Job(engine, home, run_id, attempt, should_stop, gives_up, outage)
+    job = _Job(engine, home, run_id, attempt, should_stop, gives_up, outage, team)
     with _logging_to(home, run_id):
         record = outage.persist(lambda: get_run(engine, run_id), gives_up)
         logger.info("run %d, attempt %d, on %s", run_id, attempt, device)
@@ -122,7 +127,7 @@ def _end(job: _Job, record: RunRecord, device: str) -> bool:
         logger.exception("run %d failed", record.id)
         short = out_of_memory(error)
         job.persist(jobs.fail, f"{short}\n{traceback.format_exc()}" if short else traceback.format_exc())
-        return short is None
+        return short is None and not (job.team and job.team.broken)
     else:
         if isinstance(outcome, Finished):
             rows = [_row(measurement) for measurement in outcome.results]
@@ -139,7 +144,8 @@ def _end(job: _Job, record: RunRecord, device: str) -> bool:
 def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
     """Train, and have everything that was reported stored, also where training raises an error."""
     config = config_from_json(record.spec.config)
-    _set_threads(job, record)
+    team = job.team if suits(config) else None
+    threads = _set_threads(job, record, team)
     parents = job.outage.persist(
         lambda: [get_run(job.engine, parent) for parent in record.parents], job.gives_up
     )
@@ -149,18 +155,20 @@ def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
         job.home.data,
         resolve_device(device),
         {parent.spec.config_hash: final_checkpoint(files, parent, job.should_stop) for parent in parents},
+        team,
     )
     database = job.outage.persist(lambda: identity(job.engine, time.time()), job.gives_up)
     sink = StoreSink(job.engine, job.run_id, job.attempt, job.outage, job.gives_up, files)
     try:
-        outcome = run(
-            config,
-            resources,
-            sink,
-            lambda step: job.home.checkpoint(database, job.run_id, job.attempt, step),
-            resume_from=intact(files, record.checkpoints, job.should_stop),
-            should_stop=job.should_stop,
-        )
+        with together(team, Share(record.spec.config, job.home.data, threads)):
+            outcome = run(
+                config,
+                resources,
+                sink,
+                lambda step: job.home.checkpoint(database, job.run_id, job.attempt, step),
+                resume_from=intact(files, record.checkpoints, job.should_stop),
+                should_stop=job.should_stop,
+            )
         sink.flush()
         return outcome
     except ExperimentError:
@@ -170,12 +178,19 @@ def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
         sink.close()
 
 
-def _set_threads(job: _Job, record: RunRecord) -> None:
-    """Compute with as many threads as the run did before: sums come out bit for bit the same only then."""
-    before = [attempt.provenance[THREADS] for attempt in record.attempts if THREADS in attempt.provenance]
-    threads = int(before[0]) if before else thread_count(record.spec.experiment)
+def _set_threads(job: _Job, record: RunRecord, team: Team | None) -> int:
+    """Compute with as many threads as the run did before: sums come out bit for bit the same only then.
+
+    The same number of processes is needed for that too; those of a team share the cores.
+    """
+    shared = {PROCESSES: f"{team.size} on {spread(team)}"} if team else {}
+    known = [attempt.provenance for attempt in record.attempts if THREADS in attempt.provenance]
+    before = [facts[THREADS] for facts in known if facts.get(PROCESSES) == shared.get(PROCESSES)]
+    processes = team.size if team else 1
+    threads = int(before[0]) if before else thread_count(record.spec.experiment, processes)
     torch.set_num_threads(threads)
-    job.note({THREADS: str(threads)})
+    job.note({THREADS: str(threads), **shared})
+    return threads
 
 
 def _row(measurement: Measurement) -> ResultRow:
@@ -208,37 +223,6 @@ class _logging_to:  # noqa: N801 (reads as a statement)
             self.handler.close()
 
 
-class Orders:
-    """What the supervisor says, read by a thread: one job after another, and which of them to stop."""
-
-    def __init__(self) -> None:
-        self.jobs: queue.Queue[Order | None] = queue.Queue()
-        self.to_stop: Order | None = None
-        self.alone = False
-
-    def read(self, lines: Iterable[str]) -> None:
-        """Take in each line; where they end the supervisor is gone."""
-        for line in lines:
-            said = json.loads(line)
-            if "stop" in said:
-                self.to_stop = said["stop"]
-            else:
-                self.jobs.put(said)
-        self.alone = True
-        self.jobs.put(None)
-
-    def stops(self, order: Order) -> bool:
-        """Say whether this attempt of a job is to stop; one asked for earlier stops no later one."""
-        return self.alone or self.to_stop == order
-
-
-def _private_stdout() -> IO[str]:
-    """Return the pipe to the supervisor and send everything else that prints to standard error."""
-    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return pipe
-
-
 def _open_patiently(home: Home, orders: Orders) -> Engine:
     """Open the database as soon as it can be used, unless the supervisor has gone by then."""
     while True:
@@ -251,13 +235,23 @@ def _open_patiently(home: Home, orders: Orders) -> Engine:
 
 
 def main(device: str) -> None:
-    """Execute jobs until the supervisor closes the pipe."""
-    replies = _private_stdout()
+    """Execute jobs until the supervisor closes the pipe; lead the others of its launcher, or follow."""
+    place = launched()
+    replies = private_stdout()
     faulthandler.enable()
     logging.getLogger().setLevel(logging.INFO)
-    # A service manager ends the whole group at once; the supervisor says by the pipe when to stop.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if place is None:
+        # A service manager ends the whole group at once; the supervisor says by the pipe when to stop.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.umask(PRIVATE)
+    with team_of(place, resolve_device(device)) as team:
+        if team is None or team.leads:
+            _take_orders(replies, device, team)
+        else:
+            work_along(team)
+
+
+def _take_orders(replies: IO[str], device: str, team: Team | None) -> None:
     home = find_home()
     orders = Orders()
     threading.Thread(target=orders.read, args=(sys.stdin,), daemon=True).start()
@@ -267,10 +261,12 @@ def main(device: str) -> None:
     while (order := orders.jobs.get()) is not None:
         stops = partial(orders.stops, order)
         sound = execute(
-            engine, home, **order, device=device, should_stop=stops, gives_up=lambda: orders.alone
+            engine, home, **order, device=device, should_stop=stops, gives_up=lambda: orders.alone, team=team
         )
         print(json.dumps({"over": order["run_id"], "ends": not sound}), file=replies)
         if not sound:
+            if team is not None:
+                os._exit(0)  # the others wait for what will not come, and end with this process
             return
 
 

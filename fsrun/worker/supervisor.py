@@ -67,6 +67,7 @@ class Supervisor:
     engine: Engine
     home: Home
     device: str
+    processes: int = 1  # for a job that can use several
     on_tick: Callable[[], None] = _nothing
     say: Callable[[str], None] = _say_nothing
     stopping: bool = False
@@ -213,7 +214,7 @@ class Supervisor:
         if runner is None or not runner.alive():
             if runner is not None:
                 runner.close(self.grace_seconds)
-            runner = self._runner = RunnerProcess(self.home, self.worker_id, self.device)
+            runner = self._runner = RunnerProcess(self.home, self.worker_id, self.device, self.processes)
         if runner.device or self._becomes_ready(runner):
             self._failed_starts = 0
             return runner

@@ -66,7 +66,13 @@ def working(home: Case, *words: str, patience: float = PATIENCE) -> Iterator[sub
 
 def runners(home: Case) -> set[int]:
     """Return the processes that train for workers of this home."""
-    return {pid for pid in _processes() if _trains_for(pid, home)}
+    return processes_of("fsrun.worker.runner", home)
+
+
+def processes_of(module: str, home: Case, *settings: str) -> set[int]:
+    """Return the processes that run a module for this home, with NAME=VALUE in their environment besides."""
+    named = {f"FSRUN_HOME={home.root}", *settings}
+    return {pid for pid in _processes() if _runs(pid, module, named)}
 
 
 def the_runner(home: Case) -> int:
@@ -79,14 +85,14 @@ def _processes() -> list[int]:
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
 
 
-def _trains_for(pid: int, home: Case) -> bool:
+def _runs(pid: int, module: str, settings: set[str]) -> bool:
     folder = Path("/proc") / str(pid)
     try:
         words = (folder / "cmdline").read_bytes().split(b"\0")
         named = (folder / "environ").read_bytes().split(b"\0")
     except OSError:
         return False  # gone, or somebody else's
-    return b"fsrun.worker.runner" in words and f"FSRUN_HOME={home.root}".encode() in named
+    return module.encode() in words and {each.encode() for each in settings} <= set(named)
 
 
 def is_alive(pid: int) -> bool:
