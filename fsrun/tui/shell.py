@@ -73,9 +73,8 @@ class Shell(App[None]):
     @property
     def page(self) -> Screen[Any]:
         """The screen that keys and commands are about: the one below the command palette."""
-        return next(
-            screen for screen in reversed(self.screen_stack) if not isinstance(screen, CommandPalette)
-        )
+        below = (each for each in reversed(self.screen_stack) if not isinstance(each, CommandPalette))
+        return next(below, None) or Screen()  # while the dashboard closes there is none
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Offer in the command palette what the keys offer."""
