@@ -75,9 +75,10 @@ def _warp(images: Tensor, source: torch.Generator, pixels: float) -> Tensor:
 def _shares_of_knots(height: int, width: int) -> Tensor:
     """Return what each knot adds to each pixel (WARP_KNOTS ** 2, height * width), bicubic.
 
-    Interpolation is linear in the knots, so that one product serves all images: several times as fast.
+    Interpolation is linear in the knots, so that one product serves all images: several times as fast. In
+    float32 whatever torch's default is, lest the numbers depend on who asked first.
     """
-    alone = torch.eye(WARP_KNOTS**2).view(-1, 1, WARP_KNOTS, WARP_KNOTS)
+    alone = torch.eye(WARP_KNOTS**2, dtype=torch.float32).view(-1, 1, WARP_KNOTS, WARP_KNOTS)
     shares = functional.interpolate(alone, size=(height, width), mode="bicubic", align_corners=True)
     return shares.flatten(1)
 

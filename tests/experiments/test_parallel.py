@@ -16,7 +16,7 @@ from experiments.models.joint_norm import JointBatchNorm2d, normalise_jointly
 from experiments.parallel import Team
 from tests.experiments.parallel_cases import CPU, Kept, Work, by_several, carried_out, pretraining, state
 
-CLOSE = 1e-5
+CLOSE = 1e-9
 """In float64: in float32 nn.BatchNorm2d itself is off by 7e-5, and Adam makes much of what is near 0."""
 
 
@@ -36,7 +36,7 @@ def assert_the_same(one: Path, other: Path) -> None:
     for name, value in expected.items():
         if arbitrary.search(name):
             continue
-        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-3, msg=name)
+        torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-7, msg=name)
 
 
 @pytest.mark.slow
