@@ -18,7 +18,8 @@ from fsrun.errors import FsrunError
 from fsrun.models import PROVENANCE, RUNS, WEIGHTS
 from fsrun.paths import Home
 from fsrun.writing import put
-from store.archive import add_finished, attach_checkpoint
+from store.archive import add_finished
+from store.checkpoints import attach
 from store.identity import identity
 from store.runs import get_run
 
@@ -51,7 +52,7 @@ def import_model(engine: Engine, home: Home, folder: Path) -> ImportedModel:
     path.parent.mkdir(parents=True, exist_ok=True)
     put(path, lambda unfinished: shutil.copyfile(folder / WEIGHTS, unfinished))
     place = checkpoint_files(home).keep(path)
-    attach_checkpoint(engine, run_id, step=facts["step"], place=place, sha256=facts["sha256"], now=now)
+    attach(engine, run_id, step=facts["step"], path=place, sha256=facts["sha256"], now=now)
     return ImportedModel(run_id, present=False)
 
 

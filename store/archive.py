@@ -1,6 +1,6 @@
-"""Finished runs of other databases, taken into this one: what was asked for, measured, and perhaps trained.
+"""Finished runs of other databases, taken into this one: what was asked for and measured.
 
-Not here: the files they travel in (fsrun.archive, fsrun.models).
+Not here: the files they travel in (fsrun.archive, fsrun.models), and their weights (store.checkpoints).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,7 @@ from store.engine import writing
 from store.jobs import JobStatus, Outcome
 from store.results import IMPORTED_FROM, ResultRow
 from store.runs import RunSpec
-from store.tables import Attempt, Checkpoint, Dependency, Job, Remark, Result, Run, table_of
-from store.upserts import upsert
+from store.tables import Attempt, Dependency, Job, Remark, Result, Run, table_of
 
 TAG = "imported"
 """What every run from elsewhere is tagged with."""
@@ -71,13 +70,6 @@ def add_finished(engine: Engine, runs: Sequence[ForeignRun], origin: str) -> Add
             )
     new = tuple(number for number in numbers.values() if number not in present)
     return Added(new, tuple(present), numbers)
-
-
-def attach_checkpoint(engine: Engine, run_id: int, *, step: int, place: str, sha256: str, now: float) -> None:
-    """Note where the weights of a run from elsewhere are kept; others can start from it then."""
-    row = {"run_id": run_id, "step": step, "attempt": 1, "path": place, "sha256": sha256, "created": now}
-    with writing(engine) as connection:
-        upsert(connection, table_of(Checkpoint), [row])
 
 
 def _same(connection: Connection, run: ForeignRun) -> int | None:

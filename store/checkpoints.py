@@ -38,15 +38,24 @@ def add(
     """Record a complete checkpoint, at a path or at a URL. Raises LeaseLost."""
     with writing(engine) as connection:
         fence(connection, run_id, attempt)
-        row = {
-            "run_id": run_id,
-            "step": step,
-            "attempt": attempt,
-            "path": str(path),
-            "sha256": sha256,
-            "created": now,
-        }
-        upsert(connection, table_of(Checkpoint), [row])
+        upsert(connection, table_of(Checkpoint), [_row(run_id, attempt, step, path, sha256, now)])
+
+
+def attach(engine: Engine, run_id: int, *, step: int, path: Path | str, sha256: str, now: float) -> None:
+    """Record the weights of a finished run from elsewhere; others can start from it then."""
+    with writing(engine) as connection:
+        upsert(connection, table_of(Checkpoint), [_row(run_id, 1, step, path, sha256, now)])
+
+
+def _row(run_id: int, attempt: int, step: int, path: Path | str, sha256: str, now: float) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "step": step,
+        "attempt": attempt,
+        "path": str(path),
+        "sha256": sha256,
+        "created": now,
+    }
 
 
 def prune(engine: Engine, run_id: int, attempt: int, *, keep: int) -> tuple[CheckpointRow, ...]:

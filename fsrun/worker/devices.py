@@ -75,7 +75,7 @@ def share_cores(processes: int) -> int:
     """Have torch compute with this process's share of the cores, and return how many these are."""
     import torch
 
-    cores = max(len(os.sched_getaffinity(0)) // processes, 1)
+    cores = _cores_each(processes)
     torch.set_num_threads(min(cores, torch.get_num_threads()))
     return cores
 
@@ -99,4 +99,8 @@ def thread_count(experiment: str, processes: int = 1) -> int:
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked.isdecimal() and int(asked):
         return int(asked)
+    return _cores_each(processes)
+
+
+def _cores_each(processes: int) -> int:
     return max(len(os.sched_getaffinity(0)) // processes, 1)

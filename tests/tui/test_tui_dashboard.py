@@ -227,3 +227,9 @@ def test_a_run_from_elsewhere_says_why_it_has_no_curves(lab: Lab) -> None:
         await until(pilot, shows(pilot, "#2 Linear", "imported from theirs.json"))
 
     use(lab.dashboard(), steps, (160, 50))
+
+
+def test_a_dashboard_without_a_screen_has_a_page_without_runs(lab: Lab) -> None:
+    dashboard = lab.dashboard()  # as it is before it starts, and for a moment while it closes
+    assert dashboard.screen_stack == []
+    assert not isinstance(dashboard.page, Overview | RunScreen)
