@@ -107,7 +107,8 @@ def read_runs(path: Path) -> tuple[ForeignRun, ...]:
     try:
         archive = Archive.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise FsrunError(f"{path} cannot be read ({error.strerror}): name a file of runs") from error
+        remedy = "name a file of runs, or a folder that `fsrun export` wrote"
+        raise FsrunError(f"{path} cannot be read ({error.strerror}): {remedy}") from error
     except ValidationError as error:
         raise FsrunError(f"{path} {_fault(error)}") from error
     known: set[int] = set()

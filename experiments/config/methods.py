@@ -4,9 +4,9 @@ Not here: which file implements a method (registry.py), presets, and the linear 
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from experiments.config.base import Frozen
 from experiments.config.training import Accelerated, Training
@@ -120,7 +120,11 @@ class FastSlow(Accelerated):
 
     splits: ClassVar[tuple[str, ...]] = ("meta",)
     batch_norms: ClassVar[tuple[str, ...]] = ("running", "support", "queries")
-    later: ClassVar[Mapping[str, Any]] = {**Accelerated.later, "quarter_turns": 1}
+    later: ClassVar[Mapping[str, Any]] = {
+        **Accelerated.later,
+        "quarter_turns": 1,
+        "mirrored_views": False,
+    }
 
     name: Literal["fastslow"] = "fastslow"
     steps: int = Field(300, ge=1, le=100_000_000)  # tasks
@@ -155,10 +159,25 @@ class FastSlow(Accelerated):
     jitter: Jitter = Jitter(degrees=12, scale=0.12, shear=10, shift=2, warp=0.7)  # while training
     views: int = Field(8, ge=1, le=100)  # of each image in a test: itself, and changed by view_change
     view_change: Affine = Affine(degrees=10, scale=0.12, shear=8, shift=1)
+    mirrored_views: bool = False  # each view's mirror image is one more view
     quarter_turns: Literal[1, 4] = 1  # of each view: upright alone, or all four, their features side by side
     # What an inner step of a test sees of a support image: its mean feature; view j in step j; every view.
     support_views: Literal["mean", "turns", "all"] = "mean"
     pretrain: Pretrain | None = Pretrain()
+
+    @model_validator(mode="after")
+    def _mirror_once(self) -> Self:
+        if self.mirrored and self.mirrored_views:
+            raise ValueError(
+                "mirrored_views takes an image and its mirror image for one, mirrored for two classes: "
+                "use --set mirrored=false with it"
+            )
+        return self
+
+    @property
+    def looks(self) -> int:
+        """How many views of a test image there are, mirror images counted."""
+        return self.views * (2 if self.mirrored_views else 1)
 
     def images_per_class(self, k_shot: int) -> dict[str, int]:
         """Return how many images of one class a training task needs, by the option that says so."""

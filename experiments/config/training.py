@@ -10,7 +10,13 @@ from pydantic import Field
 
 from experiments.config.base import Frozen
 
-_WITHOUT_PIXELS: Mapping[str, Any] = {"pretrain": None, "mirrored": False, "views": 1, "quarter_turns": 1}
+_WITHOUT_PIXELS: Mapping[str, Any] = {
+    "pretrain": None,
+    "mirrored": False,
+    "views": 1,
+    "mirrored_views": False,
+    "quarter_turns": 1,
+}
 
 
 class Training(Frozen):

@@ -158,7 +158,7 @@ class FastSlowLearning:
         return {"accuracy": accuracy_one_by_one(self, embed, *what)}
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the features (batch, views * turns * d) of images (batch, *image), view by view."""
+        """Return the features (batch, looks * turns * d) of images (batch, *image), view by view."""
         embed = backbone_embedding(self.backbone, self.device)
         return torch.cat([embed(view) for view in self._views(images)], dim=1)
 
@@ -171,8 +171,9 @@ class FastSlowLearning:
 
     def _views(self, images: Tensor) -> Iterator[Tensor]:
         for view in views(images, self.config.views, self.config.view_change):
-            for turn in range(self.config.quarter_turns):
-                yield view.rot90(turn, (-2, -1))
+            for seen in (view, view.flip(-1)) if self.config.mirrored_views else (view,):
+                for turn in range(self.config.quarter_turns):
+                    yield seen.rot90(turn, (-2, -1))
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Return logits (episodes, queries, n_way) after m steps of g on support (episodes, images, d)."""
@@ -184,7 +185,7 @@ class FastSlowLearning:
             return torch.cat([self._adapted_logits(seen, labels, asked) for seen, asked in parts])
 
     def _adapted_logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
-        support, query = (part.unflatten(-1, (self.config.views, -1)) for part in (support, query))
+        support, query = (part.unflatten(-1, (self.config.looks, -1)) for part in (support, query))
         mean = support.mean(-2)  # (episodes, images, turns * d)
         theta, state = self.start(self._head_input(mean, mean), labels), None
         # A class's part of the mean gradient is 1 / n_way: g is to see it as large as when it was trained.
@@ -202,9 +203,9 @@ class FastSlowLearning:
             if self.config.support_views == "mean":
                 yield support.mean(-2), labels
             elif self.config.support_views == "turns":
-                yield support[..., j % self.config.views, :], labels
+                yield support[..., j % self.config.looks, :], labels
             else:
-                yield support.flatten(-3, -2), labels.repeat_interleave(self.config.views)
+                yield support.flatten(-3, -2), labels.repeat_interleave(self.config.looks)
 
     def state_dict(self) -> dict[str, Any]:
         """Return theta', phi and both optimisers; theta is never kept."""

@@ -19,17 +19,23 @@ HONEST = (20, 1)
 
 
 def explained(name: str, engine: Engine | None) -> tuple[str, ...]:
-    """Return a title and the paragraphs on a row, named as in the table's records or by its method.
+    """Return a title and the paragraphs on a row, named as in the table, its records, or by its method.
 
     The last ones are on what was measured here, where there is a database. Raises ConfigError for no such
     row.
     """
     methods = {row.name: row.method for row in ROWS} | {method: method for method in STORIES}
-    if name not in methods:
+    method = methods.get(name) or _by_title(name)
+    if method is None:
         raise unknown_name("row", name, methods)
-    method = methods[name]
     lines = [row for row in rows(engine) if row.method == method] if engine is not None else []
     return (f"{method_title(method)} in Table 2", *story(method), *measured_here(lines))
+
+
+def _by_title(name: str) -> str | None:
+    titles = {row.title.casefold(): row.method for row in ROWS}
+    titles |= {method_title(method).casefold(): method for method in STORIES}
+    return titles.get(name.casefold())
 
 
 def measured_here(lines: list[Table2Row]) -> Iterator[str]:

@@ -52,6 +52,8 @@ def test_a_row_of_table_2_is_explained_without_any_run(typed: Typed) -> None:
     answer = typed("report", "--explain", "mann")
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.startswith("MANN in Table 2\n\nThe cell is not a 20-way number")
+    assert typed("report", "--explain", "MANN").out == answer.out
+    assert typed("report", "--explain", "prototypical net").out.startswith("Prototypical Net in Table 2\n\n")
     assert_refused(typed("report", "--explain", "man"), "man", "did you mean 'mann'?")
     assert_refused(typed("report", "--explain", "mann", "--table2"), "name one report")
 

@@ -202,12 +202,29 @@ def test_several_views_are_embedded_side_by_side_the_image_itself_first() -> Non
     torch.testing.assert_close(three[:, :8], one)
 
 
+def test_a_mirror_image_is_one_more_view_after_each() -> None:
+    images = torch.rand(4, 1, 28, 28, generator=generator("images"))
+    plain, mirrored = learning(views=2), learning(views=2, mirrored_views=True)
+    found = mirrored.embed(images).unflatten(1, (2, 2, 8))  # (images, views, itself and mirrored, filters)
+    torch.testing.assert_close(found[:, :, 0].flatten(1), plain.embed(images))
+    torch.testing.assert_close(found[:, 0, 1], learning().embed(images.flip(-1)))
+
+
 def test_mean_views_classify_by_the_mean_feature() -> None:
     source = generator("features")
     support, query = torch.rand(2, 5, 3, 8, generator=source), torch.rand(2, 7, 3, 8, generator=source)
     labels = torch.arange(5)
     found = learning(views=3).logits(support.flatten(2), labels, query.flatten(2))
     torch.testing.assert_close(found, learning().logits(support.mean(2), labels, query.mean(2)))
+
+
+def test_an_image_and_its_mirror_image_are_answered_alike() -> None:
+    images = torch.rand(10, 1, 28, 28, generator=generator("images"))
+    method, labels = learning(mirrored_views=True), torch.arange(5)
+    support, query, mirrored = (method.embed(part)[None] for part in (*images.split(5), images[5:].flip(-1)))
+    found = method.logits(support, labels, query)
+    torch.testing.assert_close(found, method.logits(support, labels, mirrored))
+    assert not torch.allclose(query, mirrored)
 
 
 def test_quarter_turns_stand_side_by_side_in_each_view_upright_first() -> None:

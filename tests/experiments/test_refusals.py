@@ -46,6 +46,9 @@ CONTRADICTIONS: dict[str, tuple[str, dict[str, Any], str]] = {
     "turned-tests-of-upright-classes": (
         "fastslow", {"rotations": False}, "quarter_turns 4.*set quarter_turns=1"
     ),
+    "mirror-images-of-another-class": (
+        "fastslow", {"mirrored_views": True}, "mirrored_views.*set mirrored=false"
+    ),
     "unroll-unjudged": ("coordinate-lstm", {"unroll": 5, "judged": "last-step"}, "every-step"),
 }  # fmt: skip
 
