@@ -4,7 +4,7 @@ Not here: what a sweep is (experiments.sweeps), and the queue itself (store.runs
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -26,6 +26,7 @@ from experiments.errors import unknown_name
 from experiments.registry import EXPERIMENTS
 from experiments.studies import STUDIES
 from experiments.sweeps import PlannedRun, Sweep, changed, parse_settings, plan
+from fsrun.differences import variant
 from fsrun.errors import UsageError
 from fsrun.paths import Home
 from fsrun.provenance import provenance
@@ -148,10 +149,10 @@ def runs_named(run_ids: Sequence[int]) -> str:
     return numbered(run_ids)
 
 
-def run_spec(config: RunConfig, preset: str) -> RunSpec:
+def run_spec(config: RunConfig, preset: str, purpose: str = "") -> RunSpec:
     """Return what the store keeps of a config: the whole of it, and the columns lists are made of."""
     image = config if isinstance(config, ImageRun) else None
-    return RunSpec(
+    spec = RunSpec(
         experiment=config.experiment,
         method=config.method.name,
         preset=preset,
@@ -163,6 +164,7 @@ def run_spec(config: RunConfig, preset: str) -> RunSpec:
         group_hash=config_hash(config, with_seed=False),
         total_steps=training_steps(config),
     )
+    return replace(spec, variant=variant(spec, purpose))
 
 
 def _seed(config: RunConfig) -> int:
@@ -174,7 +176,7 @@ def _seed(config: RunConfig) -> int:
 def run_request(planned: PlannedRun) -> RunRequest:
     """Return the request for a planned run together with the runs it starts from."""
     needs = tuple(run_request(PlannedRun(need, planned.preset)) for need in prerequisites(planned.config))
-    return RunRequest(run_spec(planned.config, planned.preset), needs)
+    return RunRequest(run_spec(planned.config, planned.preset, planned.purpose), needs)
 
 
 def requests(planned: Iterable[PlannedRun]) -> list[RunRequest]:

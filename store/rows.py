@@ -15,9 +15,10 @@ class RunRow:
 
     `latest` maps each metric to its newest value, `results` each result to its value, `intervals` to half of
     its 95 % interval, NaN where unknown. `waits_for` are the runs it starts from that are not done. `error`
-    is the one line of the error that says most. Runs of one `group_hash` differ by their seeds only. When
-    the lease of a running run, with `lease_left` seconds, has run out, another worker resumes it.
-    `worker_died` is False as stored: whoever can look for the process may know better.
+    is the one line of the error that says most, `variant` what tells the run from others of its preset. Runs
+    of one `group_hash` differ by their seeds only. When the lease of a running run, with `lease_left`
+    seconds, has run out, another worker resumes it. `worker_died` is False as stored: whoever can look for
+    the process may know better.
     """
 
     id: int
@@ -45,6 +46,7 @@ class RunRow:
     waits_for: tuple[int, ...]
     error: str | None
     group_hash: str = ""
+    variant: str = ""
     note: str = ""
     tags: tuple[str, ...] = ()
     intervals: Mapping[str, float] = field(default_factory=dict)

@@ -20,7 +20,10 @@ from store.tables import Attempt, Dependency, Job, Remark, Result, Run, table_of
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One run as asked for; `config` is its complete JSON text, `group_hash` that of all but the seed."""
+    """One run as asked for; `config` is its complete JSON text, `group_hash` that of all but the seed.
+
+    `variant` says to a person what tells it from other runs of its preset.
+    """
 
     experiment: str
     method: str
@@ -32,6 +35,7 @@ class RunSpec:
     config_hash: str
     group_hash: str
     total_steps: int
+    variant: str = ""
 
 
 @dataclass(frozen=True)

@@ -201,6 +201,7 @@ def _run_row(row: Row[Any], **joined: Any) -> RunRow:
         cancel_requested=row.cancel_requested,
         error=telling_line(row.error),
         group_hash=row.group_hash,
+        variant=row.variant,
         note=row.note or "",
         tags=tags_of(row.tags),
         **joined,

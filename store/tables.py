@@ -26,6 +26,7 @@ class Run(SQLModel, table=True):
     config: str  # JSON, complete
     config_hash: str = Field(index=True)
     group_hash: str = Field(index=True)  # of the config without its seed
+    variant: str = ""  # for a person: what tells it from other runs of its preset
     total_steps: int
     created: float
     provenance: str  # JSON object of strings

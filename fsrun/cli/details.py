@@ -41,6 +41,7 @@ def _summary(run: RunRecord) -> dict[str, str]:
     facts = {
         "status": f"{run.status.value}, step {run.step:,} of {run.spec.total_steps:,}",
         "preset": plain(run.spec.preset),
+        **({"variant": plain(run.spec.variant)} if run.spec.variant else {}),
         "seed": str(run.spec.seed),
         "created": _clock(run.created),
         "config hash": run.spec.config_hash,

@@ -14,7 +14,6 @@ from fsrun.cli.options import open_database, sentence
 from fsrun.errors import FsrunError, UsageError
 
 HIGHEST = 1000  # priority
-WIDE = 100  # columns from which a list has room for notes and tags
 
 RunId = Annotated[int, typer.Argument(metavar="RUN", help="The number of a run, from fsrun ls.")]
 RunIds = Annotated[list[int], typer.Argument(metavar="RUN...", help="Numbers of runs, from fsrun ls.")]
@@ -52,7 +51,7 @@ def ls(
         typer.echo(f"No runs{none}")
         return
     page = console()
-    page.print(runs_table(rows[:limit], now, with_remarks=page.width >= WIDE))
+    page.print(runs_table(rows[:limit], now, page.width))
     if len(rows) > limit:
         typer.echo(f"... and {len(rows) - limit} older: fsrun ls --limit {len(rows)}")
 

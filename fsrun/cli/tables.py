@@ -4,7 +4,7 @@ Not here: reports (fsrun.report) and screens (fsrun.tui).
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -26,6 +26,11 @@ from fsrun.words import (
 from store.rows import RunRow
 
 PIPE_WIDTH = 160  # columns, where nobody's terminal sets them
+WIDE = 100  # columns from which a list has room for variants, tags and notes
+_BAR = 11
+_GAP = 2  # columns between two
+_LEAST = {"run": 3, "status": 11, "what": 12, "progress": _BAR, "left": 6, "newest": 11, "age": 6}
+_TELLING = 12  # the least columns in which a variant or remark says anything
 
 
 def console() -> Console:
@@ -38,34 +43,60 @@ def _joined(*words: str) -> str:
     return " ".join(word for word in words if word)
 
 
-def runs_table(rows: Sequence[RunRow], now: float, *, with_remarks: bool = False) -> Table:
-    """Return runs as a list that fits 80 columns: what, how far, how good; on request tags and notes too."""
-    remarks = ("remarks",) if with_remarks and any(row.tags or row.note for row in rows) else ()
-    table = empty_table(
-        "run",
-        "status",
-        "what",
-        "progress",
-        "left",
-        "newest",
-        "age",
-        *remarks,
-        right=("run", "left", "age"),
-        fixed={"run": 3, "status": 11, "progress": 11, "left": 6, "newest": 11, "age": 6},
-    )
-    for row in rows:
-        waits = f" for {', '.join(map(str, row.waits_for))}" if row.waits_for else ""
-        table.add_row(
-            str(row.id),
-            status_text(status_word(row)).append(waits),
-            _joined(plain(row.experiment), plain(row.method), short_task(row), f"s{row.seed}"),
-            progress_text(row, 11),
-            duration(row.eta_seconds) if row.eta_seconds else "",
-            newest_value(row),
-            duration(now - row.created),
-            *([remarks_text(row.tags, row.note)] if remarks else []),
-        )
+def runs_table(rows: Sequence[RunRow], now: float, width: int = 80) -> Table:
+    """Return runs as a list that fits so many columns, 80 at least: what, how far, how good.
+
+    A wide one says also, where there is something to say, what tells a run from others of its preset, and
+    its tags and notes.
+    """
+    cells = {
+        "run": [Text(str(row.id)) for row in rows],
+        "status": [_state(row) for row in rows],
+        "what": [Text(_joined(*map(plain, _what(row)))) for row in rows],
+        "variant": [Text(plain(row.variant)) for row in rows],
+        "progress": [progress_text(row, _BAR) for row in rows],
+        "left": [Text(duration(row.eta_seconds) if row.eta_seconds else "") for row in rows],
+        "newest": [newest_value(row) for row in rows],
+        "age": [Text(duration(now - row.created)) for row in rows],
+        "remarks": [remarks_text(row.tags, row.note) for row in rows],
+    }
+    widths = _widths(cells, width)
+    table = empty_table(*widths, right=("run", "left", "age"), fixed=widths)
+    for name, room in widths.items():
+        for cell in cells[name]:
+            cell.truncate(room, overflow="ellipsis")
+    for line in zip(*(cells[name] for name in widths), strict=True):
+        table.add_row(*line)
     return table
+
+
+def _what(row: RunRow) -> tuple[str, ...]:
+    return row.experiment, row.method, short_task(row), f"s{row.seed}"
+
+
+def _state(row: RunRow) -> Text:
+    waits = f" for {', '.join(map(str, row.waits_for))}" if row.waits_for else ""
+    return status_text(status_word(row)).append(waits)
+
+
+def _widths(cells: Mapping[str, Sequence[Text]], width: int) -> dict[str, int]:
+    """Return the columns of a list and how wide each is.
+
+    Where they are too many, first the age gives way and then what was asked for.
+    """
+    widest = {name: max((cell.cell_len for cell in column), default=0) for name, column in cells.items()}
+    widths = {name: max(least, widest[name]) for name, least in _LEAST.items()}
+    if not widest["left"]:
+        del widths["left"]
+    room = width - sum(widths.values()) - _GAP * (len(widths) - 1)
+    if room < 0:
+        room += widths.pop("age") + _GAP
+    widths["what"] = max(widths["what"] + min(room, 0), _LEAST["what"])
+    for name in ("variant", "remarks") if width >= WIDE else ():
+        if widest[name] and room >= _GAP + _TELLING:
+            widths[name] = min(max(widest[name], len(name)), room - _GAP)
+            room -= _GAP + widths[name]
+    return {name: widths[name] for name in cells if name in widths}
 
 
 def results_table(rows: Sequence[RunRow]) -> Table:

@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 
 from experiments.errors import ConfigError
 from fsrun.axes import with_interval
+from fsrun.differences import complete
 from fsrun.errors import FsrunError, UsageError
-from fsrun.report.differences import complete
 from fsrun.report.measured import Measured, combine
 from fsrun.report.paired import Difference, difference_of, episodes_of, shared_values
 from fsrun.report.repetition import MAIN

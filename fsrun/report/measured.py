@@ -11,8 +11,8 @@ from typing import Any
 
 from experiments.config import config_from_json, config_hash
 from experiments.errors import ConfigError
+from fsrun.differences import differences
 from fsrun.intervals import interval_of
-from fsrun.report.differences import differences
 from store.results import IMPORTED_FROM, FinishedResult
 
 IMPORTED_MARK = "†"

@@ -12,9 +12,9 @@ from sqlalchemy import Engine
 
 from experiments.errors import ConfigError
 from fsrun.axes import with_interval
+from fsrun.differences import complete
 from fsrun.errors import FsrunError
 from fsrun.provenance import PEAK_BYTES, SECONDS_PER_EPISODE
-from fsrun.report.differences import complete
 from fsrun.report.paired import Difference, difference_of, values_of
 from store.errors import RunNotFound
 from store.jobs import JobStatus

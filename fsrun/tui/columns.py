@@ -163,21 +163,25 @@ def _id(entry: Entry, _: int) -> Text:
     return Text(str(entry.row.id), "dim")
 
 
+VARIANT = "variant"
+SHORTEST_VARIANT = 10  # columns in which it says anything
+
 COLUMNS = (
     Column("id", 4, 0, _id, lambda group, _: Text(f"×{len(group.entries)}", "dim"),
            lambda entry: entry.row.id, lambda group: max(entry.row.id for entry in group.entries),
            right=True, descending=True),
-    _shared("experiment", 9, 2, lambda row: row.experiment, lambda row: row.experiment, grow=1),
+    _shared("experiment", 9, 4, lambda row: row.experiment, lambda row: row.experiment, grow=1),
     _shared("method", 9, 0, lambda row: row.method, lambda row: row.method),
-    _shared("task", 6, 3, short_task, _task_key),
-    _shared("preset", 6, 5, lambda row: row.preset, lambda row: row.preset),
-    Column("seed", 4, 4, lambda entry, _: Text(str(entry.row.seed)), lambda group, _: Text(),
+    _shared("task", 6, 2, short_task, _task_key),
+    _shared(VARIANT, 24, 3, lambda row: row.variant, lambda row: row.variant or None),
+    _shared("preset", 6, 6, lambda row: row.preset, lambda row: row.preset),
+    Column("seed", 4, 5, lambda entry, _: Text(str(entry.row.seed)), lambda group, _: Text(),
            lambda entry: entry.row.seed, lambda group: None, right=True),
     Column("status", 11, 0, lambda entry, _: status_text(status_word(entry.row)), _counts,
            _status_key, lambda group: min(map(_status_key, group.entries)), grow=2),
     Column("progress", 10, 0, lambda entry, width: progress_text(entry.row, width), _group_progress,
            lambda entry: _share(entry.row), lambda group: group.share, grow=16, descending=True),
-    Column("rate", 7, 6, lambda entry, _: _number(_rate(entry.row)), lambda group, _: _number(group.rate),
+    Column("rate", 7, 7, lambda entry, _: _number(_rate(entry.row)), lambda group, _: _number(group.rate),
            lambda entry: _rate(entry.row), lambda group: group.rate, right=True, descending=True),
     Column("ETA", 6, 1, lambda entry, _: _seconds(entry.row.eta_seconds),
            lambda group, _: _seconds(group.eta_seconds),
@@ -186,14 +190,14 @@ COLUMNS = (
            lambda entry: _newest_key(entry.row),
            lambda group: group.outcome.mean if group.outcome else _newest_key(group.first),
            right=True, grow=3, descending=True),
-    Column("loss", 8, 8, lambda entry, _: _number(_loss(entry.row)), lambda group, _: Text(),
+    Column("loss", 8, 9, lambda entry, _: _number(_loss(entry.row)), lambda group, _: Text(),
            lambda entry: _loss(entry.row), lambda group: None, right=True),
-    Column("device", 7, 7, lambda entry, _: Text(plain(entry.device)), lambda group, _: Text(),
+    Column("device", 7, 8, lambda entry, _: Text(plain(entry.device)), lambda group, _: Text(),
            lambda entry: entry.device or None, lambda group: None),
-    Column("tags", 10, 9, lambda entry, _: Text(_tags(entry.row.tags)),
+    Column("tags", 10, 10, lambda entry, _: Text(_tags(entry.row.tags)),
            lambda group, _: Text(_tags(group.tags)),
            lambda entry: _tags(entry.row.tags) or None, lambda group: _tags(group.tags) or None, grow=10),
-    Column("note", 16, 10, lambda entry, _: Text(" ".join(plain(entry.row.note).split())),
+    Column("note", 16, 11, lambda entry, _: Text(" ".join(plain(entry.row.note).split())),
            lambda group, _: Text(),
            lambda entry: entry.row.note or None, lambda group: None, grow=24),
 )  # fmt: skip
@@ -208,17 +212,25 @@ def column(name: str) -> Column:
     return next((each for each in COLUMNS if each.name == name), COLUMNS[0])
 
 
-def layout(width: int) -> tuple[Column, ...]:
-    """Return the columns that fit, in order, each as wide as it is drawn; one blank stands after each."""
-    room, shown = width, []
+def layout(width: int, variant: int) -> tuple[Column, ...]:
+    """Return the columns that fit, in order, each as wide as it is drawn; one blank stands after each.
+
+    `variant` is the width of the longest variant, 0 where no run has one: its column is as wide if it can be.
+    """
+    room, widths = width, {}
     for each in sorted(COLUMNS, key=lambda one: one.rank):
-        if each.rank and room < each.width + 1:
+        least = each.width
+        if each.name == VARIANT:
+            if not variant:
+                continue
+            least = max(min(variant, each.width, room - 1), SHORTEST_VARIANT)
+        if each.rank and room < least + 1:
             break
-        shown.append(each)
-        room -= each.width + 1
+        widths[each.name] = least
+        room -= least + 1
     wide = []
-    for each in (one for one in COLUMNS if one in shown):
+    for each in (one for one in COLUMNS if one.name in widths):
         more = min(max(room, 0), each.grow)
-        wide.append(replace(each, width=each.width + more))
+        wide.append(replace(each, width=widths[each.name] + more))
         room -= more
     return tuple(wide)

@@ -40,6 +40,11 @@ class RunLine:
         return str(self.entry.row.id)
 
     @property
+    def row(self) -> RunRow:
+        """The run itself."""
+        return self.entry.row
+
+    @property
     def run_ids(self) -> tuple[int, ...]:
         """The runs the line stands for."""
         return (self.entry.row.id,)
@@ -57,6 +62,11 @@ class GroupLine:
     def key(self) -> str:
         """What the line is known by while its contents change."""
         return f"group {self.group.key}"
+
+    @property
+    def row(self) -> RunRow:
+        """The run that stands for all of them."""
+        return self.group.first
 
     @property
     def run_ids(self) -> tuple[int, ...]:

@@ -15,7 +15,19 @@ from store.rows import RunRow
 
 def of_runs(rows: Sequence[RunRow]) -> tuple[Export, ...]:
     """Return the formats of a list of runs."""
-    headings = ("run", "experiment", "method", "task", "preset", "seed", "status", "steps", "newest", "tags")
+    headings = (
+        "run",
+        "experiment",
+        "method",
+        "task",
+        "preset",
+        "variant",
+        "seed",
+        "status",
+        "steps",
+        "newest",
+        "tags",
+    )
     return of_table(
         Table(
             title="Runs",
@@ -41,6 +53,7 @@ def _cells(row: RunRow) -> tuple[str, ...]:
         method_title(row.method),
         short_task(row),
         row.preset,
+        row.variant,
         str(row.seed),
         status_word(row),
         f"{row.step:,}",
@@ -57,6 +70,7 @@ def _record(row: RunRow) -> dict[str, Any]:
         "n_way": row.n_way,
         "k_shot": row.k_shot,
         "preset": row.preset,
+        "variant": row.variant,
         "seed": row.seed,
         "status": row.status.value,
         "step": row.step,

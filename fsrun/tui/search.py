@@ -34,6 +34,7 @@ _FIELDS: Mapping[str, Callable[[Entry], Iterable[str]]] = {
     "method": lambda entry: (entry.row.method, method_title(entry.row.method)),
     "task": lambda entry: (short_task(entry.row), task_text(entry.row)),
     "preset": lambda entry: (entry.row.preset,),
+    "variant": lambda entry: (entry.row.variant,),
     "seed": lambda entry: (str(entry.row.seed),),
     "status": lambda entry: (status_word(entry.row), entry.row.status.value),
     "device": lambda entry: (entry.device,),

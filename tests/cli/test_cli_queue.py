@@ -81,6 +81,42 @@ def test_what_tells_the_runs_of_a_sweep_apart_is_shown_but_not_what_is_the_same_
     ]
 
 
+def test_a_run_keeps_what_tells_it_from_its_preset_and_lists_show_it_where_there_is_room(
+    typed: Typed, home: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    glyphs = ("queue", "glyphs", "--preset", "quick", "--n-way", "5")
+    typed(
+        *glyphs,
+        "--method",
+        "protonet",
+        "--set",
+        "protonet.lr=0.01,0.1",
+        "--set",
+        "episodes=8",
+        "--seeds",
+        "2",
+    )
+    typed(*glyphs, "--method", "fastslow", "--set", "pretrain.filters=8", "--set", "pretrain.seed=null")
+    typed(*glyphs, "--method", "pixel-knn")
+    variants = [home.run(each).spec.variant for each in range(1, 8)]
+    assert variants == [
+        *["protonet.lr=0.01, episodes=8"] * 2,
+        *["protonet.lr=0.1, episodes=8"] * 2,
+        "filters=8",
+        "pretrain.filters=8, pretrain.seed=null",
+        "",
+    ]
+    assert "protonet.lr=0.1, episodes=8" in typed("show", "3").out
+    head, *rows = typed("ls").out.splitlines()
+    assert [row[head.index("variant") : head.index("progress")].strip() for row in reversed(rows)] == variants
+    for columns, shown in ((110, "pretrain.filters=8, pretrai…"), (80, "")):
+        monkeypatch.setattr("fsrun.cli.tables.PIPE_WIDTH", columns)
+        lines = typed("ls").out.splitlines()
+        assert {len(line) for line in lines} <= {columns}
+        assert shown in lines[2]
+        assert ("variant" in lines[0]) is bool(shown)
+
+
 def test_a_dry_run_needs_no_data(typed: Typed, home: Case) -> None:
     answer = typed("queue", "omniglot", "--preset", "quick", "--method", "pixel-knn,fastslow", "--dry-run")
     assert (answer.code, answer.err) == (0, "")

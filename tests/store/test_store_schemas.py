@@ -18,7 +18,7 @@ from store.remarks import set_note
 from store.runs import get_run
 
 SCHEMAS = Path(__file__).parent / "schemas"
-NOTES = {"0001": "", "0002": "the first that converged"}  # of run 1
+NOTES = {"0001": "", "0002": "the first that converged", "0003": "the first that converged"}  # of run 1
 
 
 def test_there_is_a_file_of_every_older_schema() -> None:
@@ -35,7 +35,7 @@ def test_a_database_of_an_older_schema_keeps_its_runs_curves_and_queue(tmp_path:
     assert [(row.name, row.value, row.episodes) for row in run.results] == [("test/loss_ratio", 0.25, 4)]
     assert [row.step for row in run.checkpoints] == [400]
     assert run.note == NOTES[revision]
-    assert (run.tags, run.trashed) == ((), None)
+    assert (run.tags, run.trashed, run.spec.variant) == ((), None, "")
     with reading(engine) as connection:
         curve = read_curve(connection, 1, "train/loss_ratio", max_points=100)
     assert curve.steps == tuple(range(20, 401, 20))

@@ -130,16 +130,27 @@ def test_what_needs_a_person_comes_first_when_sorted_by_status(mixed: Lab) -> No
     assert [line.run_ids[0] for line in lines] == [3, 2, 5, 4, 1]
 
 
-def test_columns_fill_the_width_and_never_more(lab: Lab) -> None:
+@pytest.mark.parametrize("variant", [0, 4, 60])
+def test_columns_fill_the_width_and_never_more(variant: int) -> None:
+    every = [each.name for each in COLUMNS if variant or each.name != "variant"]
     for width in range(56, 260):
-        shown = layout(width)
+        shown = layout(width, variant)
         assert sum(each.width + 1 for each in shown) <= width
-        assert [each.name for each in shown] == [
-            each.name for each in COLUMNS if each.name in {s.name for s in shown}
-        ]
-    assert {"id", "method", "status", "progress", "newest"} <= {each.name for each in layout(56)}
-    assert {"experiment", "task", "ETA"} <= {each.name for each in layout(78)}
-    assert [each.name for each in layout(200)] == [each.name for each in COLUMNS]
+        names = {each.name for each in shown}
+        assert [each.name for each in shown] == [name for name in every if name in names]
+    assert {"id", "method", "status", "progress", "newest"} <= {each.name for each in layout(56, variant)}
+    assert [each.name for each in layout(220, variant)] == every
+
+
+def test_a_variant_has_the_room_it_needs_before_columns_that_say_less() -> None:
+    def widths(columns: int, variant: int) -> dict[str, int]:
+        return {each.name: each.width for each in layout(columns, variant)}
+
+    assert {"experiment", "task", "ETA", "seed"} <= widths(84, 0).keys()
+    assert widths(84, 60)["variant"] == 18
+    assert widths(84, 12)["variant"] == 12
+    assert widths(120, 60)["variant"] == 24
+    assert {"task", "ETA", "experiment", "seed"} <= widths(120, 60).keys()
 
 
 def test_an_entry_that_looks_as_before_is_the_same_object_and_one_that_fell_silent_is_not(lab: Lab) -> None:

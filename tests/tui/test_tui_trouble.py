@@ -15,6 +15,7 @@ from fsrun.tui.database import Database
 from fsrun.tui.screens.help import Help
 from fsrun.tui.screens.overview import Overview
 from store.engine import open_store
+from store.migrations import REVISIONS
 from tests.tui.tui_cases import Lab, is_open, screen_text, shows, until, use
 
 SCHEMAS = Path(__file__).parents[1] / "store" / "schemas"
@@ -127,7 +128,7 @@ def test_a_database_of_a_newer_version_is_named_with_what_to_do(lab: Lab, databa
 
     async def steps(pilot: Pilot[None]) -> None:
         await until(pilot, shows(pilot, "! database", "'9999'", "upgrade this program"))
-        execute(lab.path, "UPDATE alembic_version SET version_num = '0003'")
+        execute(lab.path, f"UPDATE alembic_version SET version_num = '{REVISIONS[-1]}'")
         await until(pilot, shows(pilot, "#1 Linear"))
         await until(pilot, lambda: without(pilot, "upgrade this program"))
 

@@ -40,7 +40,7 @@ class Facts(Widget):
 def identity(row: RunRow) -> Text:
     """Return which run it is, most telling first."""
     parts = [f"{method_title(row.method)} on {plain(row.experiment)}", task_text(row)]
-    parts += [f"preset {plain(row.preset)}", f"seed {row.seed}"]
+    parts += [f"preset {plain(row.preset)}", f"seed {row.seed}", plain(row.variant)]
     return Text(f"#{row.id} ", "dim").append(" · ".join(part for part in parts if part), "not dim bold")
 
 

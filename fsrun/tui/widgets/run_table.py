@@ -45,6 +45,7 @@ class RunTable(ScrollView, can_focus=True):
     def __init__(self) -> None:
         super().__init__()
         self._columns: tuple[Column, ...] = ()
+        self._variant = 0  # the longest there is
         self._cursor = 0
         self._at: str | None = None  # the key of the line the cursor stays on
         self._wanted: int | None = None  # the run the user went to
@@ -64,6 +65,10 @@ class RunTable(ScrollView, can_focus=True):
 
     def watch_lines_shown(self, before: tuple[Line, ...], after: tuple[Line, ...]) -> None:
         """Bring the list up to date, the cursor staying on its line, else on the one in its place."""
+        variant = max((len(line.row.variant) for line in after), default=0)
+        if variant != self._variant:
+            self._variant = variant
+            self._choose_columns()
         if len(before) != len(after):
             self.virtual_size = Size(self.size.width, len(after) + 1)
         keys = {line.key: place for place, line in enumerate(after)}
@@ -87,11 +92,9 @@ class RunTable(ScrollView, can_focus=True):
 
     def on_resize(self, event: events.Resize) -> None:
         """Choose the columns that fit."""
-        self._columns = layout(event.size.width - 2)
-        self._strips.clear()
+        self._choose_columns()
         self.virtual_size = Size(event.size.width, self.row_count + 1)
         self._bring_into_sight()
-        self.refresh()
 
     def move_to(self, run_id: int) -> None:
         """Put the cursor on a run, where it is in the list."""
@@ -172,6 +175,13 @@ class RunTable(ScrollView, can_focus=True):
             known = state, self._drawn(_text(line, self._columns), style)
             self._strips[line.key] = known
         return known[1]
+
+    def _choose_columns(self) -> None:
+        columns = layout(self.size.width - 2, self._variant)
+        if columns != self._columns:
+            self._columns = columns
+            self._strips.clear()
+            self.refresh()
 
     def _near(self, lines: tuple[Line, ...]) -> int:
         """Return where to go when the line of the cursor is gone: to one with its run, else to its place."""

@@ -22,12 +22,35 @@ def differences(run: RunSpec | FinishedResult) -> tuple[str, ...]:
     known is the only entry.
     """
     try:
-        usual = loads(_usual(run.experiment, run.method, run.preset, run.n_way, run.k_shot))
-        stored = loads(complete(run.config))
+        return tuple(_from_preset(run, complete(run.config)))
     except ConfigError as error:  # stored by another version of the program
         return (str(error),)
+
+
+def variant(run: RunSpec, purpose: str = "") -> str:
+    """Return what tells a new run from others of its preset: "test=linear, precision=bf16".
+
+    First comes what it is for in its sweep, where that is known. Options are named as one may type them.
+    """
+    try:
+        different = [each.partition(".")[2] for each in _from_preset(run, run.config)]
+    except ConfigError:  # of a preset that cannot be so by itself
+        different = []
+    said = {_last_name(part) for part in purpose.split(", ")}
+    others = [each for each in different if _last_name(each) not in said and not each.startswith("seed=")]
+    return ", ".join(filter(None, (purpose, *others)))
+
+
+def _last_name(setting: str) -> str:
+    """Return "lr=0.01" of "pretrain.lr=0.01"."""
+    name, equals, value = setting.partition("=")
+    return name.rpartition(".")[2] + equals + value
+
+
+def _from_preset(run: RunSpec | FinishedResult, config: str) -> Iterator[str]:
+    usual = loads(_usual(run.experiment, run.method, run.preset, run.n_way, run.k_shot))
     asked_for = {name: usual.get(name) for name in ("seed", "trained_by")}
-    return tuple(_unequal(stored | asked_for, usual, ""))
+    yield from _unequal(loads(config) | asked_for, usual, "")
 
 
 @cache
