@@ -64,6 +64,7 @@ def plan(sweep: Sweep) -> list[PlannedRun]:
     _check_names(sweep)
     methods = sweep.methods or (EXPERIMENTS[sweep.experiment].default_method,)
     settings = dict(sweep.settings or {})
+    seeds = _seeds(sweep, settings.pop("seed", None))
     for name, values in (("evaluation.n_way", sweep.n_way), ("evaluation.k_shot", sweep.k_shot)):
         if values:
             settings[name] = list(values)
@@ -76,9 +77,10 @@ def plan(sweep: Sweep) -> list[PlannedRun]:
         paths = {name: resolve_option(name, method, options) for name in settings}
         used = [name for name, path in paths.items() if path]
         unused -= set(used)
-        for values in product(*(settings[name] for name in used), range(sweep.seeds)):
-            chosen = {paths[name]: value for name, value in zip(used, values[:-1], strict=True)}
-            chosen |= {"seed": values[-1] * sweep.seeds_per_run, **together}
+        seed = "method.seed" if "method.seed" in options else "seed"  # a pre-training has one of its own
+        for values in product(*(settings[name] for name in used), seeds):
+            chosen: dict[str | None, Any] = {seed: values[-1], **together}
+            chosen |= {paths[name]: value for name, value in zip(used, values[:-1], strict=True)}
             chosen = _fewer_episodes(sweep.experiment, chosen) | chosen
             purpose = _swept(settings, dict(zip(used, values[:-1], strict=True)))
             runs.append(PlannedRun(_build(raw, chosen), sweep.preset, purpose))
@@ -87,6 +89,15 @@ def plan(sweep: Sweep) -> list[PlannedRun]:
         raise unknown_name("option", min(unused), known | {name.split(".")[-1] for name in known})
     configs = share_trainings(run.config for run in runs)
     return [replace(run, config=config) for run, config in zip(runs, configs, strict=True)]
+
+
+def _seeds(sweep: Sweep, named: Sequence[Any] | None) -> Sequence[Any]:
+    """Return the first seed of each run of a config: from 0 on, or those that are named."""
+    if named is None:
+        return range(0, sweep.seeds * sweep.seeds_per_run, sweep.seeds_per_run)
+    if sweep.seeds > 1:
+        raise ConfigError(f"--seeds {sweep.seeds} counts from 0, and --set seed names seeds: leave out one")
+    return named
 
 
 def _swept(settings: Mapping[str, Sequence[Any]], values: Mapping[str, Any]) -> str:

@@ -32,7 +32,10 @@ KShot = Annotated[str | None, typer.Option(help="Support images per class, a lis
 Seeds = Annotated[
     int,
     typer.Option(
-        min=1, max=1000, help="How many seeds, from 0 on; each is a run, but synthetic carries all in one."
+        min=1,
+        max=1000,
+        help="How many seeds, from 0 on; each is a run, but synthetic carries all in one. "
+        "Others: --set seed=3,4.",
     ),
 ]
 Settings = Annotated[

@@ -117,6 +117,21 @@ def test_a_run_keeps_what_tells_it_from_its_preset_and_lists_show_it_where_there
         assert ("variant" in lines[0]) is bool(shown)
 
 
+def test_seeds_are_counted_or_named_and_a_pre_training_has_its_own(typed: Typed, home: Case) -> None:
+    glyphs = ("queue", "glyphs", "--preset", "quick", "--n-way", "5")
+    assert typed(*glyphs, "--method", "protonet", "--set", "seed=7,2", "--set", "lr=0.1").code == 0
+    assert typed(*glyphs, "--method", "pretrain", "--set", "seed=3").code == 0
+    assert [(each.seed, each.data.model_dump()["seed"], each.evaluation.seed) for each in stored(home)] == [
+        (7, 0, 0), (2, 0, 0), (0, 0, 0)
+    ]  # fmt: skip
+    assert [home.run(each).spec.seed for each in (1, 2, 3)] == [7, 2, 3]
+    assert home.run(1).spec.group_hash == home.run(2).spec.group_hash
+    assert_refused(
+        typed(*glyphs, "--seeds", "2", "--set", "seed=7"), "--seeds 2 counts from 0", "leave out one"
+    )
+    assert_refused(typed(*glyphs, "--set", "seed=-1"), "seed", "greater than or equal to 0")
+
+
 def test_a_dry_run_needs_no_data(typed: Typed, home: Case) -> None:
     answer = typed("queue", "omniglot", "--preset", "quick", "--method", "pixel-knn,fastslow", "--dry-run")
     assert (answer.code, answer.err) == (0, "")

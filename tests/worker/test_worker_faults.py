@@ -164,14 +164,18 @@ def damage(path: Path) -> None:
 
 
 def test_a_database_damaged_under_a_worker_is_named_and_restored_without_loss_of_what_the_backup_has(
-    home: Case, undisturbed: Numbers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FSRUN_GRACE_SECONDS", "2")  # in which nothing can be saved
     backup = tmp_path / "backup.db"
+    elsewhere = Case(tmp_path / "elsewhere")
+    steps = 5 * STEPS  # not over before a backup is made
+    ask_for_the_long_run(elsewhere, steps)
+    assert in_its_own_process(elsewhere, "worker", "--drain").code == 0
     assert in_its_own_process(home, "queue", "synthetic", *TINY).code == 0
     assert in_its_own_process(home, "worker", "--drain").code == 0
     before = home.numbers(1)
-    ask_for_the_long_run(home)
+    ask_for_the_long_run(home, steps)
     with working(home, "worker") as worker:
         wait_until(lambda: home.run(2).step > 0)
         assert in_its_own_process(home, "db", "backup", str(backup)).code == 0
@@ -196,7 +200,7 @@ def test_a_database_damaged_under_a_worker_is_named_and_restored_without_loss_of
     queue.retry(home.engine(), 2, time.time())
     assert in_its_own_process(home, "worker", "--drain").code == 0
     assert home.statuses() == [JobStatus.DONE] * 2
-    assert (home.numbers(1), home.numbers(2)) == (before, undisturbed)
+    assert (home.numbers(1), home.numbers(2)) == (before, elsewhere.numbers(1))
 
 
 @pytest.fixture
