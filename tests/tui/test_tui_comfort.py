@@ -113,7 +113,7 @@ def test_what_the_user_chose_is_there_again_at_the_next_start(lab: Lab, tmp_path
         return Dashboard(Database(lab.path, clock=lambda: lab.now), state=State(path))
 
     async def choose(pilot: Pilot[None]) -> None:
-        await pilot.press("T", "space", "o", "w", "s", *"jjjj", "enter", "slash", *"linear", "enter", "2")
+        await pilot.press("T", "space", "o", "w", "s", *"jjjjj", "enter", "slash", *"linear", "enter", "2")
         await until(pilot, is_open(pilot, Table2Screen))
         await pilot.pause(0.1)
         assert isinstance(pilot.app, Dashboard)

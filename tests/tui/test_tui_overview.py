@@ -77,7 +77,7 @@ def test_s_asks_for_the_column_to_sort_by_and_an_arrow_shows_it(seeds: Lab, size
         await until(pilot, shows(pilot, "id↓"))
         await pilot.press("s")
         await until(pilot, is_open(pilot, SortMenu))
-        await pilot.press(*["j"] * 10, "enter")  # newest
+        await pilot.press(*["j"] * 11, "enter")  # newest
         await until(pilot, lambda: listed(pilot) == [(1,), (2,), (3,), (4,)])
         await until(pilot, shows(pilot, "newest↓"))
         await pilot.press("S")
