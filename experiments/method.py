@@ -14,8 +14,8 @@ from torch import Tensor
 
 from experiments.checkpoint import load_checkpoint
 from experiments.config import RunConfig, config_hash, prerequisites, training_run
-from experiments.parallel import Team
 from experiments.registry import METHODS
+from experiments.team import Team
 
 
 class Method(Protocol):

@@ -1,90 +1,19 @@
-"""Several processes that train one network together: each embeds its slice of every batch, all get the loss.
+"""One network trained by a team: each process embeds its slice of every batch, all get the loss.
 
-Not here: starting the processes (whoever runs an experiment does), and the step itself (methods/pretrain.py).
+Not here: the team (team.py), starting its processes (whoever runs an experiment does), and the step itself
+(methods/pretrain.py).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from experiments.errors import ConfigError, ExperimentError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from experiments.method import Method
-
-PATIENCE = timedelta(days=365)
-"""How long to wait for the others, which may have nothing to do; of one that dies the launcher takes care."""
-
-
-@dataclass
-class Team:
-    """The processes that compute together; the first, rank 0, leads: it alone reports, saves and measures."""
-
-    rank: int
-    size: int
-    device: torch.device
-    orders: dist.ProcessGroup  # on the CPU, so that a GPU which waits for an order does not compute
-    broken: bool = False  # an error struck in the middle of a step: the others wait for what will not come
-
-    @property
-    def leads(self) -> bool:
-        """Say whether this is the process that the others follow."""
-        return self.rank == 0
-
-    def share(self, images: int) -> slice:
-        """Return this process's part of so many images; parts differ by one at most."""
-        return slice(images * self.rank // self.size, images * (self.rank + 1) // self.size)
-
-    def tell(self, order: Any) -> None:
-        """As the leader, tell all others what to do next."""
-        dist.broadcast_object_list([order], src=0, group=self.orders)
-
-    def heard(self) -> Any:
-        """Wait for the leader's next order."""
-        orders = [None]
-        dist.broadcast_object_list(orders, src=0, group=self.orders)
-        return orders[0]
-
-    def require_images(self, count: int) -> None:
-        """Raise ConfigError where a batch has too few images for each process to have one."""
-        if count < self.size:
-            raise ConfigError(
-                f"a step has {count} images and there are {self.size} processes to share them: "
-                f"use --gpus {count} at most, or larger batches"
-            )
-
-
-@contextmanager
-def joined(rank: int, size: int, device: torch.device, meeting: Path) -> Iterator[Team]:
-    """Be one of so many processes, which find each other by a file that only they know."""
-    backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    store = dist.FileStore(str(meeting), size)  # type: ignore[attr-defined]
-    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
-    try:
-        orders = dist.new_group(backend="gloo", timeout=PATIENCE)
-        assert isinstance(orders, dist.ProcessGroup)
-        yield Team(rank, size, device, orders)
-    finally:
-        dist.destroy_process_group()
-
-
-def total(values: Tensor) -> Tensor:
-    """Return the sum of a tensor over all processes, without a gradient."""
-    everything = values.clone(memory_format=torch.contiguous_format)
-    dist.all_reduce(everything)
-    return everything
+from experiments.errors import ExperimentError
+from experiments.method import Method
+from experiments.team import Team, total
 
 
 class _Sum(torch.autograd.Function):
@@ -109,7 +38,7 @@ class Together(nn.Module):
     """
 
     def __init__(
-        self, network: nn.Module, objective: nn.Module, embed: "Callable[[Tensor], Tensor]", team: Team
+        self, network: nn.Module, objective: nn.Module, embed: Callable[[Tensor], Tensor], team: Team
     ) -> None:
         super().__init__()
         self.network, self.objective = network, objective
@@ -137,7 +66,7 @@ def distributed(together: Together) -> DistributedDataParallel:
 class Leader:
     """The leader's method, as the training loop sees it: what it is told, all processes do."""
 
-    def __init__(self, method: "Method", team: Team) -> None:
+    def __init__(self, method: Method, team: Team) -> None:
         self.method = method
         self.team = team
 
@@ -164,7 +93,7 @@ OVER = ("over",)
 """The order after which a run is over: whoever called the training loop gives it, however the loop ended."""
 
 
-def follow(build: "Callable[[], Method]", team: Team) -> None:
+def follow(build: Callable[[], Method], team: Team) -> None:
     """Do what the leader does with the same method, until the run is over.
 
     Raises the error of a method that cannot be built, unless the leader could not build it either.

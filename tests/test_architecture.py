@@ -131,7 +131,7 @@ def test_every_library_is_known_only_where_it_belongs() -> None:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    graph = {module: imports(module, also_for_types=False) & modules().keys() for module in modules()}
+    graph = {module: imports(module) & modules().keys() for module in modules()}
     while leaves := [module for module, needs in graph.items() if not needs]:
         for leaf in leaves:
             del graph[leaf]

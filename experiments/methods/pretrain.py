@@ -25,8 +25,9 @@ from experiments.models.average import follow
 from experiments.models.conv4 import Conv4
 from experiments.models.joint_norm import normalise_jointly
 from experiments.models.precision import training_forward
-from experiments.parallel import Leader, Team, Together, distributed
+from experiments.parallel import Leader, Together, distributed
 from experiments.rng import generator
+from experiments.team import Team
 
 Classify = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 

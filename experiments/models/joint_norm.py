@@ -1,6 +1,6 @@
 """Batch normalisation by the statistics of a batch that several processes share.
 
-Not here: how they add up (experiments.parallel). torch.nn.SyncBatchNorm does the same on GPUs alone.
+Not here: how they add up (experiments.team). torch.nn.SyncBatchNorm does the same on GPUs alone.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
-from experiments.parallel import total
+from experiments.team import total
 
 
 class JointBatchNorm2d(nn.BatchNorm2d):

@@ -15,7 +15,8 @@ import torch
 from experiments.config import RunConfig, config_from_json, training_steps
 from experiments.errors import ExperimentError
 from experiments.method import Resources, build
-from experiments.parallel import OVER, Team, follow, joined
+from experiments.parallel import OVER, follow
+from experiments.team import Team, joined
 from fsrun.worker.devices import device_of
 from fsrun.worker.launcher import Place
 from store.errors import DatabaseUnavailable, LeaseLost

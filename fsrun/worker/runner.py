@@ -25,8 +25,8 @@ from experiments.config import config_from_json
 from experiments.errors import ExperimentError, StorageUnavailable
 from experiments.events import Finished, Measurement, Stopped
 from experiments.method import Resources
-from experiments.parallel import Team
 from experiments.run import run
+from experiments.team import Team
 from fsrun.checkpoint_files import checkpoint_files
 from fsrun.paths import PRIVATE, Home, find_home
 from fsrun.provenance import PROCESSES, THREADS, facts_of

@@ -18,8 +18,9 @@ from experiments.config import EpisodeEvaluation, GlyphsData, ImageRun, Pretrain
 from experiments.errors import ExperimentError
 from experiments.events import Finished, Stopped
 from experiments.method import Resources, build
-from experiments.parallel import OVER, Team, follow, joined
+from experiments.parallel import OVER, follow
 from experiments.run import run
+from experiments.team import Team, joined
 from tests.conftest import GLYPH_ALPHABETS, GLYPH_CHARACTERS
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ from experiments.errors import ConfigError
 from experiments.events import Finished, Stopped
 from experiments.method import Resources, build
 from experiments.models.joint_norm import JointBatchNorm2d, normalise_jointly
-from experiments.parallel import Team
+from experiments.team import Team
 from tests.experiments.parallel_cases import CPU, Kept, Work, by_several, carried_out, pretraining, state
 
 CLOSE = 1e-9
