@@ -5,6 +5,8 @@ Not here: making runs (queueing.py).
 
 import time
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -23,37 +25,68 @@ Level = Annotated[
 
 
 def ls(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[WORD]...",
+            help="Only runs that meet all words: maml, variant:lr=0.01, task:20w1s, seed:0.",
+        ),
+    ] = None,
     status: Annotated[
         str | None, typer.Option(help="Only queued, running, done, failed or cancelled runs.")
     ] = None,
     tag: Annotated[str | None, typer.Option(help="Only runs with this tag.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 50,
+    sort: Annotated[
+        str, typer.Option(metavar="COLUMN", help="By what, for example newest: the best first.")
+    ] = "id",
+    group: Annotated[
+        bool, typer.Option("--group", help="One line for each config, with the mean over its seeds.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many lines.")] = 50,
 ) -> None:
     """List runs, the newest first."""
-    from fsrun.cli.tables import console, runs_table
+    from fsrun.cli.tables import console, groups_table, runs_table
     from fsrun.liveness import with_the_dead
-    from fsrun.words import plain
+    from fsrun.tui.columns import COLUMNS, column
+    from fsrun.tui.listing import GroupLine, View, entries_of, lines_of
     from store.jobs import JobStatus
     from store.snapshot import snapshot
 
-    known = [each.value for each in JobStatus]
-    if status is not None and status not in known:
-        raise UsageError(f"unknown status {status!r}: choose from {', '.join(known)}")
+    _check_known("status", status, [each.value for each in JobStatus])
+    _check_known("column", sort, [each.name for each in COLUMNS])
     now = time.time()
     taken = with_the_dead(snapshot(open_database(), now=now))
     if taken.paused:
         typer.echo("The queue is paused: fsrun resume lets workers go on.")
+    query = " ".join(words or ())
     rows = [row for row in taken.runs if status in (None, row.status.value) and tag in (None, *row.tags)]
-    if not rows:
-        asked = [f" are {status}"] if status else []
-        asked += [f" have the tag {plain(tag)}"] if tag else []
-        none = " and".join(asked) + "." if asked else " yet: try fsrun queue synthetic --preset quick"
-        typer.echo(f"No runs{none}")
+    view = View(query, sort, descending=column(sort).descending, folded=group)
+    lines = lines_of(entries_of(replace(taken, runs=tuple(rows)), frozenset()), view)
+    if not lines:
+        typer.echo(f"No runs{_that_would(status, tag, query)}")
         return
-    page = console()
-    page.print(runs_table(rows[:limit], now, page.width))
-    if len(rows) > limit:
-        typer.echo(f"... and {len(rows) - limit} older: fsrun ls --limit {len(rows)}")
+    page, shown = console(), lines[:limit]
+    groups = [line.group for line in shown if isinstance(line, GroupLine)]
+    runs = [line.row for line in shown]
+    page.print(groups_table(groups, page.width) if group else runs_table(runs, now, page.width))
+    if len(lines) > limit:
+        more = "older" if sort == "id" else "more"
+        typer.echo(f"... and {len(lines) - limit} {more}: fsrun ls --limit {len(lines)}")
+
+
+def _check_known(kind: str, name: str | None, known: Sequence[str]) -> None:
+    if name is not None and name not in known:
+        raise UsageError(f"unknown {kind} {name!r}: choose from {', '.join(known)}")
+
+
+def _that_would(status: str | None, tag: str | None, query: str) -> str:
+    """Say of no runs what was asked of them."""
+    from fsrun.words import plain
+
+    asked = [f" are {status}"] if status else []
+    asked += [f" have the tag {plain(tag)}"] if tag else []
+    asked += [f" match {plain(query)}"] if query else []
+    return " and".join(asked) + "." if asked else " yet: try fsrun queue synthetic --preset quick"
 
 
 def show(run_id: RunId) -> None:

@@ -5,6 +5,7 @@ Not here: reports (fsrun.report) and screens (fsrun.tui).
 
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -25,11 +26,15 @@ from fsrun.words import (
 )
 from store.rows import RunRow
 
+if TYPE_CHECKING:
+    from fsrun.tui.groups import Group
+
 PIPE_WIDTH = 160  # columns, where nobody's terminal sets them
 WIDE = 100  # columns from which a list has room for variants, tags and notes
 _BAR = 11
 _GAP = 2  # columns between two
 _LEAST = {"run": 3, "status": 11, "what": 12, "progress": _BAR, "left": 6, "newest": 11, "age": 6}
+_LEAST_OF_GROUPS = {"runs": 4, "status": 6, "what": 12, "mean": 4}
 _TELLING = 12  # the least columns in which a variant or remark says anything
 
 
@@ -60,14 +65,7 @@ def runs_table(rows: Sequence[RunRow], now: float, width: int = 80) -> Table:
         "age": [Text(duration(now - row.created)) for row in rows],
         "remarks": [remarks_text(row.tags, row.note) for row in rows],
     }
-    widths = _widths(cells, width)
-    table = empty_table(*widths, right=("run", "left", "age"), fixed=widths)
-    for name, room in widths.items():
-        for cell in cells[name]:
-            cell.truncate(room, overflow="ellipsis")
-    for line in zip(*(cells[name] for name in widths), strict=True):
-        table.add_row(*line)
-    return table
+    return _listed(cells, _widths(cells, _LEAST, width))
 
 
 def _what(row: RunRow) -> tuple[str, ...]:
@@ -79,24 +77,47 @@ def _state(row: RunRow) -> Text:
     return status_text(status_word(row)).append(waits)
 
 
-def _widths(cells: Mapping[str, Sequence[Text]], width: int) -> dict[str, int]:
+def _widths(cells: Mapping[str, Sequence[Text]], least: Mapping[str, int], width: int) -> dict[str, int]:
     """Return the columns of a list and how wide each is.
 
     Where they are too many, first the age gives way and then what was asked for.
     """
     widest = {name: max((cell.cell_len for cell in column), default=0) for name, column in cells.items()}
-    widths = {name: max(least, widest[name]) for name, least in _LEAST.items()}
-    if not widest["left"]:
-        del widths["left"]
+    widths = {name: max(few, widest[name]) for name, few in least.items() if widest[name] or name != "left"}
     room = width - sum(widths.values()) - _GAP * (len(widths) - 1)
-    if room < 0:
+    if room < 0 and "age" in widths:
         room += widths.pop("age") + _GAP
-    widths["what"] = max(widths["what"] + min(room, 0), _LEAST["what"])
+    widths["what"] = max(widths["what"] + min(room, 0), least["what"])
     for name in ("variant", "remarks") if width >= WIDE else ():
-        if widest[name] and room >= _GAP + _TELLING:
+        if widest.get(name) and room >= _GAP + _TELLING:
             widths[name] = min(max(widest[name], len(name)), room - _GAP)
             room -= _GAP + widths[name]
     return {name: widths[name] for name in cells if name in widths}
+
+
+def _listed(cells: Mapping[str, Sequence[Text]], widths: Mapping[str, int]) -> Table:
+    table = empty_table(*widths, right=("run", "left", "age", "mean"), fixed=widths)
+    for name, room in widths.items():
+        for cell in cells[name]:
+            cell.truncate(room, overflow="ellipsis")
+    for line in zip(*(cells[name] for name in widths), strict=True):
+        table.add_row(*line)
+    return table
+
+
+def groups_table(groups: Sequence["Group"], width: int = 80) -> Table:
+    """Return groups of seeds as a list: which runs, how they stand, and the mean of what they measured."""
+    from fsrun.report.table2 import ranges
+    from fsrun.tui.columns import column
+
+    cells = {
+        "runs": [Text(ranges([entry.row.id for entry in group.entries])) for group in groups],
+        "status": [column("status").group_cell(group, 20) for group in groups],
+        "what": [Text(_joined(*map(plain, _what(group.first)[:3]))) for group in groups],
+        "variant": [Text(plain(group.first.variant)) for group in groups],
+        "mean": [column("newest").group_cell(group, 30) for group in groups],
+    }
+    return _listed(cells, _widths(cells, _LEAST_OF_GROUPS, width))
 
 
 def results_table(rows: Sequence[RunRow]) -> Table:
