@@ -21,6 +21,7 @@ from experiments.methods.head import class_of_each
 from experiments.models.conv4 import as_many
 from experiments.models.task_conv4 import (
     Weights,
+    feature_count,
     for_each_task,
     initial_weights,
     query_logits,
@@ -75,9 +76,10 @@ class LearnedOptimisation:
 
     def _drawn(self, *key: str | int) -> Weights:
         """Return random weights of one network."""
-        filters = self.config.filters
+        filters, down = self.config.filters, self.config.down
         source, image = generator(self.seed, *key), self.table.image_shape
-        return initial_weights(filters, self.n_way, 1 / math.sqrt(filters), source, image, self.config.down)
+        spread = 1 / math.sqrt(feature_count(filters, image, down))
+        return initial_weights(filters, self.n_way, spread, source, image, down)
 
     # ------------------------------------------------------------ training
 

@@ -19,7 +19,14 @@ from experiments.learners.meta_lstm import MetaLstmCell
 from experiments.method import Resources
 from experiments.methods.head import class_of_each
 from experiments.models.conv4 import as_many
-from experiments.models.task_conv4 import Weights, initial_weights, query_logits, task_logits, task_losses
+from experiments.models.task_conv4 import (
+    Weights,
+    feature_count,
+    initial_weights,
+    query_logits,
+    task_logits,
+    task_losses,
+)
 from experiments.rng import generator
 
 TASKS_AT_ONCE = 4  # while testing: the LSTM's states are many times the network's weights
@@ -45,8 +52,9 @@ class MetaLstmLearning:
         )
         self.sampler = evaluation_sampler(table, config.evaluation)
         source = generator(config.seed, "weights")
-        spread = 1 / math.sqrt(method.filters)
-        first = initial_weights(method.filters, self.n_way, spread, source, table.image_shape, method.down)
+        image, down = table.image_shape, method.down
+        spread = 1 / math.sqrt(feature_count(method.filters, image, down))
+        first = initial_weights(method.filters, self.n_way, spread, source, image, down)
         self.shapes = {name: weight.shape for name, weight in first.items()}
         self.network = nn.ParameterDict({"start": torch.cat([weight.flatten() for weight in first.values()])})
         self.cell = MetaLstmCell(method.hidden_size, source)

@@ -34,7 +34,7 @@ def initial_weights(
 
     Convolutions have no bias: batch normalisation would take it away again.
     """
-    channels, height, width = image
+    channels, *_ = image
     weights: Weights = {}
     for block in range(BLOCKS):
         inputs = filters if block else channels
@@ -42,10 +42,16 @@ def initial_weights(
         weights[f"conv{block}"] = (torch.rand(filters, inputs, 3, 3, generator=generator) * 2 - 1) * bound
         weights[f"scale{block}"] = torch.ones(filters)
         weights[f"shift{block}"] = torch.zeros(filters)
-    left = (height // REDUCTION) * (width // REDUCTION) if down == "pool" else 1  # see _features
-    weights["head"] = head_spread * torch.randn(n_way, filters * left, generator=generator)
+    features = feature_count(filters, image, down)
+    weights["head"] = head_spread * torch.randn(n_way, features, generator=generator)
     weights["bias"] = torch.zeros(n_way)
     return weights
+
+
+def feature_count(filters: int, image: ImageShape, down: Down) -> int:
+    """Return how many features the head sees: one for each map with strides, all of each map with pooling."""
+    _, height, width = image
+    return filters * (height // REDUCTION) * (width // REDUCTION) if down == "pool" else filters
 
 
 def for_each_task(weights: Weights, tasks: int) -> Weights:

@@ -1,5 +1,6 @@
 """MAML: its gradients against finite differences and torch.func, its statistics and its rates."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,16 @@ from torch.nn.functional import batch_norm, conv2d, cross_entropy, linear, max_p
 from experiments.config import parse_config
 from experiments.errors import ConfigError
 from experiments.method import Resources, build
-from experiments.methods.maml import ModelAgnostic, step_shares
-from experiments.models.task_conv4 import NORMALISATION, Weights, for_each_task, initial_weights, task_logits
+from experiments.methods.maml import ModelAgnostic, head_spread, step_shares
+from experiments.models.task_conv4 import (
+    NORMALISATION,
+    Weights,
+    feature_count,
+    for_each_task,
+    initial_weights,
+    task_logits,
+    task_losses,
+)
 from experiments.rng import generator
 
 N_WAY = 3
@@ -58,6 +67,15 @@ def test_tasks_side_by_side_answer_as_each_network_alone(down: Any) -> None:
     logits = task_logits(together, images, 5, down)
     for task in range(2):
         torch.testing.assert_close(logits[task], one_network(each[task], images[task], down))
+
+
+def test_a_first_network_of_photographs_does_not_know_the_answer_yet() -> None:
+    image = (3, 84, 84)
+    assert feature_count(32, image, "pool") == 800
+    weights = initial_weights(32, 5, head_spread(800, 5, "pool"), generator("weights"), image, "pool")
+    images = normal(4, 5, *image).float()
+    losses = task_losses(task_logits(for_each_task(weights, 4), images, 5, "pool"), torch.arange(5))
+    assert losses.max() < 2 * math.log(5)  # with a spread of 1: 29 to 51
 
 
 def test_statistics_of_some_images_normalise_all() -> None:
