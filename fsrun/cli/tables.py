@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from fsrun.tui.groups import Group
 
 PIPE_WIDTH = 160  # columns, where nobody's terminal sets them
-WIDE = 100  # columns from which a list has room for variants, tags and notes
 _BAR = 11
 _GAP = 2  # columns between two
 _LEAST = {"run": 3, "status": 11, "what": 12, "progress": _BAR, "left": 6, "newest": 11, "age": 6}
@@ -51,8 +50,8 @@ def _joined(*words: str) -> str:
 def runs_table(rows: Sequence[RunRow], now: float, width: int = 80) -> Table:
     """Return runs as a list that fits so many columns, 80 at least: what, how far, how good.
 
-    A wide one says also, where there is something to say, what tells a run from others of its preset, and
-    its tags and notes.
+    Where there is room and something to say, it says also what tells a run from others of its preset, and its
+    tags and notes.
     """
     cells = {
         "run": [Text(str(row.id)) for row in rows],
@@ -88,7 +87,7 @@ def _widths(cells: Mapping[str, Sequence[Text]], least: Mapping[str, int], width
     if room < 0 and "age" in widths:
         room += widths.pop("age") + _GAP
     widths["what"] = max(widths["what"] + min(room, 0), least["what"])
-    for name in ("variant", "remarks") if width >= WIDE else ():
+    for name in ("variant", "remarks"):
         if widest.get(name) and room >= _GAP + _TELLING:
             widths[name] = min(max(widest[name], len(name)), room - _GAP)
             room -= _GAP + widths[name]
