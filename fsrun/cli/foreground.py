@@ -163,7 +163,8 @@ class Watch:
         if began:
             note = f" again (attempt {row.attempt})" if row.attempt > 1 else ""
             where = f" on {row.worker_id}" if self.fleet and row.worker_id else ""
-            self.say(f"{self._name(row)} started{note}{where}")
+            variant = f": {row.variant}" if row.variant else ""
+            self.say(f"{self._name(row)} started{note}{where}{variant}")
         if row.status is not JobStatus.RUNNING:
             self.say(f"{self._name(row)} {self._end(row)}")
 

@@ -40,6 +40,11 @@ def test_drain_carries_out_a_prerequisite_before_what_starts_from_it(
         assert 0.2 < result.value <= 1  # above chance, which is 0.2
     assert len(list(home.root.glob("logs/worker-*.log"))) == 1
     assert answer.out.count("started") == answer.out.count("done in") == 4
+    assert (
+        f"run {protonet} Prototypical Net 5w1s seed 0 started: {home.run(protonet).spec.variant}\n"
+        in answer.out
+    )
+    assert "train_n_way=5" in home.run(protonet).spec.variant
 
 
 def test_a_job_that_raises_fails_with_its_traceback_and_the_worker_goes_on(home: Case) -> None:
