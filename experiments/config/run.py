@@ -139,9 +139,10 @@ def config_to_json(config: RunConfig) -> str:
 
 
 def config_hash(config: RunConfig, *, with_seed: bool = True) -> str:
-    """Return 16 hex digits that name a config, or the group of its seeds."""
+    """Return 16 hex digits that name a config, or the group of its seeds, a pre-training's own included."""
     if not with_seed:
-        config = config.model_copy(update={"seed": 0})
+        own = {"seed": 0} if getattr(config.method, "seed", None) is not None else {}
+        config = config.model_copy(update={"seed": 0, "method": config.method.model_copy(update=own)})
     return hashlib.blake2b(_canonical(config.naming()).encode(), digest_size=8).hexdigest()
 
 

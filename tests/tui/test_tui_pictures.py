@@ -136,13 +136,13 @@ def test_a_failed_run(still: Lab, snap_compare: Compare) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("keys", [(), ("o",)], ids=["singly", "grouped"])
-def test_a_thousand_runs(keys: tuple[str, ...], still: Lab, snap_compare: Compare) -> None:
+@pytest.mark.parametrize(("keys", "sign"), [((), "1000 synthetic"), (("o",), "▸")], ids=["singly", "grouped"])
+def test_a_thousand_runs(keys: tuple[str, ...], sign: str, still: Lab, snap_compare: Compare) -> None:
     runs = still.ask("synthetic", seeds=1000)
     for run_id in runs[:3]:
         still.finish(still.work(run_id), "test/loss_ratio", 0.1 + run_id / 1000)
 
     async def before(pilot: Pilot[None]) -> None:
-        await settle(pilot, keys, ("997 queued",))
+        await settle(pilot, keys, ("997 queued", sign))
 
     assert snap_compare(dashboard(still, DARK), terminal_size=SMALL, run_before=before)
