@@ -77,7 +77,7 @@ def plan(sweep: Sweep) -> list[PlannedRun]:
         paths = {name: resolve_option(name, method, options) for name in settings}
         used = [name for name, path in paths.items() if path]
         unused -= set(used)
-        seed = "method.seed" if "method.seed" in options else "seed"  # a pre-training has one of its own
+        seed = resolve_option("seed", method, options) or "seed"
         for values in product(*(settings[name] for name in used), seeds):
             chosen: dict[str | None, Any] = {seed: values[-1], **together}
             chosen |= {paths[name]: value for name, value in zip(used, values[:-1], strict=True)}
@@ -165,13 +165,16 @@ def resolve_option(name: str, method: str, options: Iterable[str]) -> str | None
     """Return the dotted option a short name means for a method, or None where it has no such option.
 
     "slow_lr" means "method.slow_lr"; "fastslow.slow_lr" means the same, for fastslow alone; the option with
-    the fewest dots wins.
+    the fewest dots wins. A seed is a pre-training's own;
+    None says that it is the run's.
     """
     first, _, rest = name.partition(".")
     if first in METHODS and rest and f"method.{first}" not in options:
         if first != method:
             return None
         name = rest
+    if name == "seed":  # of the run, unless it is a pre-training: never of its episodes or drawn data
+        return "method.seed" if "method.seed" in options else None
     matches = [option for option in options if option == name or option.endswith(f".{name}")]
     return min(matches, key=lambda option: option.count("."), default=None)
 

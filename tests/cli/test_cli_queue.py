@@ -130,6 +130,9 @@ def test_seeds_are_counted_or_named_and_a_pre_training_has_its_own(typed: Typed,
         typed(*glyphs, "--seeds", "2", "--set", "seed=7"), "--seeds 2 counts from 0", "leave out one"
     )
     assert_refused(typed(*glyphs, "--set", "seed=-1"), "seed", "greater than or equal to 0")
+    assert_refused(typed(*glyphs, "--method", "protonet", "--set", "protonet.seed=7"), "protonet.seed")
+    assert typed(*glyphs, "--set", "evaluation.seed=7", "--set", "data.seed=5").code == 0
+    assert (stored(home)[-1].evaluation.seed, stored(home)[-1].seed) == (7, 0)
 
 
 def test_a_dry_run_needs_no_data(typed: Typed, home: Case) -> None:
