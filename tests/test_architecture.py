@@ -77,10 +77,6 @@ def _name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def is_package(module: str) -> bool:
-    return (ROOT / module.replace(".", "/") / "__init__.py").is_file()
-
-
 def imports(module: str, *, also_for_types: bool = True) -> set[str]:
     tree = modules()[module]
     if not also_for_types:
@@ -141,28 +137,21 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 
 @pytest.mark.parametrize("module", sorted(modules()))
-def test_a_module_says_what_is_in_it_and_what_is_not(module: str) -> None:
+def test_a_module_says_in_a_line_or_two_what_it_is_for(module: str) -> None:
     docstring = ast.get_docstring(modules()[module])
     assert docstring, f"{module} has no docstring"
-    if not is_package(module) and module != "fsrun.__main__":
-        first, *rest = docstring.split("\n\n")
-        assert "\n" not in first, "what is here takes one line"
-        assert rest
-        assert rest[0].startswith(("Not here: ", "No "))
+    first = docstring.split("\n\n")[0]
+    assert first.count("\n") < 2, f"{module} says what it is for in more than two lines"
 
 
-def test_files_and_functions_stay_small() -> None:
-    lengths: dict[str, int] = {}
+def test_no_function_is_longer_than_a_screen_and_no_file_longer_than_a_subject() -> None:
     for module, tree in modules().items():
         last = max((node.end_lineno or 0 for node in tree.body), default=0)
-        assert last <= 300, f"{module} has {last} lines"
+        assert last <= 500, f"{module} has {last} lines"
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                lengths[f"{module}.{node.name}:{node.lineno}"] = (node.end_lineno or 0) - node.lineno + 1
-    assert {name: length for name, length in lengths.items() if length > 60} == {}
-    ordered = sorted(lengths.values())
-    assert ordered[len(ordered) // 2] <= 12
-    assert ordered[len(ordered) * 9 // 10] <= 30
+                length = (node.end_lineno or 0) - node.lineno + 1
+                assert length <= 60, f"{module}.{node.name} has {length} lines"
 
 
 def test_no_file_is_a_drawer_for_everything() -> None:
