@@ -3,6 +3,7 @@
 Not here: reading images from files (data/folder.py), and measuring accuracy (evaluate.py).
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,19 +17,41 @@ from experiments.method import Resources, build
 _MEMORY = Path("/proc/meminfo")
 
 
-def load_recogniser(config: RunConfig, checkpoint: Path, device: torch.device) -> Recogniser:
-    """Return the trained method whose final checkpoint this is; needs neither its data nor other runs.
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained method, and how many classes it can tell apart: None for any number."""
 
-    Raises ConfigError for a method that classifies no images, CheckpointError for a damaged checkpoint.
+    method: Recogniser
+    most_ways: int | None
+
+
+def load_model(
+    config: RunConfig, checkpoint: Path, device: torch.device, data_dir: Path | None = None
+) -> TrainedModel:
+    """Return the trained method whose final checkpoint this is; needs no other runs.
+
+    data_dir is only read for a method that looks at its training images again. Raises ConfigError for a
+    method that classifies no images, DataError where training images are needed and missing, CheckpointError
+    for a damaged checkpoint.
     """
     method: object = None
     if isinstance(config, ImageRun):
         measuring = config.model_copy(update={"trained_by": config.trained_by or config.evaluation})
         parents = {config_hash(need): checkpoint for need in prerequisites(measuring)}
-        method = build(measuring, Resources(None, device, parents))
-    if not isinstance(method, Recogniser):
+        images = _training_images(config, data_dir) if config.method.needs_training_images else None
+        method = build(measuring, Resources(images, device, parents))
+    if not isinstance(config, ImageRun) or not isinstance(method, Recogniser):
         raise _no_images(config)
-    return method
+    return TrainedModel(method, config.evaluation.n_way if config.method.fixed_ways else None)
+
+
+def _training_images(config: ImageRun, data_dir: Path | None) -> Path:
+    if data_dir is None:
+        raise DataError(
+            f"this {config.method.name} model makes examples up from its training images: "
+            f"name the folder with the data of {config.experiment}"
+        )
+    return data_dir
 
 
 def _no_images(config: RunConfig) -> ConfigError:
@@ -42,17 +65,24 @@ def image_shape(config: RunConfig) -> ImageShape:
     return config.data.image_shape
 
 
-def probabilities(method: Recogniser, support: Tensor, labels: Tensor, images: Tensor) -> Tensor:
+def probabilities(model: TrainedModel, support: Tensor, labels: Tensor, images: Tensor) -> Tensor:
     """Return the probability (images, n_way) of each class for images (images, *image).
 
-    support (examples, *image), labels int64 (examples,), sorted, every class at least once. Raises
-    DataError where so many classes and images do not fit into memory.
+    support (examples, *image), labels int64 (examples,), sorted, every class at least once. Outputs of the
+    method beyond these classes are left out. Raises DataError for more classes than the method has outputs,
+    and where so many classes and images do not fit into memory.
     """
-    examples, questions = (_embedded(method, each) for each in (support, images))
-    _check_memory(int(labels[-1]) + 1, examples, questions)
+    n_way = int(labels[-1]) + 1
+    if model.most_ways is not None and n_way > model.most_ways:
+        raise DataError(
+            f"this model was trained to tell {model.most_ways} classes apart and there are {n_way}: "
+            f"use {model.most_ways} classes or fewer"
+        )
+    examples, questions = (_embedded(model.method, each) for each in (support, images))
+    _check_memory(n_way, examples, questions)
     with torch.no_grad():
-        logits = method.logits(examples[None], labels.to(examples.device), questions[None])
-    return logits[0].softmax(-1).cpu()
+        logits = model.method.logits(examples[None], labels.to(examples.device), questions[None])
+    return logits[0, :, :n_way].softmax(-1).cpu()
 
 
 def _embedded(method: Recogniser, images: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ class Recogniser(Protocol):
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Return logits (episodes, queries, n_way) after the method has met each task's support.
 
+        A method with fixed ways returns as many outputs as it has; it takes gradients it needs by itself.
         support (episodes, images, d), query (episodes, queries, d) as embed returns them; labels (images,)
         is sorted and holds every class 0 .. n_way - 1.
         """

@@ -122,6 +122,11 @@ class Shrinking(NotEpisodic):
             )
         return self
 
+    @property
+    def needs_training_images(self) -> bool:
+        """Whether examples are made up, by analogy to training images."""
+        return self.hallucinate > 0
+
     def check_evaluation(self, n_way: int, k_shot: int) -> None:
         """Refuse to make up examples where the support has as many as there are to be."""
         if 0 < self.hallucinate <= k_shot:

@@ -28,6 +28,8 @@ class Training(Frozen):
 
     batch_norms: ClassVar[tuple[str, ...]] = ()  # what evaluation.batch_norm can ask for
 
+    fixed_ways: ClassVar[bool] = False  # it has one output per class, as many as evaluation.n_way
+
     test_only: ClassVar[tuple[str, ...]] = ()  # options that training never looks at
 
     steps: int = Field(0, ge=0, le=100_000_000)
@@ -35,6 +37,11 @@ class Training(Frozen):
     validate_every: int = Field(0, ge=0)  # steps; 0 for never
     validate_episodes: int = Field(25, ge=2)
     stop_on_nan_after: int = Field(50, ge=0)  # points of the loss in a row that are no number; 0 for never
+
+    @property
+    def needs_training_images(self) -> bool:
+        """Whether the trained method looks at its training images again when it meets a new task."""
+        return False
 
     def classes_per_episode(self, n_way: int) -> dict[str, int]:
         """Return how many classes a training episode needs at once, by the option that says so.

@@ -53,8 +53,9 @@ def fine_tuned_logits(
         features = backbone(support[:1])
     head = features.new_zeros(int(labels.max()) + 1, features.shape[1], requires_grad=True)
     for _ in range(steps):
-        loss = cross_entropy(linear(functional_call(backbone, weights, (support,)), head), labels)
-        *gradients, of_head = torch.autograd.grad(loss, [*weights.values(), head])
+        with torch.enable_grad():
+            loss = cross_entropy(linear(functional_call(backbone, weights, (support,)), head), labels)
+            *gradients, of_head = torch.autograd.grad(loss, [*weights.values(), head])
         moved = zip(weights.items(), gradients, strict=True)
         weights = {name: (each - lr * gradient).detach().requires_grad_() for (name, each), gradient in moved}
         head = (head - lr * of_head).detach().requires_grad_()

@@ -95,13 +95,15 @@ def _pictures(images: Path, shape: "ImageShape") -> "tuple[list[Picture], list[s
 
 
 def _label(model: "Model", examples: "Examples", pictures: "Sequence[Picture]", device: str) -> Labels:
-    from experiments.classify import load_recogniser, probabilities
+    from experiments.classify import load_model, probabilities
     from experiments.data.folder import stacked
+    from fsrun.paths import find_home
     from fsrun.words import method_title
     from fsrun.worker.devices import resolve_device
 
-    method = load_recogniser(model.config, model.weights, resolve_device(device))
-    found = probabilities(method, stacked(examples.pictures), examples.labels, stacked(pictures))
+    images = find_home().data if model.config.method.needs_training_images else None
+    trained = load_model(model.config, model.weights, resolve_device(device), images)
+    found = probabilities(trained, stacked(examples.pictures), examples.labels, stacked(pictures))
     title = method_title(model.config.method.name)
     rows = tuple(tuple(row) for row in found.tolist())
     return Labels(model.name, title, examples, tuple(pictures), rows)

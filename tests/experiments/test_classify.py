@@ -8,7 +8,7 @@ from torch import Tensor
 
 from experiments import classify
 from experiments.checkpoint import save_checkpoint
-from experiments.classify import load_recogniser, probabilities
+from experiments.classify import load_model, probabilities
 from experiments.config import RunConfig, config_hash, prerequisites
 from experiments.data.glyphs import open_glyphs
 from experiments.data.images import ImageTable
@@ -51,8 +51,8 @@ def task(table: ImageTable, classes: list[int]) -> tuple[Tensor, Tensor, Tensor]
 def test_probabilities_sum_to_one_and_mostly_name_the_right_class(
     trained: tuple[RunConfig, Path], table: ImageTable
 ) -> None:
-    method = load_recogniser(*trained, CPU)
-    found = probabilities(method, *task(table, [0, 5, 10, 15]))
+    model = load_model(*trained, CPU)
+    found = probabilities(model, *task(table, [0, 5, 10, 15]))
     torch.testing.assert_close(found.sum(1), torch.ones(12))
     right = found.argmax(1) == torch.arange(4).repeat_interleave(3)
     assert float(right.double().mean()) > 0.5  # chance is a quarter
@@ -61,22 +61,22 @@ def test_probabilities_sum_to_one_and_mostly_name_the_right_class(
 def test_neither_the_data_nor_the_order_of_classes_and_images_matters(
     trained: tuple[RunConfig, Path], table: ImageTable
 ) -> None:
-    method = load_recogniser(*trained, CPU)  # is given no data folder
+    model = load_model(*trained, CPU)  # is given no data folder
     support, labels, images = task(table, [0, 5, 10, 15])
-    found = probabilities(method, support, labels, images)
-    turned = probabilities(method, support.flip(0), labels, images.flip(0))
+    found = probabilities(model, support, labels, images)
+    turned = probabilities(model, support.flip(0), labels, images.flip(0))
     torch.testing.assert_close(turned, found.flip(0, 1))
-    torch.testing.assert_close(probabilities(method, support, labels, images[:1]), found[:1])
+    torch.testing.assert_close(probabilities(model, support, labels, images[:1]), found[:1])
 
 
 def test_classes_may_have_different_numbers_of_examples(
     trained: tuple[RunConfig, Path], table: ImageTable
 ) -> None:
-    method = load_recogniser(*trained, CPU)
+    model = load_model(*trained, CPU)
     support, labels, images = task(table, [0, 5])
     again = support[[0, 0, 0, 1]]  # the first class's example three times: its mean is the same
-    expected = probabilities(method, support, labels, images)
-    torch.testing.assert_close(probabilities(method, again, torch.tensor([0, 0, 0, 1]), images), expected)
+    expected = probabilities(model, support, labels, images)
+    torch.testing.assert_close(probabilities(model, again, torch.tensor([0, 0, 0, 1]), images), expected)
 
 
 @pytest.mark.parametrize("method", ["fastslow", "cnn-nn", "pixel-knn", "pretrain"])
@@ -96,7 +96,7 @@ def test_a_checkpoint_alone_is_a_model_also_of_a_method_that_starts_from_another
         (need,) = prerequisites(config)
         state = build(config, Resources(glyphs_data_dir, CPU, {config_hash(need): path})).state_dict()
     save_checkpoint(path, 0, state)
-    found = probabilities(load_recogniser(config, path, CPU), *task(table, [0, 5, 10, 15]))
+    found = probabilities(load_model(config, path, CPU), *task(table, [0, 5, 10, 15]))
     torch.testing.assert_close(found.sum(1), torch.ones(12))
 
 
@@ -107,7 +107,20 @@ def test_more_classes_than_memory_allows_are_refused_in_one_line(
     memory.write_text("MemTotal: 9 kB\nMemAvailable: 2 kB\n")
     monkeypatch.setattr(classify, "_MEMORY", memory)
     with pytest.raises(DataError, match=r"4 classes need about .* are free: use fewer classes"):
-        probabilities(load_recogniser(*trained, CPU), *task(table, [0, 5, 10, 15]))
+        probabilities(load_model(*trained, CPU), *task(table, [0, 5, 10, 15]))
+
+
+def test_examples_cannot_be_made_up_without_the_training_images(
+    glyphs_data_dir: Path, table: ImageTable, tmp_path: Path
+) -> None:
+    small = {"alphabets": 10, "characters": 12, "filters": 8}
+    config = config_of("glyphs", "shrinking", **small, hallucinate=3, generator_steps=1, steps=2)
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, 0, build(config, Resources(glyphs_data_dir, CPU)).state_dict())
+    with pytest.raises(DataError, match=r"makes examples up from its training images: .* the data of glyphs"):
+        load_model(config, path, CPU)
+    found = probabilities(load_model(config, path, CPU, glyphs_data_dir), *task(table, [0, 5, 10, 15]))
+    torch.testing.assert_close(found.sum(1), torch.ones(12))
 
 
 def test_what_classifies_nothing_is_no_model(tmp_path: Path, glyphs_data_dir: Path) -> None:
@@ -115,11 +128,11 @@ def test_what_classifies_nothing_is_no_model(tmp_path: Path, glyphs_data_dir: Pa
     path = tmp_path / "linear.safetensors"
     save_checkpoint(path, 0, build(config, Resources(glyphs_data_dir, CPU)).state_dict())
     with pytest.raises(ConfigError, match="linear does not classify images"):
-        load_recogniser(config, path, CPU)
+        load_model(config, path, CPU)
 
 
 def test_damaged_weights_are_named(trained: tuple[RunConfig, Path], tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(trained[1].read_bytes()[:200])
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
-        load_recogniser(trained[0], path, CPU)
+        load_model(trained[0], path, CPU)

@@ -11,9 +11,19 @@ import torch
 from torch import Tensor
 
 from experiments.checkpoint import load_checkpoint, save_checkpoint
-from experiments.config import RunConfig, config_from_json, config_hash, config_to_json, prerequisites
+from experiments.classify import TrainedModel, load_model, probabilities
+from experiments.config import (
+    ImageRun,
+    RunConfig,
+    config_from_json,
+    config_hash,
+    config_to_json,
+    prerequisites,
+)
+from experiments.data.sources import evaluation_sampler, open_table
+from experiments.errors import DataError
 from experiments.method import Method, Resources, build
-from experiments.registry import EXPERIMENTS, METHODS
+from experiments.registry import EXPERIMENTS, METHODS, methods_of
 from experiments.sweeps import Sweep, option_names, plan
 
 # Small enough for a step to take milliseconds; each method takes those options that it has.
@@ -79,16 +89,16 @@ class Laboratory:
         return plan(Sweep(experiment, (name,), "quick", seeds=seed + 1, settings=settings))[seed].config
 
     def method(self, name: str, *, seed: int = 0, options: Mapping[str, Any] | None = None) -> Method:
-        return self._build(self.config(name, seed=seed, options=options))
+        return self.build(self.config(name, seed=seed, options=options))
 
-    def _build(self, config: RunConfig) -> Method:
-        parents = {config_hash(need): self._checkpoint(need) for need in prerequisites(config)}
+    def build(self, config: RunConfig) -> Method:
+        parents = {config_hash(need): self.checkpoint_of(need) for need in prerequisites(config)}
         return build(config, Resources(self.data_dir, torch.device("cpu"), parents))
 
-    def _checkpoint(self, config: RunConfig) -> Path:
+    def checkpoint_of(self, config: RunConfig) -> Path:
         path = self.scratch / f"{config_hash(config)}.safetensors"
         if not path.exists():
-            save_checkpoint(path, 0, self._build(config).state_dict())
+            save_checkpoint(path, 0, self.build(config).state_dict())
         return path
 
 
@@ -242,3 +252,61 @@ def test_loss_falls_when_one_task_is_met_again_and_again(laboratory: Laboratory,
     metric = next(metric for metric in METRICS if metric in steps[0])
     losses = [float(step[metric]) for step in steps]
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5]), losses
+
+
+# Methods that meet a task in more than one way, by the option that says how.
+WAYS_TO_MEET_A_TASK: list[tuple[str, Mapping[str, Any]]] = [
+    *((name, {}) for name in methods_of("glyphs")),
+    ("cnn", {"method.test": "linear"}),
+    ("cnn", {"method.test": "fine-tune"}),
+    ("shrinking", {"method.hallucinate": 3, "method.generator_steps": 1, "method.steps": 2}),
+    ("matching", {"method.fce": True}),
+]
+
+
+def classifying(
+    laboratory: Laboratory, name: str, options: Mapping[str, Any]
+) -> tuple[ImageRun, TrainedModel]:
+    """Return an untrained method as `classify` loads it, and its config."""
+    config = laboratory.config(name, options=options)
+    assert isinstance(config, ImageRun)
+    checkpoint = laboratory.checkpoint_of(config)
+    return config, load_model(config, checkpoint, torch.device("cpu"), laboratory.data_dir)
+
+
+def first_episode(laboratory: Laboratory, config: ImageRun) -> tuple[Tensor, Tensor]:
+    """Return support and query (n_way, images, *image) of the first episode of the test."""
+    table = open_table(config.data, laboratory.data_dir)
+    drawn = evaluation_sampler(table, config.evaluation).sample("test", range(1))
+    support, query = (table.pixels("test", index.flatten()) for index in (drawn.support, drawn.query))
+    n_way = config.evaluation.n_way
+    return support.unflatten(0, (n_way, -1)), query.unflatten(0, (n_way, -1))
+
+
+@pytest.mark.parametrize(("name", "options"), WAYS_TO_MEET_A_TASK)
+def test_classifying_an_episodes_images_is_as_right_as_evaluation_says(
+    laboratory: Laboratory, name: str, options: Mapping[str, Any]
+) -> None:
+    config, model = classifying(laboratory, name, options)
+    support, query = first_episode(laboratory, config)
+    found = probabilities(model, support.flatten(0, 1), torch.arange(5), query.flatten(0, 1))
+    right = found.argmax(1) == torch.arange(5).repeat_interleave(query.shape[1])
+    measured = laboratory.build(config).evaluate("test", range(1))["accuracy"]
+    assert float(right.double().mean()) == pytest.approx(float(measured))
+
+
+@pytest.mark.parametrize(("name", "options"), WAYS_TO_MEET_A_TASK)
+def test_fewer_classes_share_all_probability_and_more_are_refused_where_outputs_are_fixed(
+    laboratory: Laboratory, name: str, options: Mapping[str, Any]
+) -> None:
+    config, model = classifying(laboratory, name, options)
+    support, query = (images.flatten(0, 1) for images in first_episode(laboratory, config))
+    few = probabilities(model, support[:3], torch.arange(3), query)
+    assert few.shape == (len(query), 3)
+    torch.testing.assert_close(few.sum(1), torch.ones(len(query)))
+    seven = support.repeat(2, 1, 1, 1)[:7]
+    if config.method.fixed_ways:
+        with pytest.raises(DataError, match=r"tell 5 classes apart and there are 7: use 5 classes or fewer"):
+            probabilities(model, seven, torch.arange(7), query)
+    else:
+        assert probabilities(model, seven, torch.arange(7), query).shape == (len(query), 7)
