@@ -89,7 +89,7 @@ class Disturbance:
         """Queue again what three crashes in a row have ended: here the job is not to blame."""
         for row in snapshot(self.engine, now=time.time(), limit=MANY).runs:
             if row.status is JobStatus.FAILED and str(row.error).startswith("crashed"):
-                queue.retry(self.engine, row.id, time.time())
+                queue.retry(self.engine, [row.id], time.time())
                 self.given_up += 1
 
     def strike(self, place: int, target: str) -> None:

@@ -14,3 +14,7 @@ class UsageError(FsrunError):
     """The command cannot be carried out as typed: change its words."""
 
     exit_code = 2
+
+
+class NotAll(FsrunError):  # noqa: N818  (a name says what happened, and so what to do)
+    """Some of the runs could not obey: the text says what was done, and which could not obey and why."""

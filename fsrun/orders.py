@@ -8,40 +8,48 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
+from fsrun.errors import NotAll
 from store import orders, queue, remarks, trash
 from store.jobs import JobStatus, are, numbered
 
 if TYPE_CHECKING:
     from experiments.sweeps import PlannedRun
 
+REASONS = 5
+"""How many runs are named that could not obey."""
+
 TRASH_DAYS = 7.0
 """Days in the trash after which `fsrun gc` frees a run for good."""
 
 
-def cancel(engine: Engine, now: float, run_ids: Sequence[int]) -> str:
-    """Cancel queued runs at once, and ask running ones to stop."""
-    statuses = {run_id: queue.request_cancel(engine, run_id, now) for run_id in run_ids}
-    asked = [run_id for run_id, status in statuses.items() if status is JobStatus.RUNNING]
-    over = [run_id for run_id in statuses if run_id not in asked]
+def cancel(engine: Engine, now: float, run_ids: Collection[int]) -> str:
+    """Cancel queued runs at once, and ask running ones to stop. Raises NotAll."""
+    answer = queue.request_cancel(engine, run_ids, now)
+    asked = [run_id for run_id, status in answer.statuses.items() if status is JobStatus.RUNNING]
+    over = [run_id for run_id in answer.statuses if run_id not in asked]
     said = [f"{numbered(over)} {are(over)} cancelled"] if over else []
     if asked:
         said.append(f"{numbered(asked)} will stop at {'their' if len(asked) > 1 else 'its'} next checkpoint")
-    return "; ".join(said)
+    return _told(said, answer)
 
 
-def retry(engine: Engine, now: float, run_ids: Sequence[int]) -> str:
-    """Queue failed and cancelled runs again, with what they start from where that failed too."""
-    again: list[int] = []
-    for run_id in run_ids:
-        if run_id not in again:  # queued already, for the sake of one before
-            again += queue.retry(engine, run_id, now)
-    also = sorted({*again} - {*run_ids})
-    needs = (
-        f", with {numbered(also)} which {'they start' if len(run_ids) > 1 else 'it starts'} from"
-        if also
-        else ""
-    )
-    return f"{numbered(run_ids)} {are(run_ids)} queued again{needs}"
+def retry(engine: Engine, now: float, run_ids: Collection[int]) -> str:
+    """Queue failed and cancelled runs again, and those they start from which are so too. Raises NotAll."""
+    answer = queue.retry(engine, run_ids, now)
+    again = [run_id for run_id in answer.statuses if run_id in run_ids]
+    also = sorted(answer.statuses.keys() - set(again))
+    start = "they start" if len(again) > 1 else "it starts"
+    needs = f", with {numbered(also)} which {start} from" if also else ""
+    return _told([f"{numbered(again)} {are(again)} queued again{needs}"] if again else [], answer)
+
+
+def _told(said: Sequence[str], answer: queue.Answer) -> str:
+    """Say what was done; raise NotAll where something could not be, with the first reasons."""
+    why = [str(each) for each in answer.refused.values()]
+    if not why:
+        return "; ".join(said)
+    more = f"and {len(why) - REASONS} more could not" if len(why) > REASONS else ""
+    raise NotAll("; ".join(filter(None, (*said, *why[:REASONS], more))))
 
 
 def delete(engine: Engine, now: float, run_ids: Sequence[int]) -> str:

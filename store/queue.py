@@ -5,7 +5,7 @@ Time is always passed in, never read.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from json import dumps
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 from sqlmodel import col
 
 from store.engine import reading, writing
-from store.errors import InvalidTransition
+from store.errors import InvalidTransition, RunNotFound, StoreError
 from store.jobs import (
     MAX_CRASHES,
     JobStatus,
@@ -35,6 +35,7 @@ from store.upserts import upsert
 
 __all__ = [
     "MAX_CRASHES",
+    "Answer",
     "Claim",
     "JobStatus",
     "Outcome",
@@ -181,54 +182,82 @@ def crashed(engine: Engine, run_id: int, attempt: int, reason: str, *, now: floa
         return settle_crash(connection, job, reason, Outcome.CRASHED, now)
 
 
-def request_cancel(engine: Engine, run_id: int, now: float) -> JobStatus:
-    """Cancel a queued job at once, ask a running one to stop; return the status it has then.
+@dataclass(frozen=True)
+class Answer:
+    """What became of an order about several runs: their statuses now, and why others could not obey."""
 
-    Raises RunNotFound, and InvalidTransition if the job is already over.
+    statuses: Mapping[int, JobStatus]
+    refused: Mapping[int, StoreError]
+
+
+def request_cancel(engine: Engine, run_ids: Collection[int], now: float) -> Answer:
+    """Cancel queued jobs at once and ask running ones to stop, in one transaction.
+
+    Refused are runs that do not exist or are over; cancelling twice is no mistake.
     """
     with writing(engine) as connection:
-        job = _locked_job(connection, run_id)
-        status = JobStatus(job.status)
-        if status in (JobStatus.DONE, JobStatus.FAILED):
-            raise InvalidTransition(
-                f"run {run_id} is {status}: only queued and running runs can be cancelled"
-            )
-        if status is JobStatus.RUNNING and job.lease_until >= now:
-            set_job(connection, run_id, cancel_requested=True)
-            return status
-        if status is JobStatus.RUNNING:  # its worker is gone: nobody is left to ask
-            end_attempt(
-                connection,
-                run_id,
-                job.attempt,
-                status=JobStatus.CANCELLED,
-                outcome=Outcome.LOST,
-                ended=job.lease_until,
-            )
-        elif status is JobStatus.QUEUED:
-            set_job(connection, run_id, status=JobStatus.CANCELLED.value, finished=now)
-        return JobStatus.CANCELLED
+        return _each(run_ids, lambda run_id: {run_id: _cancel(connection, run_id, now)})
 
 
-def retry(engine: Engine, run_id: int, now: float) -> tuple[int, ...]:
-    """Queue a failed or cancelled run again, and failed or cancelled runs it starts from; return them all.
+def retry(engine: Engine, run_ids: Collection[int], now: float) -> Answer:
+    """Queue failed and cancelled runs again, in one transaction; they go on from their newest checkpoints.
 
-    They go on from their newest checkpoints. Raises RunNotFound, and InvalidTransition also in the trash.
+    Failed or cancelled runs which they start from are queued with them. Refused are all other runs, and those
+    in the trash.
     """
     with writing(engine) as connection:
-        status = _locked_job(connection, run_id).status
-        refuse_trashed(connection, [run_id])
-        over = col(Job.status).in_([JobStatus.FAILED.value, JobStatus.CANCELLED.value])
-        query = select(col(Job.run_id)).where(col(Job.run_id).in_(ancestry(connection, [run_id])), over)
-        again = tuple(connection.execute(query.order_by(col(Job.run_id)).with_for_update()).scalars())
-        if not again or status in (JobStatus.DONE, JobStatus.RUNNING):
-            raise InvalidTransition(
-                f"run {run_id} is {status}: only failed and cancelled runs can be retried"
-            )
-        clean = {"worker_id": None, "error": None, "cancel_requested": False, "crashes": 0, "crash_step": 0}
-        for each in again:
-            set_job(connection, each, status=JobStatus.QUEUED.value, queued=now, finished=None, **clean)
-        return again
+        return _each(run_ids, lambda run_id: _retry(connection, run_id, now))
+
+
+def _each(run_ids: Collection[int], order: Callable[[int], Mapping[int, JobStatus]]) -> Answer:
+    """Give an order about each run that no order before has reached; it raises before it changes anything."""
+    statuses: dict[int, JobStatus] = {}
+    refused: dict[int, StoreError] = {}
+    for run_id in sorted(
+        set(run_ids)
+    ):  # in one order always, so that two transactions cannot lock each other
+        if run_id not in statuses:
+            try:
+                statuses |= order(run_id)
+            except (RunNotFound, InvalidTransition) as why:
+                refused[run_id] = why
+    return Answer(statuses, refused)
+
+
+def _cancel(connection: Connection, run_id: int, now: float) -> JobStatus:
+    job = _locked_job(connection, run_id)
+    status = JobStatus(job.status)
+    if status in (JobStatus.DONE, JobStatus.FAILED):
+        raise InvalidTransition(f"run {run_id} is {status}: only queued and running runs can be cancelled")
+    if status is JobStatus.RUNNING and job.lease_until >= now:
+        set_job(connection, run_id, cancel_requested=True)
+        return status
+    if status is JobStatus.RUNNING:  # its worker is gone: nobody is left to ask
+        end_attempt(
+            connection,
+            run_id,
+            job.attempt,
+            status=JobStatus.CANCELLED,
+            outcome=Outcome.LOST,
+            ended=job.lease_until,
+        )
+    elif status is JobStatus.QUEUED:
+        set_job(connection, run_id, status=JobStatus.CANCELLED.value, finished=now)
+    return JobStatus.CANCELLED
+
+
+def _retry(connection: Connection, run_id: int, now: float) -> dict[int, JobStatus]:
+    status = _locked_job(connection, run_id).status
+    refuse_trashed(connection, [run_id])
+    over = col(Job.status).in_([JobStatus.FAILED.value, JobStatus.CANCELLED.value])
+    query = select(col(Job.run_id)).where(col(Job.run_id).in_(ancestry(connection, [run_id])), over)
+    again = connection.execute(query.order_by(col(Job.run_id)).with_for_update()).scalars().all()
+    if not again or status in (JobStatus.DONE, JobStatus.RUNNING):
+        raise InvalidTransition(f"run {run_id} is {status}: only failed and cancelled runs can be retried")
+    clean = {"worker_id": None, "error": None, "cancel_requested": False, "crashes": 0, "crash_step": 0}
+    for each in again:
+        set_job(connection, each, status=JobStatus.QUEUED.value, queued=now, finished=None, **clean)
+    return dict.fromkeys((run_id, *again), JobStatus.QUEUED)
 
 
 def outlook(engine: Engine, now: float, only: Collection[int] | None = None) -> Outlook:

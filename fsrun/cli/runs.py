@@ -141,25 +141,17 @@ def _print_tail(path: Path, lines: int) -> int:
 
 
 def cancel(run_ids: RunIds) -> None:
-    """Cancel queued runs at once, running ones after a checkpoint."""
-    from store.jobs import JobStatus
-    from store.queue import request_cancel
+    """Cancel queued runs at once, running ones after a checkpoint. Exit code 1 where one cannot be."""
+    from fsrun import orders
 
-    engine = open_database()
-    for run_id in run_ids:
-        status = request_cancel(engine, run_id, time.time())
-        asked = status is JobStatus.RUNNING
-        typer.echo(f"Run {run_id}: {'asked to stop at its next chunk' if asked else 'cancelled'}.")
+    typer.echo(sentence(orders.cancel(open_database(), time.time(), run_ids)))
 
 
 def retry(run_ids: RunIds) -> None:
-    """Queue failed or cancelled runs again; they go on from their last checkpoint."""
-    from store.queue import retry as queue_again
+    """Queue failed or cancelled runs again; from their last checkpoints. Exit code 1 where one cannot."""
+    from fsrun import orders
 
-    engine = open_database()
-    for run_id in run_ids:
-        again = queue_again(engine, run_id, time.time())
-        typer.echo(f"Queued again: {', '.join(f'run {each}' for each in again)}.")
+    typer.echo(sentence(orders.retry(open_database(), time.time(), run_ids)))
 
 
 def priority(level: Level, run_ids: RunIds) -> None:

@@ -212,17 +212,31 @@ def test_nothing_is_stored_when_one_run_of_the_sweep_is_wrong(typed: Typed, home
 
 def test_a_cancelled_run_is_queued_again_by_retry(typed: Typed, home: Case) -> None:
     typed("queue", "synthetic", *TINY, "--set", "slow_lr=0.001,0.002")
-    assert typed("cancel", "1", "2").out == "Run 1: cancelled.\nRun 2: cancelled.\n"
+    assert typed("cancel", "1", "2").out == "Runs 1, 2 are cancelled.\n"
     assert home.statuses() == [JobStatus.CANCELLED] * 2
     assert typed("ls", "--status", "queued").out == "No runs are queued.\n"
-    assert typed("retry", "2").out == "Queued again: run 2.\n"
+    assert typed("retry", "2").out == "Run 2 is queued again.\n"
     assert home.statuses() == [JobStatus.CANCELLED, JobStatus.QUEUED]
+
+
+@pytest.mark.parametrize("order", ["cancel", "retry"])
+def test_an_order_about_several_runs_reaches_all_that_can_obey_and_names_the_others(
+    typed: Typed, home: Case, order: str
+) -> None:
+    typed("queue", "synthetic", *TINY, "--set", "slow_lr=0.001,0.002")
+    if order == "retry":
+        typed("cancel", "1", "2")
+    answer = typed(order, "1", "99", "2")
+    assert answer.code == 1
+    assert "runs 1, 2 are" in answer.err
+    assert "there is no run 99" in answer.err
+    assert home.statuses() == [JobStatus.CANCELLED if order == "cancel" else JobStatus.QUEUED] * 2
 
 
 def test_retry_of_a_run_queues_the_cancelled_run_it_starts_from_too(typed: Typed, home: Case) -> None:
     typed("queue", *GLYPHS, "--method", "fastslow")
     typed("cancel", "1", "2")
-    assert typed("retry", "2").out == "Queued again: run 1, run 2.\n"
+    assert typed("retry", "2").out == "Run 2 is queued again, with run 1 which it starts from.\n"
     assert home.statuses() == [JobStatus.QUEUED] * 2
 
 

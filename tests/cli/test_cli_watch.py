@@ -74,7 +74,7 @@ def test_a_run_that_ends_otherwise_ends_the_watch_with_exit_code_1(typed: Typed,
     failed = typed("watch", "1")
     assert_refused(failed, "run 1 failed: ValueError: ·[31mboom", "fsrun show 1")
     assert failed.out.endswith("run 1 failed\n")
-    queue.retry(engine, 1, time.time())
+    queue.retry(engine, [1], time.time())
     typed("cancel", "1")
     assert_refused(typed("watch", "1"), "run 1 was cancelled", "fsrun retry 1")
     assert_refused(typed("watch", "2"), "there is no run 2")

@@ -46,7 +46,7 @@ def test_a_worker_tells_of_its_own_jobs_alone(engine: Engine, capsys: pytest.Cap
     finish(engine, other)
     finish(engine, mine)
     assert told(watch, capsys) == ["run 1 90.0%"]
-    queue.request_cancel(engine, 3, 3.0)
+    queue.request_cancel(engine, [3], 3.0)
     assert told(watch, capsys) == []
 
 

@@ -62,7 +62,7 @@ def test_finished_runs_are_not_read_again_until_they_are_retried(writer: Writer)
     first = statements()
     ask(writer.engine, request("other"))  # something is committed
     assert statements() < first
-    queue.retry(writer.engine, 1, 3.0)
+    queue.retry(writer.engine, [1], 3.0)
     (again,) = pictures.take(now=3.0, look=look).compared
     assert again.row.status == "queued"
     assert again.error is None

@@ -136,12 +136,8 @@ class QueueMachine(RuleBasedStateMachine):
     def user_orders(self, data: st.DataObject, order: str) -> None:
         run_id = data.draw(st.sampled_from(self.runs))
         run = self.record(run_id)
-        try:
-            if order == "cancel":
-                queue.request_cancel(self.engine, run_id, self.now)
-            else:
-                queue.retry(self.engine, run_id, self.now)
-        except InvalidTransition:
+        give = queue.request_cancel if order == "cancel" else queue.retry
+        if give(self.engine, [run_id], self.now).refused:
             possible = (JobStatus.FAILED, JobStatus.CANCELLED) if order == "retry" else ()
             assert run.status not in possible or run.trashed is not None
 
@@ -210,7 +206,7 @@ class QueueMachine(RuleBasedStateMachine):
             queue.claim(self.engine, "w", now=self.now, lease_seconds=1.0, only=[])  # settles what is lost
             for run_id in self.runs:
                 if self.record(run_id).status in (JobStatus.FAILED, JobStatus.CANCELLED):
-                    queue.retry(self.engine, run_id, self.now)
+                    queue.retry(self.engine, [run_id], self.now)
         while claim := queue.claim(self.engine, "w", now=self.now, lease_seconds=LEASE):
             queue.finish(self.engine, claim.run_id, claim.attempt, [], now=self.now)
         assert {self.record(run_id).status for run_id in self.runs} <= {JobStatus.DONE}

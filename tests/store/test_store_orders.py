@@ -40,7 +40,7 @@ def test_a_look_tells_whether_a_run_is_to_be_cancelled(engine: Engine) -> None:
     (run_id,) = ask(engine, request())
     claim = take(engine, now=0.0)
     assert not orders.cancel_requested(engine, run_id)
-    queue.request_cancel(engine, run_id, now=1.0)
+    queue.request_cancel(engine, [run_id], now=1.0)
     assert orders.cancel_requested(engine, run_id)
     assert queue.release(engine, run_id, claim.attempt, now=2.0) is JobStatus.CANCELLED
     assert get_run(engine, run_id).attempts[0].outcome is Outcome.CANCELLED
@@ -50,7 +50,7 @@ def test_a_look_tells_whether_a_run_is_to_be_cancelled(engine: Engine) -> None:
 def test_a_hung_job_that_had_to_be_ended_counts_as_cancelled_and_keeps_the_reason(engine: Engine) -> None:
     (run_id,) = ask(engine, request())
     claim = take(engine, now=0.0)
-    queue.request_cancel(engine, run_id, now=1.0)
+    queue.request_cancel(engine, [run_id], now=1.0)
     assert queue.crashed(engine, run_id, claim.attempt, "did not stop", now=2.0) is JobStatus.CANCELLED
     (attempt,) = get_run(engine, run_id).attempts
     assert (attempt.outcome, attempt.error) == (Outcome.CANCELLED, "did not stop")

@@ -48,7 +48,7 @@ def life_of_some_jobs(engine: Engine) -> Iterator[str]:
     yield "a sign of life"
     queue.fail(engine, parent.run_id, parent.attempt, "boom", now=5.0)
     yield "failed"
-    queue.retry(engine, parent.run_id, 6.0)
+    queue.retry(engine, [parent.run_id], 6.0)
     yield "retried"
     again = take(engine, now=7.0)
     queue.crashed(engine, again.run_id, again.attempt, "died", now=8.0)
@@ -57,11 +57,11 @@ def life_of_some_jobs(engine: Engine) -> Iterator[str]:
     result = ResultRow("test/accuracy", 0.9, 0.01, 100)
     queue.finish(engine, last.run_id, last.attempt, [result], now=10.0)
     yield "finished, so that the child waits no more"
-    queue.request_cancel(engine, child, 11.0)
+    queue.request_cancel(engine, [child], 11.0)
     yield "cancelled"
-    queue.retry(engine, child, 12.0)
+    queue.retry(engine, [child], 12.0)
     yield "queued again"
-    queue.request_cancel(engine, child, 13.0)
+    queue.request_cancel(engine, [child], 13.0)
     yield "cancelled again"
     ask(engine, request("urgent", request("third")), now=14.0, priority=5)
     yield "more priority for what is shared"
@@ -114,7 +114,7 @@ def test_another_file_in_the_place_of_the_first_is_read_anew(tmp_path: Path) -> 
         ask(engine, *(request(run, seed=seed) for seed in (0, 1)))
         engine.dispose()
     with_one_more = open_store(tmp_path / "other.db")
-    queue.request_cancel(with_one_more, 1, 2.0)
+    queue.request_cancel(with_one_more, [1], 2.0)
     with_one_more.dispose()
     engine = open_store(tmp_path / "fsrun.db")
     pictures = Pictures(engine)

@@ -99,12 +99,16 @@ def test_cancel_and_claim_of_one_job_never_contradict_each_other(
     engine: Engine, threads: ThreadPoolExecutor
 ) -> None:
     for run_id in ask(engine, *(request("a", seed=seed) for seed in range(20))):
-        claimed, status = at_once(
+        claimed, answer = at_once(
             threads,
             partial(claim, engine, "w", 1.0, only=[run_id]),
-            partial(queue.request_cancel, engine, run_id, 1.0),
+            partial(queue.request_cancel, engine, [run_id], 1.0),
         )
-        assert (status, claimed is None) in [(JobStatus.RUNNING, False), (JobStatus.CANCELLED, True)]
+        assert isinstance(answer, queue.Answer)
+        assert (answer.statuses[run_id], claimed is None) in [
+            (JobStatus.RUNNING, False),
+            (JobStatus.CANCELLED, True),
+        ]
         if isinstance(claimed, queue.Claim):
             assert queue.release(engine, run_id, claimed.attempt, now=2.0) is JobStatus.CANCELLED
 
@@ -115,9 +119,9 @@ def test_cancel_waits_for_a_claim_under_way_and_then_asks_its_worker(
     (run_id,) = ask(engine, request())
     with writing(engine, beside_others=True) as connection:
         connection.execute(text("UPDATE job SET status = 'running', attempt = 1, lease_until = 100"))
-        cancelling = threads.submit(queue.request_cancel, engine, run_id, 1.0)
+        cancelling = threads.submit(queue.request_cancel, engine, [run_id], 1.0)
         until_it_waits(engine)
-    assert cancelling.result() is JobStatus.RUNNING
+    assert cancelling.result().statuses == {run_id: JobStatus.RUNNING}
     assert queue.renew(engine, run_id, 1, now=2.0, lease_seconds=LEASE)
 
 

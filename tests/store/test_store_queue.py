@@ -16,7 +16,7 @@ from store import checkpoints, metrics, queue
 from store.engine import reading
 from store.errors import InvalidTransition, LeaseLost, RunNotFound
 from store.jobs import JobStatus, Outcome
-from store.queue import Outlook
+from store.queue import Answer, Outlook
 from store.results import ResultRow
 from store.runs import get_run
 from store.tables import Attempt
@@ -187,15 +187,15 @@ def test_job_whose_workers_fall_silent_three_times_is_not_tried_again(engine: En
 
 def test_queued_job_is_cancelled_at_once(engine: Engine) -> None:
     (run_id,) = ask(engine, request())
-    assert queue.request_cancel(engine, run_id, now=3.0) is JobStatus.CANCELLED
-    assert queue.request_cancel(engine, run_id, now=4.0) is JobStatus.CANCELLED
+    for now in (3.0, 4.0):
+        assert queue.request_cancel(engine, [run_id], now) == Answer({run_id: JobStatus.CANCELLED}, {})
     assert queue.claim(engine, "w", now=5.0, lease_seconds=LEASE) is None
 
 
 def test_running_job_is_asked_to_stop(engine: Engine) -> None:
     (run_id,) = ask(engine, request())
     claim = take(engine, now=0.0)
-    assert queue.request_cancel(engine, run_id, now=3.0) is JobStatus.RUNNING
+    assert queue.request_cancel(engine, [run_id], now=3.0) == Answer({run_id: JobStatus.RUNNING}, {})
     assert queue.renew(engine, run_id, claim.attempt, now=4.0, lease_seconds=LEASE)
     queue.cancelled(engine, run_id, claim.attempt, now=5.0)
     run = get_run(engine, run_id)
@@ -205,7 +205,7 @@ def test_running_job_is_asked_to_stop(engine: Engine) -> None:
 def test_job_of_a_dead_worker_is_cancelled_at_once(engine: Engine) -> None:
     (run_id,) = ask(engine, request())
     claim = take(engine, now=0.0)
-    assert queue.request_cancel(engine, run_id, now=LEASE + 1) is JobStatus.CANCELLED
+    assert queue.request_cancel(engine, [run_id], now=LEASE + 1).statuses == {run_id: JobStatus.CANCELLED}
     with pytest.raises(LeaseLost):
         queue.renew(engine, run_id, claim.attempt, now=LEASE + 2, lease_seconds=LEASE)
 
@@ -214,7 +214,7 @@ def test_job_that_stops_for_any_reason_after_a_cancel_is_not_queued_again(engine
     crashing, releasing = ask(engine, request("a"), request("b"))
     for run_id in (crashing, releasing):
         take(engine, now=0.0)
-        queue.request_cancel(engine, run_id, now=1.0)
+        queue.request_cancel(engine, [run_id], now=1.0)
     assert queue.crashed(engine, crashing, 1, "killed", now=2.0) is JobStatus.CANCELLED
     assert queue.release(engine, releasing, 1, now=2.0) is JobStatus.CANCELLED
 
@@ -223,7 +223,7 @@ def test_failed_job_is_retried_with_a_clean_slate(engine: Engine) -> None:
     (run_id,) = ask(engine, request())
     claim = take(engine)
     queue.fail(engine, run_id, claim.attempt, "boom", now=2.0)
-    assert queue.retry(engine, run_id, now=3.0) == (run_id,)
+    assert queue.retry(engine, [run_id], now=3.0) == Answer({run_id: JobStatus.QUEUED}, {})
     run = get_run(engine, run_id)
     assert (run.status, run.error, run.finished) == (JobStatus.QUEUED, None, None)
     assert take(engine).attempt == 2
@@ -233,7 +233,7 @@ def test_retrying_a_run_also_retries_what_it_starts_from(engine: Engine) -> None
     (child,) = ask(engine, request("child", request("parent")))
     parent = take(engine)
     queue.fail(engine, parent.run_id, parent.attempt, "boom", now=2.0)
-    assert queue.retry(engine, child, now=3.0) == (parent.run_id,)
+    assert queue.retry(engine, [child], now=3.0).statuses.keys() == {child, parent.run_id}
     assert take(engine).run_id == parent.run_id
 
 
@@ -241,14 +241,38 @@ def test_orders_that_make_no_sense_say_what_is_possible(engine: Engine) -> None:
     running, done, queued = ask(engine, request("a"), request("b"), request("c"))
     take(engine)
     complete(engine, take(engine))
+    refused = queue.retry(engine, [running, done, queued, 99], now=3.0).refused
     for run_id in (running, done, queued):
-        with pytest.raises(InvalidTransition, match=f"run {run_id} is .*: only failed and cancelled"):
-            queue.retry(engine, run_id, now=3.0)
-    with pytest.raises(InvalidTransition, match=f"run {done} is done: only queued and running"):
-        queue.request_cancel(engine, done, now=3.0)
-    for order in (queue.retry, queue.request_cancel):
-        with pytest.raises(RunNotFound, match="there is no run 99: `fsrun ls` lists"):
-            order(engine, 99, 3.0)
+        assert f"run {run_id} is" in str(refused[run_id])
+        assert "only failed and cancelled" in str(refused[run_id])
+    assert isinstance(refused[99], RunNotFound)
+    assert [get_run(engine, each).status for each in (running, queued)] == ["running", "queued"]
+
+
+def test_cancel_of_several_does_all_that_can_be_done_and_says_what_cannot(engine: Engine) -> None:
+    done, running, queued, last = ask(engine, *map(request, "abcd"))
+    complete(engine, take(engine))
+    take(engine)
+    answer = queue.request_cancel(engine, [queued, done, 99, running, last, queued], now=3.0)
+    assert answer.statuses == {
+        queued: JobStatus.CANCELLED, running: JobStatus.RUNNING, last: JobStatus.CANCELLED
+    }  # fmt: skip
+    assert {run_id: type(why) for run_id, why in answer.refused.items()} == {
+        done: InvalidTransition, 99: RunNotFound
+    }  # fmt: skip
+    assert f"run {done} is done: only queued and running" in str(answer.refused[done])
+    assert [get_run(engine, each).status for each in (done, queued, last)] == ["done", *2 * ["cancelled"]]
+
+
+def test_retry_of_several_does_all_that_can_be_done_and_says_what_cannot(engine: Engine) -> None:
+    done, child, first = ask(engine, request("a"), request("child", request("parent")), request("b"))
+    complete(engine, take(engine))
+    parent = take(engine)
+    queue.request_cancel(engine, [first, child], now=3.0)
+    queue.fail(engine, parent.run_id, parent.attempt, "boom", now=3.0)
+    answer = queue.retry(engine, [child, done, parent.run_id, first], now=4.0)
+    assert answer.statuses == dict.fromkeys((first, child, parent.run_id), JobStatus.QUEUED)
+    assert list(answer.refused) == [done]
 
 
 def test_outlook_counts_what_a_drain_has_to_expect(engine: Engine) -> None:

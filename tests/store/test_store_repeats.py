@@ -17,7 +17,7 @@ def test_repeats_are_found_by_the_run_they_name_unless_deleted(engine: Engine) -
     first = enqueue(engine, [request()], now=1.0, provenance={})[0].run_id
     one, other, deleted = (repeat(engine, first) for _ in range(3))
     again = repeat(engine, one)
-    request_cancel(engine, deleted, 3.0)
+    request_cancel(engine, [deleted], 3.0)
     trash(engine, [deleted], 3.0)
     assert repeats_of(engine, first) == (one, other)
     assert repeats_of(engine, one) == (again,)

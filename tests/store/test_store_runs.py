@@ -60,7 +60,7 @@ def test_needed_run_that_came_to_nothing_is_made_again(engine: Engine, status: J
     if status is JobStatus.FAILED:
         queue.fail(engine, need, take(engine).attempt, "boom", now=1.0)
     else:
-        queue.request_cancel(engine, need, now=1.0)
+        queue.request_cancel(engine, [need], now=1.0)
     (asked,) = enqueue(engine, [request("a", request("pretrain"))], now=1.0, provenance={})
     assert asked.parents == asked.new_parents
     assert need not in asked.parents
@@ -101,7 +101,7 @@ def test_enqueue_stores_all_or_nothing(engine: Engine) -> None:
 def test_unfinished_run_is_the_newest_queued_one_of_that_config(engine: Engine) -> None:
     _first, second = ask(engine, request(), request())
     assert unfinished_run(engine, spec().config_hash) == second
-    queue.request_cancel(engine, second, now=1.0)
+    queue.request_cancel(engine, [second], now=1.0)
     take(engine)
     assert unfinished_run(engine, spec().config_hash) is None
 

@@ -84,7 +84,7 @@ def test_queued_and_running_runs_must_be_cancelled_first(engine: Engine) -> None
     line = rf"runs {running}, {queued} are queued or running: `fsrun cancel {running} {queued}` comes first"
     with pytest.raises(InvalidTransition, match=line):
         trash.trash(engine, [queued, running], now=5.0)
-    queue.request_cancel(engine, other, 2.0)
+    queue.request_cancel(engine, [other], 2.0)
     trash.trash(engine, [other], now=5.0)
     assert listed(engine) == [queued, running]
 
@@ -106,15 +106,13 @@ def test_a_run_that_others_start_from_goes_only_with_them(engine: Engine) -> Non
 
 def test_what_is_in_the_trash_cannot_be_deleted_or_retried(engine: Engine) -> None:
     (run_id,) = ask(engine, request())
-    queue.request_cancel(engine, run_id, 1.0)
+    queue.request_cancel(engine, [run_id], 1.0)
     trash.trash(engine, [run_id], now=2.0)
     line = rf"run {run_id} is in the trash: `fsrun rm --undo {run_id}` takes it out"
-    for order in (
-        lambda: trash.trash(engine, [run_id], now=3.0),
-        lambda: queue.retry(engine, run_id, 3.0),
-    ):
-        with pytest.raises(InvalidTransition, match=line):
-            order()
+    with pytest.raises(InvalidTransition, match=line):
+        trash.trash(engine, [run_id], now=3.0)
+    with pytest.raises(InvalidTransition, match=line):
+        raise queue.retry(engine, [run_id], 3.0).refused[run_id]
     assert get_run(engine, run_id).trashed == 2.0
 
 

@@ -196,8 +196,8 @@ def test_a_database_damaged_under_a_worker_is_named_and_restored_without_loss_of
     assert "Traceback" not in refused
     assert in_its_own_process(home, "db", "restore", str(backup)).code == 0
     # The lease of the worker that was stopped is in the backup; it has not yet run out.
-    queue.request_cancel(home.engine(), 2, time.time() + 3600)
-    queue.retry(home.engine(), 2, time.time())
+    queue.request_cancel(home.engine(), [2], time.time() + 3600)
+    queue.retry(home.engine(), [2], time.time())
     assert in_its_own_process(home, "worker", "--drain").code == 0
     assert home.statuses() == [JobStatus.DONE] * 2
     assert (home.numbers(1), home.numbers(2)) == (before, elsewhere.numbers(1))
