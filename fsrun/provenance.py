@@ -25,6 +25,9 @@ THREADS = "torch threads"
 PROCESSES = "processes"
 """What an attempt adds that trained on several: how many, and on what."""
 
+SEEN = "test classes the backbone was trained on"
+"""What an attempt on features adds when it begins: none, or why that is not known."""
+
 PACKAGES = ("fsrun", "torch", "torchvision", "numpy")
 
 

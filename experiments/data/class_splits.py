@@ -5,6 +5,9 @@ Not here: which classes a backbone has seen (models/seen.py), and images. Needs 
 
 import csv
 import hashlib
+import os
+import unicodedata
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -27,7 +30,7 @@ def halved(
     """
     known = set(seen)
     novel = sorted({*names, *universe} - known)
-    order = sorted(novel, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
+    order = sorted(novel, key=lambda name: hashlib.sha256(os.fsencode(f"{seed}/{name}")).digest())
     half = len(order) // 2
     place = {name: number for number, name in enumerate(order)}
     held_out = half // _HELD_OUT
@@ -49,29 +52,57 @@ def shares(classes: int) -> dict[str, int]:
     return {"base": base, "meta": meta, "train": meta, "val": held_out, "test": classes - base - half}
 
 
+def class_list(path: Path) -> list[str]:
+    """Return the lines of a list of classes, without a byte-order mark.
+
+    A name that is no text keeps its bytes, as file names do. Raises OSError where the file cannot be read.
+    """
+    return path.read_text(encoding="utf-8-sig", errors="surrogateescape").split("\n")
+
+
+def tidied(name: str) -> str:
+    """Return a class's name as lists and folders are compared by: composed, without blanks around it."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
 def listed_splits(path: Path, names: Collection[str], seen: Collection[str]) -> dict[str, str]:
     """Return the split of each class that a file lists: a class and its split on each line, a comma between.
 
-    Raises DataError where the file cannot be read, names another split or no class that is here, or would
-    test on a class that the backbone has seen.
+    Raises DataError where the file cannot be read, names another split, a class twice or one that is not
+    here, or would test on a class that the backbone has seen.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = [[tidied(cell) for cell in row] for row in csv.reader(class_list(path))]
+    except (OSError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as lines of class,split: name a csv file") from error
+    here: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names:
+        here[tidied(name)].append(name)
     listed: dict[str, str] = {}
     for number, row in enumerate(rows, start=1):
+        if not any(row):
+            continue
         if len(row) != 2:
             raise DataError(f"{path} line {number} is not class,split: write for example n01440764,test")
-        if row[1] not in SPLIT_NAMES:
-            raise DataError(f"{path} line {number}: {unknown_name('split', row[1], SPLIT_NAMES)}")
-        listed[row[0]] = row[1]
-    here = {name: split for name, split in listed.items() if name in names}
-    if not here:
-        raise DataError(f"{path} names none of the {len(names):,} classes: list them by their folders' names")
-    _refuse_seen(path, here, seen)
-    return here
+        name, split = row
+        if split not in SPLIT_NAMES:
+            raise DataError(f"{path} line {number}: {unknown_name('split', split, SPLIT_NAMES)}")
+        if name not in here:
+            raise DataError(
+                f"{path} line {number}: {name!r} is none of the {len(names):,} classes: "
+                "list them by their folders' names"
+            )
+        if name in listed:
+            raise DataError(
+                f"{path} line {number}: {name!r} is listed twice, in {listed[name]} and in {split}: "
+                "list each class once"
+            )
+        listed[name] = split
+    if not listed:
+        raise DataError(f"{path} lists no class: write a class and its split on each line")
+    chosen = {each: split for name, split in listed.items() for each in here[name]}
+    _refuse_seen(path, chosen, seen)
+    return chosen
 
 
 def _refuse_seen(path: Path, splits: Mapping[str, str], seen: Collection[str]) -> None:

@@ -49,7 +49,8 @@ class KeptPart:
 class FeatureIndex:
     """Everything but the numbers: `shards` are file names with their rows, in order.
 
-    drawn: the features are random numbers and show nothing. seen: what the backbone was trained on, in words.
+    drawn: the features are random numbers and show nothing. seen: what the backbone was trained on, in words;
+    seen_here: how many of the classes are among it; seen_given: a user has listed what was seen.
     left_out: classes with too few readable images, or in no split. skipped: reason -> images that were not
     read; converted: what was done to images that were. trouble: the first of the skipped, image and reason.
     """
@@ -62,6 +63,8 @@ class FeatureIndex:
     classes: tuple[FeatureClass, ...]
     drawn: bool = False
     seen_certain: bool = True  # whether the backbone was trained on nothing else
+    seen_given: bool = False
+    seen_here: int = 0
     left_out: tuple[str, ...] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
     converted: Mapping[str, int] = field(default_factory=dict)
@@ -121,6 +124,9 @@ def read_feature_index(data_dir: Path, name: str) -> FeatureIndex:
         raw = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if raw.pop("format_version") != FORMAT_VERSION:
             raise DataError(f"{folder} has another format than {FORMAT_VERSION}: embed the images again")
+        if "seen_given" not in raw:  # written before this was kept
+            raw["seen_given"] = not raw["seen"].startswith(("imagenet-", "mini-ImageNet"))
+            raw["seen_here"] = sum(each["split"] == "base" for each in raw["classes"])
         raw["shards"] = tuple((str(file), int(rows)) for file, rows in raw["shards"])
         raw["classes"] = tuple(FeatureClass(**each) for each in raw["classes"])
         raw["trouble"] = tuple((image, why) for image, why in raw["trouble"])

@@ -80,7 +80,7 @@ def _some(images: list[ImageFile], most: int | None) -> list[ImageFile]:
     """Return at most so many images, always the same ones, in the order of their names."""
     if most is None or len(images) <= most:
         return images
-    chosen = sorted(images, key=lambda image: hashlib.sha256(image.name.encode()).digest())[:most]
+    chosen = sorted(images, key=lambda image: hashlib.sha256(os.fsencode(image.name)).digest())[:most]
     return sorted(chosen, key=lambda image: image.name)
 
 
@@ -237,6 +237,8 @@ class Embedding:
             backbone=f"{self.backbone.name}, weights {self.backbone.digest} from {self.backbone.origin}",
             seen=self.backbone.seen.words,
             seen_certain=self.backbone.seen.certain,
+            seen_given=self.backbone.seen.given,
+            seen_here=len(self.backbone.seen.among(self.listing.names)),
             dimension=self.backbone.dimension,
             shards=tuple(shards),
             classes=tuple(each for each in classes if each.images >= FEWEST),

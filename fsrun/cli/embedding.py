@@ -186,9 +186,10 @@ def _say(name: str, index: "FeatureIndex", last: "Progress | None") -> None:
 
 
 def _report(index: "FeatureIndex") -> Iterator[str]:
-    yield f"base is what the backbone has seen ({index.seen}); val and test hold no class of it"
-    if not index.seen_certain:
-        yield "it was trained on more than can be listed: the test classes may not be novel to it"
+    from experiments.data.novelty import novelty
+
+    yield f"seen: {index.seen_here:,} of these classes, in {index.seen}; none of them is tested on"
+    yield f"test classes that the backbone was trained on: {novelty(index)}"
     if index.left_out:
         yield f"{len(index.left_out):,} classes left out, with fewer than 2 readable images or in no split"
     if index.skipped:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from experiments.errors import ConfigError, unknown_name
 from experiments.registry import METHODS
-from fsrun.provenance import PEAK_BYTES, SECONDS_PER_EPISODE
+from fsrun.provenance import PEAK_BYTES, SECONDS_PER_EPISODE, SEEN
 from fsrun.report.errors import NothingToReport
 from fsrun.report.measured import (
     IMPORTED_MARK,
@@ -224,7 +224,9 @@ def _notes(found: Classes) -> Iterator[str]:
     if found.experiment == "drawn":
         yield "The features are random numbers: time and memory are real, accuracy says nothing."
     if found.features is not None:
-        yield "No test class was in what the backbone was trained on, as `fsrun data embed` said of it."
+        measured = [run for point in points for run in point.measured.runs]
+        for said in dict.fromkeys(run.provenance.get(SEEN, "not kept with these runs") for run in measured):
+            yield f"{SEEN[0].upper()}{SEEN[1:]}: {said}."
     if any(point.ahead for point in points):
         yield "Fast/Slow ahead: paired, on the same numbered episodes, with the interval of the difference."
     yield "s/episode, Memory: of the evaluation as it ran, embedding each image once included."

@@ -21,7 +21,9 @@ from typing import IO, Any, TypeVar
 import torch
 from sqlalchemy import Engine
 
-from experiments.config import config_from_json
+from experiments.config import ImageNetData, ImageRun, config_from_json
+from experiments.data.feature_index import read_feature_index
+from experiments.data.novelty import novelty
 from experiments.errors import ExperimentError, StorageUnavailable
 from experiments.events import Finished, Measurement, Stopped
 from experiments.method import Resources
@@ -29,7 +31,7 @@ from experiments.run import run
 from experiments.team import Team
 from fsrun.checkpoint_files import checkpoint_files
 from fsrun.paths import PRIVATE, Home, find_home
-from fsrun.provenance import PROCESSES, THREADS, facts_of
+from fsrun.provenance import PROCESSES, SEEN, THREADS, facts_of
 from fsrun.shared_data import fetch, needed
 from fsrun.worker.devices import resolve_device, thread_count
 from fsrun.worker.fetching import final_checkpoint, intact, patiently
@@ -151,6 +153,8 @@ def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
     )
     files = checkpoint_files(job.home)
     patiently(job.should_stop, lambda: fetch(job.home, needed([config])))
+    if isinstance(config, ImageRun) and isinstance(config.data, ImageNetData):
+        job.note({SEEN: novelty(read_feature_index(job.home.data, config.data.features))})
     resources = Resources(
         job.home.data,
         resolve_device(device),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fsrun.provenance import SEEN
 from tests.cli.cli_cases import Case, Typed, in_its_own_process
 from tests.experiments.imagenet_cases import write_classes
 
@@ -34,7 +35,10 @@ def test_from_a_folder_of_classes_to_figure_5(home: Case, typed: Typed, animals:
     assert in_its_own_process(home, "worker", "--drain", "--device", "cpu").code == 0
     figure = typed("report", "--figure5")
     assert "Features animals, 1-shot: accuracy by number of classes, %" in figure.words
-    assert "No test class was in what the backbone was trained on" in figure.words
+    unknown = "not known: no name of yours is among the backbone's classes; give --seen FILE"
+    assert f"test classes that the backbone was trained on: {unknown}" in embedded.words
+    assert f"Test classes the backbone was trained on: {unknown}" in figure.words
+    assert home.run(1).attempts[-1].provenance[SEEN] == unknown
     picture = animals.parent / "figure5.svg"
     assert typed("report", "--figure5", "--out", str(picture)).code == 0
     assert picture.read_text().startswith("<?xml")
