@@ -22,7 +22,10 @@ class Method(Protocol):
     """One row of Table 2, or the linear case study: how it trains, how it meets a new task."""
 
     def train(self, start: int, count: int) -> dict[str, Tensor]:
-        """Take steps start .. start+count-1; return metrics, (count,) per step or () for the whole chunk."""
+        """Take steps start .. start+count-1; return metrics, (count,) per step or () for the whole chunk.
+
+        The config's `phase_starts` lie at the start of a chunk.
+        """
 
     def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
         """Return one value per numbered episode of each quantity; leaves the method unchanged."""

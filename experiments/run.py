@@ -13,6 +13,7 @@ from torch import Tensor
 
 from experiments.checkpoint import load_checkpoint, load_counters, save_checkpoint
 from experiments.config import ImageRun, RunConfig, training_steps
+from experiments.config.training import Training
 from experiments.cost import CostMeter, learned_parameters
 from experiments.errors import CheckpointError, Diverged, StorageUnavailable
 from experiments.evaluate import measure
@@ -45,7 +46,7 @@ def run(
     step = _resume(method, watch, resume_from)
     sink.started(step)
     saved_at = time.monotonic()
-    for start, count in _chunks(step, training_steps(config), config.method.log_every):
+    for start, count in _chunks(step, training_steps(config), config.method):
         if should_stop():
             _try_to_save(method, watch, start, sink, checkpoint_path)
             return Stopped(start)
@@ -85,10 +86,15 @@ def _resume(method: Method, watch: "_LossWatch", candidates: Iterable[Path]) -> 
     return 0
 
 
-def _chunks(first: int, end: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield (start, count) so that chunks end on multiples of size wherever the run resumed."""
+def _chunks(first: int, end: int, method: Training) -> Iterator[tuple[int, int]]:
+    """Yield (start, count) so that chunks end on multiples of log_every wherever the run resumed.
+
+    They also end where a phase of the training does.
+    """
+    size = method.log_every
     while first < end:
-        following = min(end, (first // size + 1) * size)
+        later = (start for start in method.phase_starts if start > first)
+        following = min(end, (first // size + 1) * size, *later)
         yield first, following - first
         first = following
 

@@ -14,7 +14,8 @@ from store.summaries import LEVELS, RADIX, Summary, merge_by, of_point
 from store.tables import Metric, MetricPoint, MetricSummary, table_of
 from store.upserts import upsert_many
 
-_NO_BOUND = 2**31 - 1
+NO_BOUND = 2**31 - 1
+"""A step beyond all; no bucket reaches over it."""
 _POINTS = table_of(MetricPoint).c
 _BUCKETS = table_of(MetricSummary).c
 _SUMMARY_COLUMNS = (
@@ -139,7 +140,7 @@ def _read_siblings(
     for level in range(1, LEVELS + 1):
         parent = RADIX ** (level + 1) if level < LEVELS else None
         bounds[f"low_{level}"] = first // parent * RADIX if parent else 0
-        bounds[f"high_{level}"] = (last // parent + 1) * RADIX - 1 if parent else _NO_BOUND
+        bounds[f"high_{level}"] = (last // parent + 1) * RADIX - 1 if parent else NO_BOUND
     found: dict[int, dict[int, Summary]] = {level: {} for level in range(1, LEVELS + 1)}
     for level, bucket, *columns in connection.execute(_SIBLINGS, bounds).all():
         if not first // RADIX**level <= bucket <= last // RADIX**level:
@@ -158,17 +159,27 @@ def _directory_row(metric_id: int, top_level: Sequence[Summary]) -> dict[str, An
     }
 
 
-def read_level(connection: Connection, metric_id: int, level: int, first: int, last: int) -> list[Summary]:
-    """Return the summaries of a level that hold the steps first..last."""
+def read_between(connection: Connection, metric_id: int, level: int, first: int, last: int) -> list[Summary]:
+    """Return summaries of exactly the points first..last, in order of their steps.
+
+    They are those of a level, but at either end, where a bucket reaches beyond, those of finer levels.
+    """
     if level == 0:
         return read_points(connection, metric_id, first, last)
     width = RADIX**level
+    begin, end = -(-first // width), (last + 1) // width  # buckets begin..end-1 lie between
+    if begin >= end:
+        return read_between(connection, metric_id, level - 1, first, last)
     query = select(*_SUMMARY_COLUMNS).where(
-        _BUCKETS.metric_id == metric_id,
-        _BUCKETS.level == level,
-        _BUCKETS.bucket.between(first // width, last // width),
+        _BUCKETS.metric_id == metric_id, _BUCKETS.level == level, _BUCKETS.bucket.between(begin, end - 1)
     )
-    return [_summary(columns) for columns in connection.execute(query.order_by(_BUCKETS.bucket)).all()]
+    rows = connection.execute(query.order_by(_BUCKETS.bucket)).all()
+    before, after = (first, begin * width - 1), (end * width, last)
+    ends = [
+        read_between(connection, metric_id, level - 1, *steps) if steps[0] <= steps[1] else []
+        for steps in (before, after)
+    ]
+    return [*ends[0], *map(_summary, rows), *ends[1]]
 
 
 def _summary(columns: Sequence[Any]) -> Summary:
@@ -181,7 +192,7 @@ def read_points(
     connection: Connection, metric_id: int, first: int, last: int, limit: int | None = None
 ) -> list[Summary]:
     """Return the points from first to last step, or the earliest `limit` of them."""
-    bounds = {"metric": metric_id, "first": first, "last": last, "most": limit or _NO_BOUND}
+    bounds = {"metric": metric_id, "first": first, "last": last, "most": limit or NO_BOUND}
     rows = connection.execute(_STRETCH, bounds).all()
     return [of_point(step, restored(value), time) for step, value, time in rows]
 

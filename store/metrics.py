@@ -94,18 +94,19 @@ def read_curve(
 ) -> Curve:
     """Return the metric between two steps, both included, in at most about max_points entries.
 
-    Reads at most 17 * max_points rows, however long the curve is; a metric the run lacks is an empty curve.
+    Every entry is of points between the two steps alone. Reads at most 17 * max_points rows, and of a part
+    of the curve some hundred more, however long it is; a metric the run lacks is an empty curve.
     """
     query = select(_METRICS.id, _METRICS.last_step).where(_METRICS.run_id == run_id, _METRICS.name == name)
     metric = connection.execute(query).one_or_none()
     if metric is None:
         return _curve(name, [])
-    begin, end = first or 0, metric.last_step if last is None else min(last, metric.last_step)
+    begin, end = first or 0, buckets.NO_BOUND if last is None or last >= metric.last_step else last
     points = buckets.read_points(connection, metric.id, begin, end, limit=max_points + 1)
     if len(points) <= max_points:
         return _curve(name, points)
-    width = width_for(points[0].last_step, end, max_points)
-    parts = buckets.read_level(connection, metric.id, level_for(width), points[0].last_step, end)
+    width = width_for(points[0].last_step, min(end, metric.last_step), max_points)
+    parts = buckets.read_between(connection, metric.id, level_for(width), begin, end)
     return _curve(name, [summary for _, summary in merge_by(parts, width)])
 
 

@@ -123,6 +123,11 @@ class Shrinking(NotEpisodic):
         return self
 
     @property
+    def phase_starts(self) -> tuple[int, ...]:
+        """The first step of the generator."""
+        return (self.steps - self.generator_steps,) if self.generator_steps else ()
+
+    @property
     def needs_training_images(self) -> bool:
         """Whether examples are made up, by analogy to training images."""
         return self.hallucinate > 0

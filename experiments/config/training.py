@@ -43,6 +43,11 @@ class Training(Frozen):
         """Whether the trained method looks at its training images again when it meets a new task."""
         return False
 
+    @property
+    def phase_starts(self) -> tuple[int, ...]:
+        """The steps from which training reports other metrics; no chunk of steps reaches over one."""
+        return ()
+
     def classes_per_episode(self, n_way: int) -> dict[str, int]:
         """Return how many classes a training episode needs at once, by the option that says so.
 

@@ -85,7 +85,10 @@ class FeatureShrinking:
         self._base: Tensor | None = None  # features of the training images, while the backbone stays as it is
 
     def train(self, start: int, count: int) -> dict[str, Tensor]:
-        """Take one optimiser step per batch, of the backbone first, then of the generator."""
+        """Take one optimiser step per batch, of the backbone first, then of the generator.
+
+        All steps are of the one or of the other, which report different metrics.
+        """
         backbone_steps = self.config.steps - self.config.generator_steps
         rows = [
             self.hallucinator.step(step, self.base(), self.classifier.head)
@@ -93,7 +96,7 @@ class FeatureShrinking:
             else self._backbone_step(step)
             for step in range(start, start + count)
         ]
-        return {name: torch.stack([row[name] for row in rows]) for name in rows[-1]}
+        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
     def _backbone_step(self, step: int) -> dict[str, Tensor]:
         method = self.config

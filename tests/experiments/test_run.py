@@ -198,3 +198,26 @@ def test_a_run_measured_on_validation_classes_says_nothing_about_test_classes(
         measured |= {result.name: result.episodes for result in ended.results}
     assert set(measured) == {"val/accuracy", "test/accuracy"}
     assert measured["val/accuracy"] != measured["test/accuracy"]
+
+
+@pytest.mark.parametrize("stopped_after", [None, 1, 2])
+def test_both_phases_of_a_training_leave_all_their_metrics_wherever_chunks_end(
+    glyphs_data_dir: Path, tmp_path: Path, stopped_after: int | None
+) -> None:
+    small = {"alphabets": [10], "characters": [12], "filters": [4], "batch_size": [4], "n_way": [5]}
+    short = {"steps": [8], "generator_steps": [3], "hallucinate": [2], "log_every": [4], "episodes": [2]}
+    shrinking = plan(Sweep("glyphs", ("shrinking",), "quick", settings=small | short))[0].config
+    resources, sink = Resources(glyphs_data_dir, torch.device("cpu"), {}), Memory()
+
+    def go_on(chunks: int | None) -> None:
+        turns = iter([False] * chunks if chunks else [])
+        stop = partial(next, turns, True) if chunks else lambda: False
+        place = lambda step: tmp_path / f"{step}.safetensors"  # noqa: E731
+        run.run(shrinking, resources, sink, place, resume_from=sink.saved[::-1], should_stop=stop)
+
+    if stopped_after:
+        go_on(stopped_after)
+    go_on(None)
+    steps = {name: [step for step, _ in points] for name, points in sink.points.items()}
+    assert steps["train/loss"] == list(range(1, 9))
+    assert steps["train/accuracy"] == steps["train/penalty"] == list(range(1, 6))

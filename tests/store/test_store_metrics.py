@@ -3,6 +3,7 @@
 Not here: who may write them (the fence is tested with the queue).
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from math import inf, isnan, nan
 from typing import Any
@@ -24,6 +25,20 @@ from tests.store.store_cases import Writer, ask, request, take
 def writer(engine: Engine) -> Writer:
     ask(engine, request())
     return Writer(engine, take(engine))
+
+
+@pytest.fixture(scope="module")
+def long_curve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Writer]:
+    engine = open_store(tmp_path_factory.mktemp("db") / "fsrun.db")
+    ask(engine, request())
+    writer = Writer(engine, take(engine))
+    writer.write(range(5000), [_zigzag(step) for step in range(5000)])
+    yield writer
+    engine.dispose()
+
+
+def _zigzag(step: int) -> float:
+    return float(step * 7919 % 5000)
 
 
 def test_short_curve_comes_back_point_by_point(writer: Writer) -> None:
@@ -81,6 +96,36 @@ def test_long_curve_is_read_in_a_bounded_number_of_rows_and_keeps_its_spike(writ
 
     _, close = _counting_rows(writer, max_points=200, first=123_450, last=123_460)
     assert close.steps == tuple(range(123_450, 123_461))
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+def test_a_part_of_a_curve_is_drawn_from_the_points_within_it_alone(writer: Writer) -> None:
+    inside = range(1001, 9004)
+    writer.write(range(10_000), [1.0 if step in inside else 1e6 for step in range(10_000)])
+    for max_points in (10, 20, 500):
+        rows, curve = _counting_rows(writer, max_points, first=1001, last=9003)
+        assert rows <= 17 * max_points + 2 * 15 * LEVELS + 2
+        assert max_points / 2 <= len(curve.steps) <= max_points
+        assert curve.steps[0] >= 1001
+        assert curve.steps[-1] == 9003
+        assert set(curve.mean + curve.low + curve.high + curve.last) == {1.0}
+
+
+@settings(max_examples=25, deadline=None)
+@given(first=st.integers(0, 5000), length=st.integers(0, 5000), max_points=st.integers(1, 60))
+def test_any_part_of_a_curve_has_the_extremes_and_the_end_of_its_points(
+    long_curve: Writer, first: int, length: int, max_points: int
+) -> None:
+    last = first + length
+    curve = long_curve.read(max_points, first=first, last=last)
+    points = [(step, _zigzag(step)) for step in range(first, min(last, 4999) + 1)]
+    if not points:
+        assert curve.steps == ()
+        return
+    values = [value for _, value in points]
+    assert (min(curve.low), max(curve.high)) == (min(values), max(values))
+    assert (curve.steps[-1], curve.last[-1]) == points[-1]
+    assert curve.steps[0] >= first
 
 
 def test_buckets_stay_where_they_are_while_a_curve_grows(writer: Writer) -> None:
