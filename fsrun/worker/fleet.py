@@ -26,7 +26,7 @@ MAX_FAILURES = 3  # slots that ended without a job, for each slot there is room 
 
 @dataclass(frozen=True)
 class Ended:
-    """A slot that is over: with what it reports, or the reason it died before it could."""
+    """A slot that is over: with its report, the reason it died before it could, or neither: withdrawn."""
 
     slot: str
     report: Report | None = None
@@ -127,11 +127,11 @@ class Coordinator:
     def _hear(self) -> None:
         """Say what became of slots, and free the jobs of those that died."""
         for each in self.fleet.ended():
-            if each.died is not None:
+            if each.report is None:
                 self._bury(each.slot, each.died)
-            elif each.report is not None and each.report.fault is not None:
+            elif each.report.fault is not None:
                 self._complain(f"node {each.report.node}: {each.report.fault}")
-            elif each.report is not None:
+            else:
                 self._failures = 0
 
     def _complain(self, fault: str) -> None:
@@ -140,14 +140,16 @@ class Coordinator:
         if self._faults[fault] == 1:  # the same from every slot of a node
             self.say(fault)
 
-    def _bury(self, slot: str, reason: str) -> None:
+    def _bury(self, slot: str, died: str | None) -> None:
+        """Free what the slot held: also one that was withdrawn may have begun in that moment."""
+        reason = died or "it was withdrawn"
         freed = self._outage.persist(
             lambda: fleets.died(self.engine, slot, reason, time.time()), lambda: self.stopping
         )
         if freed:
             named = ", ".join(f"run {run_id}" for run_id in freed)
             self.say(f"Slot {slot} died ({reason}); {named} goes on from its last checkpoint elsewhere.")
-        else:
+        elif died is not None:
             self._complain(f"Slot {slot} died without a job ({reason}).")
 
     def _end(self) -> None:
@@ -161,7 +163,7 @@ class Coordinator:
             with self._outage.borne():
                 begun = fleets.holding(self.engine, self.fleet.name).begun
                 self.fleet.withdraw(set(self.fleet.in_flight()) - begun)
-            self._hear()
+                self._hear()
             self._wait(LOOK_SECONDS, until_told=False)
         left = list(self.fleet.in_flight())
         if left:

@@ -59,6 +59,7 @@ class SlurmFleet:
         self._most = ROOM if most is None else most
         self._jobs: dict[str, Any] = {}
         self._avoided: set[str] = set()
+        self._withdrawn: set[str] = set()
         self._missed: Counter[str] = Counter()
         self._looked_at = time.monotonic()
         self._executor = _executor(home, cluster)
@@ -94,19 +95,34 @@ class SlurmFleet:
         over = [
             slot
             for slot, job in self._jobs.items()
-            if job.paths.result_pickle.exists() or self._missed[slot] > MISSES
+            if job.paths.result_pickle.exists()
+            or self._missed[slot] > (0 if slot in self._withdrawn else MISSES)
         ]
         return [self._end_of(slot, self._jobs.pop(slot)) for slot in over]
 
     def withdraw(self, slots: Collection[str]) -> None:
-        """Take back what was asked for and has not begun."""
-        for slot in slots:
-            self._jobs[slot].cancel(check=False)
+        """Take back what was asked for and has not begun, each slot once."""
+        fresh = set(slots) - self._withdrawn
+        if self._cancel(fresh):
+            self._withdrawn |= fresh
 
     def kill(self) -> None:
         """End all slots at once."""
-        for job in self._jobs.values():
-            job.cancel(check=False)
+        self._cancel(self._jobs)
+
+    def _cancel(self, slots: Collection[str]) -> bool:
+        """Cancel the slots by one command; return whether Slurm has taken it."""
+        jobs = [self._jobs[slot] for slot in slots]
+        if self._executor.cluster != "slurm":
+            for job in jobs:
+                job.cancel(check=False)
+        elif jobs:
+            words = ["scancel", *(job.job_id for job in jobs)]
+            try:
+                subprocess.run(words, capture_output=True, timeout=LOOK_SECONDS, check=True)
+            except (OSError, subprocess.SubprocessError):
+                return False
+        return True
 
     def _look_for_the_missing(self) -> None:
         """Count, about every ten seconds, in how many looks in a row Slurm no longer knew a slot."""
@@ -122,6 +138,8 @@ class SlurmFleet:
         return {job.job_id for job in self._jobs.values() if job.state == "RUNNING"}
 
     def _end_of(self, slot: str, job: Any) -> Ended:
+        if slot in self._withdrawn:
+            return Ended(slot)
         if not job.paths.result_pickle.exists():
             return Ended(slot, died=f"its element ended without a word, see {job.paths.stderr}")
         error = job.exception()

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from fsrun.worker.fleet import Coordinator
+from fsrun.worker.nodes import ordered
+from fsrun.worker.slurm_engine import SlurmFleet
 from store.jobs import JobStatus, Outcome
 from store.snapshot import snapshot
 from tests.cli.cli_cases import Case, assert_refused, environment, in_its_own_process
@@ -101,3 +104,37 @@ def a_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program.write_text("#!/bin/sh\nexit 1\n")
     program.chmod(0o700)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.fixture
+def a_full_slurm(a_slurm: None, tmp_path: Path) -> Path:
+    """Put programs of a Slurm on the path whose elements all wait for room; return the log of its scancel."""
+    queued, cancelled = tmp_path / "queued", tmp_path / "cancelled"
+    programs = {
+        "sbatch": f"printf '7_0\\n7_1\\n7_2\\n' > {queued}; echo Submitted batch job 7",
+        "squeue": f"cat {queued}",
+        "scancel": f'echo "$@" >> {cancelled}; : > {queued}',
+    }
+    for name, what in programs.items():
+        program = tmp_path / "bin" / name
+        program.write_text(f"#!/bin/sh\n{what}\n")
+        program.chmod(0o700)
+    return cancelled
+
+
+def test_ctrl_c_withdraws_what_slurm_has_not_begun_by_one_command_and_calls_no_slot_dead(
+    home: Case, a_full_slurm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fsrun.worker.slurm_engine.LOOK_SECONDS", 1.0)
+    ask(home, "synthetic", "linear", SHORT, seeds=3)
+    said: list[str] = []
+    with ordered(home, "slurm-c0ffee", "cpu", {}) as order:
+        fleet = SlurmFleet(order, home, cpus=1, gpus=0, parameters={}, most=3)
+        command = Coordinator(home.engine(), fleet, say=said.append)
+        command.on_tick = lambda: command.stop() if fleet.in_flight() else None
+        command.work()
+    assert sorted(a_full_slurm.read_text().split()) == ["7_0", "7_1", "7_2"]
+    assert a_full_slurm.read_text().count("\n") == 1
+    assert said == []
+    assert not fleet.in_flight()
+    assert home.statuses() == [JobStatus.QUEUED] * 3
