@@ -42,6 +42,14 @@ def command(processes: int, module: str, *words: str) -> list[str]:
     return [sys.executable, "-m", *launcher, module, *words]
 
 
+def signal_name(number: int) -> str:
+    """Return the name of a signal; most real-time signals have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def launched() -> Place | None:
     """Return this process's place among those that were started together, None where it is alone.
 
@@ -98,7 +106,7 @@ def main(processes: int, words: Sequence[str]) -> int:
         except ChildFailedError as error:
             code = _how_it_ended(error, processes)
     if code < 0:
-        if code != -signal.SIGKILL:
+        with suppress(OSError):  # SIGKILL, and the two that the C library keeps, cannot be handled anyway
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     return abs(code) or _FAILED
@@ -121,7 +129,7 @@ def _how_it_ended(error: "ChildFailedError", processes: int) -> int:
     # Those that only miss another one fail with an exit code, within the same look of the agent.
     rank, failure = min(error.failures.items(), key=lambda each: (each[1].exitcode > 0, each[1].timestamp))
     code = int(failure.exitcode)
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+    how = f"was ended by {signal_name(-code)}" if code < 0 else f"exited with code {code}"
     sys.stderr.write(f"process {rank} of {processes}, counted from 0, {how}: all were ended\n")
     sys.stderr.flush()
     return code

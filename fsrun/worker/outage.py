@@ -13,6 +13,8 @@ from sqlalchemy import Engine
 from store.errors import DatabaseUnavailable
 
 RETRY_SECONDS = 1.0
+SETTLED_SECONDS = 10.0
+"""How long nothing must have failed until an outage counts as over: on a full disk small writes go on."""
 
 T = TypeVar("T")
 
@@ -24,6 +26,7 @@ class Outage:
         self.engine = engine
         self.say = say
         self.began: float | None = None
+        self.failed: float = 0.0  # when it was last seen, by the monotonic clock
 
     @contextmanager
     def borne(self) -> Iterator[None]:
@@ -54,13 +57,18 @@ class Outage:
             time.sleep(RETRY_SECONDS)
 
     def _note(self, error: DatabaseUnavailable) -> None:
+        self.failed = time.monotonic()
         if self.began is None:
-            self.began = time.monotonic()
+            self.began = self.failed
             self.say(f"{error}; going on when it can be used again")
         self.engine.dispose()  # the file may be replaced by a sound one, the server started anew
 
-    def over(self) -> None:
-        """Say that it is over, if it was on: after a write, since reading may work while writing does not."""
-        if self.began is not None:
-            self.say(f"The database can be used again, after {time.monotonic() - self.began:.0f} s.")
+    def over(self, *, at_the_end: bool = False) -> None:
+        """Say that it is over, if it was on and nothing has failed for a while, or nothing more will follow.
+
+        To be called after a write, since reading may work while writing does not.
+        """
+        if self.began is None or (time.monotonic() - self.failed < SETTLED_SECONDS and not at_the_end):
+            return
+        self.say(f"The database can be used again, after {self.failed - self.began:.0f} s.")
         self.began = None

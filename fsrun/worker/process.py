@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 from fsrun.paths import Home
-from fsrun.worker.launcher import command
+from fsrun.worker.launcher import command, signal_name
 from fsrun.worker.memory import oom_kills
 from store.queue import Claim
 
@@ -96,7 +96,7 @@ class RunnerProcess:
         """Return why the process died, in one line, followed by the trace it left, if any."""
         code = self.process.wait()
         if code < 0:
-            reason = f"the runner was ended by {signal.Signals(-code).name}{self._hint(-code)}"
+            reason = f"the runner was ended by {signal_name(-code)}{self._hint(-code)}"
         else:
             reason = f"the runner exited with code {code}"
         return f"{reason}: see {self.log}\n{self._trace()}".rstrip()

@@ -4,7 +4,6 @@ Not here: claiming and watching (supervisor.py). Everything it reports goes to t
 """
 
 import faulthandler
-import json
 import logging
 import os
 import signal
@@ -16,7 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from sqlalchemy import Engine
@@ -39,7 +38,7 @@ from fsrun.worker.launcher import launched
 from fsrun.worker.memory import out_of_memory
 from fsrun.worker.outage import RETRY_SECONDS, Outage
 from fsrun.worker.peers import Share, spread, suits, team_of, together, work_along
-from fsrun.worker.pipe import Orders, private_stdout
+from fsrun.worker.pipe import Orders, Replies
 from fsrun.worker.sink import StoreSink
 from store import queue as jobs
 from store.attempts import add_provenance
@@ -241,7 +240,7 @@ def _open_patiently(home: Home, orders: Orders) -> Engine:
 def main(device: str) -> None:
     """Execute jobs until the supervisor closes the pipe; lead the others of its launcher, or follow."""
     place = launched()
-    replies = private_stdout()
+    replies = Replies()
     faulthandler.enable()
     logging.getLogger().setLevel(logging.INFO)
     if place is None:
@@ -255,19 +254,19 @@ def main(device: str) -> None:
             work_along(team)
 
 
-def _take_orders(replies: IO[str], device: str, team: Team | None) -> None:
+def _take_orders(replies: Replies, device: str, team: Team | None) -> None:
     home = find_home()
     orders = Orders()
     threading.Thread(target=orders.read, args=(sys.stdin,), daemon=True).start()
     engine = _open_patiently(home, orders)
     device = str(resolve_device(device))
-    print(json.dumps({"device": device}), file=replies)
+    replies.say(device=device)
     while (order := orders.jobs.get()) is not None:
         stops = partial(orders.stops, order)
         sound = execute(
             engine, home, **order, device=device, should_stop=stops, gives_up=lambda: orders.alone, team=team
         )
-        print(json.dumps({"over": order["run_id"], "ends": not sound}), file=replies)
+        replies.say(over=order["run_id"], ends=not sound)
         if not sound:
             if team is not None:
                 os._exit(0)  # the others wait for what will not come, and end with this process

@@ -134,7 +134,7 @@ class StoreSink:
     def _write_now_and_then(self) -> None:
         """Write until closed; an outage is borne, anything else goes on to the training loop."""
         while not self.closing.wait(RETRY_SECONDS if self.outage.began else FLUSH_SECONDS):
-            if not (self.reports or self.taken):
+            if not (self.reports or self.taken or self.outage.began):
                 continue
             try:
                 with self.outage.borne():

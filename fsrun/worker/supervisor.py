@@ -107,7 +107,7 @@ class Supervisor:
                 self._runner.close(self.grace_seconds)
             with self._outage.borne():
                 workers.stopped(self.engine, self.worker_id, time.time())
-                self._outage.over()
+                self._outage.over(at_the_end=True)
 
     def stop(self) -> None:
         """Ask the worker to hand back its job at the next chunk and return from `work`."""

@@ -116,6 +116,8 @@ def test_a_killed_worker_takes_no_job_along_and_another_goes_on_from_its_checkpo
         worker.kill()
         worker.wait()
         wait_until(lambda: not is_alive(runner))  # long before the lease ends
+    (log,) = (home.root / "logs").glob("worker-*.log")
+    assert log.read_text() == ""  # nobody is left to answer to, which is no error
     stopped = home.run(1)
     assert stopped.status is JobStatus.QUEUED
     assert [row.step for row in stopped.checkpoints] == [stopped.step]
@@ -128,18 +130,18 @@ def test_a_killed_worker_takes_no_job_along_and_another_goes_on_from_its_checkpo
 
 
 def test_a_job_that_kills_its_runner_three_times_fails_and_the_next_one_is_done(home: Case) -> None:
+    without_a_name = signal.SIGRTMIN + 6
     ask(home, "synthetic", "linear", {"steps": [50_000_000]})  # never done before the third kill
     ask(home, "synthetic", "linear", {"steps": [4000], "episodes": [10], "sampler": ["direct"]})
     with working(home, "worker", "--drain") as worker:
-        dead: set[int] = set()
-        while len(dead) < 3:
-            wait_until(lambda: len(outcomes(home)) > len(dead))
+        for dead, number in enumerate((signal.SIGKILL, without_a_name, signal.SIGKILL)):
+            wait_until(lambda count=dead: len(outcomes(home)) > count)
             (runner,) = runners(home)
-            os.kill(runner, signal.SIGKILL)
-            dead.add(runner)
+            os.kill(runner, number)
         said, _ = worker.communicate(timeout=60)
     assert home.statuses() == [JobStatus.FAILED, JobStatus.DONE]
     assert outcomes(home) == [Outcome.CRASHED] * 3
+    assert f"ended by signal {without_a_name:d}" in str(home.run(1).attempts[1].error)
     assert "crashed 3 times in a row" in str(home.run(1).error)
     assert "run 1 Linear fast/slow seed 0 failed: crashed 3 times in a row" in said
 
