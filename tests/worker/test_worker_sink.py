@@ -9,7 +9,7 @@ from fsrun.worker import sink as sink_module
 from fsrun.worker.outage import Outage
 from fsrun.worker.sink import StoreSink
 from store import queue
-from store.engine import open_store, writing
+from store.engine import check_writable, open_store, writing
 from store.errors import DatabaseUnavailable, LeaseLost
 from store.upkeep import back_up
 from tests.cli.cli_cases import Case
@@ -21,6 +21,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no statement wait for a lock, and everybody try again at once."""
     monkeypatch.setattr("store.engine.BUSY_SECONDS", 0.01)
     monkeypatch.setattr("fsrun.worker.outage.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("fsrun.worker.outage.SETTLED_SECONDS", 0.05)
     monkeypatch.setattr(sink_module, "RETRY_SECONDS", 0.01)
     monkeypatch.setattr(sink_module, "FLUSH_SECONDS", 0.01)
 
@@ -83,6 +84,23 @@ def test_points_are_kept_while_the_database_is_held_and_stored_once_when_it_is_f
     begun, over = bench.lines
     assert "another process has held it" in begun
     assert "can be used again" in over
+
+
+def test_an_outage_in_which_some_writes_succeed_is_told_once_and_its_end_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fsrun.worker.outage.SETTLED_SECONDS", 10_000.0)
+    outage = bench.sink.outage
+    for _ in range(3):
+        with bench.held(), outage.borne():
+            check_writable(bench.sink.engine)
+        with outage.borne():
+            check_writable(bench.sink.engine)
+            outage.over()
+    assert len(bench.lines) == 1
+    outage.over(at_the_end=True)
+    outage.over(at_the_end=True)
+    assert len(bench.lines) == 2
 
 
 def test_a_full_buffer_makes_training_wait_for_the_database(

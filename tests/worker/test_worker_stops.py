@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import time
+from functools import partial
 
 import pytest
 
@@ -25,6 +26,10 @@ Numbers = tuple[tuple[ResultRow, ...], Points]
 
 def outcomes(home: Case, run_id: int = 1) -> list[Outcome | None]:
     return [attempt.outcome for attempt in home.run(run_id).attempts]
+
+
+def has_begun_again(home: Case, times: int) -> bool:
+    return len(outcomes(home)) > times
 
 
 def is_under_way(home: Case) -> bool:
@@ -135,7 +140,7 @@ def test_a_job_that_kills_its_runner_three_times_fails_and_the_next_one_is_done(
     ask(home, "synthetic", "linear", {"steps": [4000], "episodes": [10], "sampler": ["direct"]})
     with working(home, "worker", "--drain") as worker:
         for dead, number in enumerate((signal.SIGKILL, without_a_name, signal.SIGKILL)):
-            wait_until(lambda count=dead: len(outcomes(home)) > count)
+            wait_until(partial(has_begun_again, home, dead))
             (runner,) = runners(home)
             os.kill(runner, number)
         said, _ = worker.communicate(timeout=60)
