@@ -90,6 +90,33 @@ def test_lemmas_are_open_while_s_is_on_its_way_as_expected(filled: Filled) -> No
     assert "on its way" in on_its_way[3].reason
 
 
+ELSEWHERE = {"loss_ratio": 0.3, "one_step_error": 0.6, "gradient_cosine": 0.4, "fixed_point_error": 0.3}
+
+
+@pytest.mark.parametrize("method", [{}, {"inner_steps": 3}, {"fast_learner": "lstm"}])
+def test_what_does_not_hold_after_fewer_tasks_than_the_papers_is_not_decided(
+    filled: Filled, method: dict[str, object]
+) -> None:
+    early, in_time = linear_config(method=method | {"steps": 20_000}), linear_config(method=method)
+    open_yet = judged(filled, config=early, frobenius=(200.0, 100.0, 60.0), **ELSEWHERE)
+    assert [claim.verdict for claim in open_yet] == [Verdict.OPEN] * 4
+    late = judged(filled, config=in_time, frobenius=(200.0, 100.0, 60.0), **ELSEWHERE)
+    assert [claim.verdict for claim in late[:2]] == [Verdict.FAILS] * 2
+    for claim, then in zip(open_yet, late, strict=True):
+        if then.verdict is Verdict.FAILS:
+            assert claim.reason.startswith("20,000 of 100,000 tasks: ")
+
+
+def test_what_more_tasks_would_not_change_is_decided_early(filled: Filled) -> None:
+    early = linear_config(method={"steps": 20_000})
+    settled = judged(filled, config=early, loss_ratio=0.3, one_step_error=0.6, fixed_point_error=0.001)
+    assert [settled[0].verdict, settled[2].verdict] == [Verdict.FAILS] * 2
+    nan = float("nan")
+    diverged = judged(filled, config=early, loss_ratio=nan, one_step_error=nan, fixed_point_error=nan)
+    assert [diverged[0].verdict, diverged[2].verdict, diverged[3].verdict] == [Verdict.FAILS] * 3
+    assert judged(filled, config=early, loss_ratio=0.004, fixed_point_error=0.3)[0].verdict is Verdict.HOLDS
+
+
 def test_without_a_closed_form_nothing_is_corrected(filled: Filled) -> None:
     several = linear_config(method={"inner_steps": 3})
     verdicts = [claim.verdict for claim in judged(filled, config=several, fixed_point_error=0.9)]
