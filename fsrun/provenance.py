@@ -28,6 +28,9 @@ PROCESSES = "processes"
 SEEN = "test classes the backbone was trained on"
 """What an attempt on features adds when it begins: none, or why that is not known."""
 
+REPAIRED = "times the features were repaired"
+"""What it adds besides where images were added later that could not be read at first: another data set."""
+
 PACKAGES = ("fsrun", "torch", "torchvision", "numpy")
 
 

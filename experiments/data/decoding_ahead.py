@@ -15,7 +15,7 @@ import numpy as np
 from PIL import UnidentifiedImageError
 
 from experiments.data.class_folders import ImageFile
-from experiments.data.decoding import colour_picture
+from experiments.data.decoding import decoded
 from experiments.errors import DataError
 from experiments.models.preprocessing import Preprocessing
 
@@ -25,10 +25,10 @@ _AHEAD = 3  # batches decoded or being decoded before they are asked for
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an image: the reason why it cannot be read, or what it was besides RGB."""
+    """What became of an image: the reason why it cannot be read, or what was done to it when it was."""
 
     reason: str = ""
-    was: str = ""
+    how: tuple[str, ...] = ()
 
     @property
     def readable(self) -> bool:
@@ -54,8 +54,8 @@ class Waiting:
 def decode(image: ImageFile, preprocessing: Preprocessing) -> tuple[Pixels | None, Outcome]:
     """Return an image as a backbone wants to see it, or why that cannot be."""
     try:
-        picture, mode = colour_picture(image.read(), image.name)
-        return preprocessing.pixels(picture), Outcome(was=_KINDS.get(mode, ""))
+        found = decoded(image.read(), image.name)
+        return preprocessing.pixels(found.image), Outcome(how=found.how)
     except DataError as error:
         return None, Outcome(_reason(error, image.name))
 
@@ -67,9 +67,6 @@ def _reason(error: DataError, name: str) -> str:
     if error.__cause__ is not None:
         return "damaged"
     return str(error).removeprefix(f"{name} ").partition(":")[0]
-
-
-_KINDS = {"L": "grey", "LA": "grey", "1": "grey", "I;16": "grey", "I": "grey", "CMYK": "CMYK"}
 
 
 def batches(
@@ -88,10 +85,8 @@ def batches(
         if not ahead:
             return
         began = time.perf_counter()
-        decoded = [future.result() for future in ahead.popleft()]
+        done = [future.result() for future in ahead.popleft()]
         waiting.seconds += time.perf_counter() - began
-        readable = [pixels for pixels, _ in decoded if pixels is not None]
+        readable = [pixels for pixels, _ in done if pixels is not None]
         shape = (0, preprocessing.size, preprocessing.size, 3)
-        yield Batch(
-            np.stack(readable) if readable else np.empty(shape, np.uint8), [each for _, each in decoded]
-        )
+        yield Batch(np.stack(readable) if readable else np.empty(shape, np.uint8), [each for _, each in done])

@@ -177,6 +177,6 @@ def _result(embedder: Embedder, shard: Shard, tally: _Tally) -> ShardResult:
             for image, each in images
             if not each.readable
         ),
-        converted=Counter(each.was for each in outcomes if each.was),
+        converted=Counter(how for each in outcomes for how in each.how),
         features=np.concatenate(parts),
     )

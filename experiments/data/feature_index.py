@@ -70,6 +70,8 @@ class FeatureIndex:
     converted: Mapping[str, int] = field(default_factory=dict)
     trouble: tuple[tuple[str, str], ...] = ()
     tail: KeptPart | None = None
+    decoder: int = 1  # of the images; decoding.DECODER when they were embedded
+    repaired: int = 0  # how many times images were added that could not be read before
 
     @property
     def kept(self) -> tuple[int, ...]:

@@ -1,10 +1,9 @@
 """Folders of images of any kind, turned into what models were trained on: drawings, ink = 1, or photographs.
 
-Not here: data sets (omniglot.py, miniimagenet.py, glyphs.py), and what is done with the images. Nothing
-is written.
+Not here: decoding (decoding.py), data sets (omniglot.py, miniimagenet.py, glyphs.py), and what is done with
+the images. Nothing is written.
 """
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +12,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from experiments.config import ImageShape
+from experiments.data.class_folders import ImageFile
+from experiments.data.decoding import conversions_text, decoded
 from experiments.errors import DataError
 
+Pixels = np.ndarray[Any, np.dtype[np.float32]]
+
 GREY_28: ImageShape = (1, 28, 28)
-MAX_PIXELS = 50_000_000  # of one image
 _KINDS = {-1: "dark on a bright border, inverted", 0: "blank", 1: "bright on a dark border, as it is"}
 _NOT_IMAGES = {".txt", ".csv", ".json", ".md", ".ini", ".db"}  # what lies beside images now and then
 
@@ -79,20 +81,12 @@ def read_picture(path: Path, image: ImageShape = GREY_28) -> Picture:
     With one channel it is a drawing: grey, ink on paper, in the middle of a square. With three it is a
     photograph: in colour, squeezed into the square, as those that are learned from are.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
-                _refuse(path, opened)
-                return _drawing(path, opened, image) if image[0] == 1 else _photograph(path, opened, image)
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
-        raise DataError(f"{path} cannot be read as an image: remove it or save it again") from error
+    drawing = image[0] == 1
+    found = decoded(ImageFile(str(path), path).read(), str(path), "L" if drawing else "RGB", formats=None)
+    size = image[2], image[1]
+    pixels, how = _ink(found.image, size) if drawing else (_colours(found.image, size), ())
+    scaled = () if found.image.size == size else (f"scaled to {size[0]} x {size[1]}",)
+    return Picture(path, torch.from_numpy(pixels), found.how + how + scaled)
 
 
 def stacked(pictures: Sequence[Picture]) -> Tensor:
@@ -102,8 +96,7 @@ def stacked(pictures: Sequence[Picture]) -> Tensor:
 
 def conversions(pictures: Sequence[Picture]) -> str:
     """Return what was done to so many pictures, in one line."""
-    counts = Counter(how for each in pictures for how in each.how)
-    return "; ".join(f"{count} {how}" for how, count in counts.most_common())
+    return conversions_text(Counter(how for each in pictures for how in each.how))
 
 
 def _require_folder(folder: Path) -> None:
@@ -111,64 +104,17 @@ def _require_folder(folder: Path) -> None:
         raise DataError(f"{folder} is not a folder: name one that holds images")
 
 
-def _refuse(path: Path, opened: Image.Image) -> None:
-    if getattr(opened, "n_frames", 1) > 1:
-        raise DataError(f"{path} has {opened.n_frames} frames: save the one that counts as an image")  # type: ignore[attr-defined]
-    if opened.width * opened.height > MAX_PIXELS:
-        raise DataError(f"{path} has {opened.width} x {opened.height} pixels: make it smaller")
-
-
-def _drawing(path: Path, opened: Image.Image, image: ImageShape) -> Picture:
-    size = image[2], image[1]
-    grey, how = _grey(ImageOps.exif_transpose(opened))
+def _ink(grey: Image.Image, size: tuple[int, int]) -> tuple[Pixels, tuple[str, ...]]:
+    """Return a drawing as float32 (1, height, width), ink = 1, and how its ink was told from its paper."""
     paper, ink = _levels(grey)
     small = np.asarray(_square(grey, paper).resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
     share = np.clip((small - paper) / (ink - paper), 0, 1) if ink != paper else np.zeros_like(small)
-    how += (_KINDS[(ink > paper) - (ink < paper)],)
-    return Picture(path, torch.from_numpy(share.astype(np.float32))[None], how + _scaled(opened, size))
+    return share.astype(np.float32)[None], (_KINDS[(ink > paper) - (ink < paper)],)
 
 
-def _photograph(path: Path, opened: Image.Image, image: ImageShape) -> Picture:
-    size = image[2], image[1]
-    colour, how = _colour(ImageOps.exif_transpose(opened))
+def _colours(colour: Image.Image, size: tuple[int, int]) -> Pixels:
     squeezed = colour if colour.size == size else colour.resize(size, Image.Resampling.LANCZOS)
-    pixels = np.asarray(squeezed, dtype=np.float32).transpose(2, 0, 1) / 255
-    return Picture(path, torch.from_numpy(np.ascontiguousarray(pixels)), how + _scaled(opened, size))
-
-
-def _colour(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    """Return the image in red, green and blue, transparency laid on white."""
-    if image.has_transparency_data:
-        laid, how = _on_white(image)
-        return laid.convert("RGB"), how
-    if image.mode in ("1", "L", "F") or image.mode.startswith("I"):
-        grey, how = _grey(image)
-        return grey.convert("RGB"), (*how, "grey, shown as colour")
-    return image.convert("RGB"), ()
-
-
-def _scaled(opened: Image.Image, size: tuple[int, int]) -> tuple[str, ...]:
-    return () if opened.size == size else (f"scaled to {size[0]} x {size[1]}",)
-
-
-def _on_white(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    """Return a transparent image laid on white."""
-    colour = image.convert("RGBA")
-    white = Image.new("RGBA", colour.size, "white")
-    return Image.alpha_composite(white, colour), ("transparent, laid on white",)
-
-
-def _grey(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    """Return the image in 256 levels of grey, transparency laid on white."""
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        low, high = float(values.min()), float(values.max())
-        levels = (values - low) * (255 / (high - low)) if high > low else np.full_like(values, 255)
-        return Image.fromarray(levels.round().astype(np.uint8)), ("16 bits or more, brought to 8",)
-    if image.has_transparency_data:
-        laid, how = _on_white(image)
-        return laid.convert("L"), how
-    return image.convert("L"), () if image.mode in ("1", "L") else ("in colour, made grey",)
+    return np.ascontiguousarray(np.asarray(squeezed, dtype=np.float32).transpose(2, 0, 1) / 255)
 
 
 def _levels(grey: Image.Image) -> tuple[float, float]:

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from experiments.errors import DataError
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
 Pixels = np.ndarray[Any, Any]
+Read = tuple[Pixels, tuple[str, ...]]  # an image, and what was done to it
 
 _IMAGE = (CHANNELS, SIZE, SIZE)
 _IMAGE_BYTES = CHANNELS * SIZE * SIZE
@@ -45,7 +47,7 @@ class _Class:
     """One class to be written: how to come by the pixels of the image at each place, and how many places."""
 
     name: str
-    sources: dict[int, Callable[[], Pixels]]
+    sources: dict[int, Callable[[], Read]]
     length: int
 
 
@@ -84,7 +86,7 @@ def write_images(
     capacity = max(each.length for each in classes)
     with fresh_folder(folder) as fresh:
         with (fresh / IMAGES).open("wb") as file:
-            _write_classes(file, classes, capacity, lambda done: progress(done, total))
+            converted = _write_classes(file, classes, capacity, lambda done: progress(done, total))
             os.fsync(file.fileno())
         (fresh / NAMES).write_text(json.dumps(names), encoding="utf-8")
         write_index(
@@ -92,6 +94,7 @@ def write_images(
             classes=list(all_classes()),
             drawers=capacity,
             images=total,
+            converted=converted + Counter(read_summary(folder).converted if kept else {}),
             present={each.name: _runs(sorted(each.sources)) for each in classes},
         )
     return read_summary(folder, written=True)
@@ -106,16 +109,20 @@ def _sources(
     before: Pixels | None,
 ) -> _Class:
     old = {kept.names[name][place]: place for place in kept.places[name]} if kept else {}
-    sources: dict[int, Callable[[], Pixels]] = {}
+    sources: dict[int, Callable[[], Read]] = {}
     for place, image in enumerate(names[name]):
         if image in old and before is not None:
-            sources[place] = partial(before.__getitem__, (number, old[image]))
+            sources[place] = partial(_kept, before, (number, old[image]))
         elif (name, image) in files:
             sources[place] = partial(_decoded, files[name, image])
     return _Class(name, sources, len(names[name]))
 
 
-def _decoded(file: File) -> Pixels:
+def _kept(before: Pixels, place: tuple[int, int]) -> Read:
+    return before[place], ()
+
+
+def _decoded(file: File) -> Read:
     return colour_pixels(file.read(), str(file), SIZE)
 
 
@@ -131,22 +138,28 @@ def _require_space(data_dir: Path, needed: int) -> None:
 
 def _write_classes(
     file: BinaryIO, classes: list[_Class], capacity: int, progress: Callable[[int], None]
-) -> None:
-    """Write a .npy file class by class; never through a memory map, which a full disk would make fatal."""
+) -> Counter[str]:
+    """Write a .npy file class by class, and return what was done to how many images.
+
+    Never through a memory map, which a full disk would make fatal.
+    """
     shape = (len(classes), capacity, *_IMAGE)
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
     start, done = file.tell(), 0
+    converted: Counter[str] = Counter()
     file.truncate(start + len(classes) * capacity * _IMAGE_BYTES)
     with ThreadPoolExecutor(min(_THREADS, len(os.sched_getaffinity(0)))) as pool:
         for number, each in enumerate(classes):
             places = sorted(each.sources)
             pixels = pool.map(lambda place, sources=each.sources: sources[place](), places)
-            for place, image in zip(places, pixels, strict=True):
+            for place, (image, how) in zip(places, pixels, strict=True):
+                converted.update(how)
                 file.seek(start + (number * capacity + place) * _IMAGE_BYTES)
                 file.write(image.tobytes())
                 done += 1
             progress(done)
+    return converted
 
 
 def _runs(places: list[int]) -> list[tuple[int, int]]:

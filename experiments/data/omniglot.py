@@ -8,12 +8,12 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from http.client import HTTPException
-from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.data.archives import PARTS, Drawing, open_drawings
+from experiments.data.decoding import decoded
 from experiments.data.protocols import DRAWERS, all_characters, alphabet_numbers, protocol_splits
 from experiments.data.storage import (
     IMAGES,
@@ -162,11 +162,10 @@ def _ink(drawing: Drawing, source: Path) -> "np.ndarray[Any, Any]":
     if png[:8] != _PNG_SIGNATURE or struct.unpack_from(">II", png.ljust(24), 16) != (_ORIGINAL_SIZE,) * 2:
         raise DataError(problem)
     try:
-        with Image.open(BytesIO(png), formats=("PNG",)) as picture:
-            small = picture.convert("L").resize((SIZE, SIZE), Image.Resampling.BILINEAR)
-    except (OSError, ValueError, SyntaxError, struct.error) as error:  # what PIL raises on damaged files
+        grey = decoded(png, drawing.name, "L", formats=("PNG",)).image
+    except DataError as error:
         raise DataError(problem) from error
-    return 255 - np.asarray(small)
+    return 255 - np.asarray(grey.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
 
 
 def _download(folder: Path) -> None:

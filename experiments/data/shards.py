@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 
 from experiments.data.class_folders import ClassPlace, ImageFile, ImageListing
+from experiments.data.decoding import DECODER
+from experiments.data.decoding_ahead import decode
 from experiments.data.feature_index import (
     FEWEST,
     INDEX,
@@ -40,6 +42,7 @@ from experiments.models.backbones import Backbone
 SHARD_IMAGES = 4096  # a shard ends with the class that reaches as many,
 SHARD_NUMBERS = 2**27  # or as many numbers
 _BYTES = 2  # of a number in float16
+_REPAIRED = "repaired"  # of the plan: how many times images were added that could not be read before
 _TROUBLE_KEPT = 1000  # skipped images that are named
 
 
@@ -161,6 +164,33 @@ class Embedding:
                 if self.backbone.tail:
                     save_weights(self.backbone.tail.module, self.folder / TAIL)
                 write_json(self.folder / PLAN, self.plan)
+            self._take_back_repaired()
+
+    def _take_back_repaired(self) -> None:
+        """Have shards done again in which images can be read now that could not, and the index with them."""
+        again = [shard for shard in self.shards if self._is_repaired(shard)]
+        if again:
+            plan = json.loads((self.folder / PLAN).read_text(encoding="utf-8"))
+            write_json(self.folder / PLAN, plan | {_REPAIRED: plan.get(_REPAIRED, 0) + 1})
+            (self.folder / INDEX).unlink(missing_ok=True)
+        for shard in again:
+            self._result(shard).unlink()
+
+    def _is_repaired(self, shard: Shard) -> bool:
+        if not self._result(shard).is_file():
+            return False
+        facts = json.loads(self._result(shard).read_text(encoding="utf-8"))
+        skipped = {image for image, _ in facts["skipped"]}
+        try:
+            classes = shard.images() if skipped else [[] for _ in shard.places]
+        except DataError:
+            return False  # the images have gone or changed; what is whole stays
+        return any(
+            decode(image, self.backbone.preprocessing)[1].readable
+            for place, images in zip(shard.places, classes, strict=True)
+            for image in images
+            if f"{place.name}/{image.name}" in skipped
+        )
 
     def missing(self) -> list[Shard]:
         """Return the shards that nobody has finished yet."""
@@ -194,7 +224,12 @@ class Embedding:
                 partial.replace(path)
             finally:
                 partial.unlink(missing_ok=True)
-            facts = {"counts": result.counts, "skipped": result.skipped, "converted": dict(result.converted)}
+            facts = {
+                "counts": result.counts,
+                "skipped": result.skipped,
+                "converted": dict(result.converted),
+                "decoder": DECODER,
+            }
             write_json(self._result(shard), facts)
 
     def finish(self) -> None:
@@ -221,7 +256,7 @@ class Embedding:
         shards: list[tuple[str, int]] = []
         skipped: list[tuple[str, str]] = []
         converted: Counter[str] = Counter()
-        row = 0
+        row, decoder = 0, DECODER
         for shard in self.shards:
             facts = json.loads(self._result(shard).read_text(encoding="utf-8"))
             for place, count in zip(shard.places, facts["counts"], strict=True):
@@ -230,6 +265,7 @@ class Embedding:
             shards.append((f"{shard.name}.npy", sum(facts["counts"])))
             skipped += [(image, why) for image, why in facts["skipped"]]
             converted.update(facts["converted"])
+            decoder = min(decoder, facts.get("decoder", 1))
         few = [each.name for each in classes if each.images < FEWEST]
         unlisted = [name for name in self.listing.names if name not in self.splits]
         return FeatureIndex(
@@ -247,6 +283,8 @@ class Embedding:
             converted=dict(converted),
             trouble=tuple(skipped[:_TROUBLE_KEPT]),
             tail=self._kept_part(),
+            decoder=decoder,
+            repaired=json.loads((self.folder / PLAN).read_text(encoding="utf-8")).get(_REPAIRED, 0),
         )
 
     def _kept_part(self) -> KeptPart | None:

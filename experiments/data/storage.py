@@ -8,9 +8,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,8 @@ INDEX = "index.json"
 class DataSummary:
     """What lies in a data set's folder.
 
-    sha256 is of the file images.npy; written is false when the data set was there already.
+    sha256 is of the file images.npy; written is false when the data set was there already. converted: what
+    was done to how many images when they were decoded.
     """
 
     dataset: str
@@ -38,6 +39,7 @@ class DataSummary:
     bytes: int
     sha256: str
     written: bool = False
+    converted: Mapping[str, int] = field(default_factory=dict)
 
 
 def is_stored(folder: Path) -> bool:
@@ -110,10 +112,11 @@ def read_summary(folder: Path, *, written: bool = False) -> DataSummary:
     try:
         n_classes, sha256 = len(index["classes"]), str(index["sha256"])
         n_images = int(index.get("images", n_classes * index["drawers"]))
-    except (ValueError, LookupError, TypeError) as error:
+        converted = {str(how): int(count) for how, count in index.get("converted", {}).items()}
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{folder / INDEX} is damaged or missing: import the data set again") from error
     n_bytes = (folder / IMAGES).stat().st_size if is_stored(folder) else 0
-    return DataSummary(folder.name, folder, n_classes, n_images, n_bytes, sha256, written)
+    return DataSummary(folder.name, folder, n_classes, n_images, n_bytes, sha256, written, converted)
 
 
 def verify_dataset(folder: Path) -> DataSummary:

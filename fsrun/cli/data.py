@@ -132,6 +132,10 @@ def _say(summary: "DataSummary", done: str) -> None:
         f"{done} {summary.dataset}: {summary.classes:,} classes, {summary.images:,} images, "
         f"{summary.bytes / 1e6:.1f} MB in {summary.path} (sha256 {summary.sha256[:12]})"
     )
+    if summary.converted:
+        from experiments.data.decoding import conversions_text
+
+        typer.echo(f"  changed when they were read: {conversions_text(summary.converted)}")
 
 
 def _say_parts(name: str) -> None:

@@ -186,15 +186,21 @@ def _say(name: str, index: "FeatureIndex", last: "Progress | None") -> None:
 
 
 def _report(index: "FeatureIndex") -> Iterator[str]:
+    from experiments.data.decoding import DECODER, conversions_text
     from experiments.data.novelty import novelty
+    from fsrun.words import count
 
     yield f"seen: {index.seen_here:,} of these classes, in {index.seen}; none of them is tested on"
     yield f"test classes that the backbone was trained on: {novelty(index)}"
     if index.left_out:
         yield f"{len(index.left_out):,} classes left out, with fewer than 2 readable images or in no split"
     if index.skipped:
-        whys = ", ".join(f"{count:,} {why}" for why, count in sorted(index.skipped.items()))
-        yield f"{sum(index.skipped.values()):,} images skipped: {whys} (such as {index.trouble[0][0]})"
+        whys = ", ".join(f"{number:,} {why}" for why, number in sorted(index.skipped.items()))
+        yield f"{count(sum(index.skipped.values()), 'image')} skipped: {whys} (such as {index.trouble[0][0]})"
     if index.converted:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(index.converted.items()))
-        yield f"made red, green and blue: {kinds}"
+        yield f"changed when they were read: {conversions_text(index.converted)}"
+    if index.decoder < DECODER:
+        yield (
+            "read by an earlier fsrun, without the turns of EXIF, with holes in black and 16 bits cut off: "
+            "embed them under another --name if there are such images"
+        )

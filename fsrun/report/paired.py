@@ -4,7 +4,7 @@ Not here: the intervals of a method alone (measured.py), and which methods are c
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from json import loads
 from typing import Protocol
@@ -14,6 +14,7 @@ import numpy as np
 from experiments.data.miniimagenet_splits import miniimagenet_splits
 from experiments.data.protocols import OMNIGLOT_PROTOCOLS, protocol_splits
 from fsrun.intervals import over_runs
+from fsrun.provenance import REPAIRED
 from store.results import ResultRow
 
 Values = np.typing.NDArray[np.float64]
@@ -27,6 +28,10 @@ class Tested(Protocol):
     @property
     def config(self) -> str:
         """The config as JSON."""
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """What made it."""
 
     @property
     def result(self) -> ResultRow:
@@ -88,7 +93,7 @@ def held_out(run: Tested) -> object:
     if data["kind"] == "miniimagenet":
         return miniimagenet_splits(data["protocol"], holdout=data["holdout"])["test"]
     if data["kind"] == "imagenet":
-        return "imagenet", data["features"]
+        return "imagenet", data["features"], run.provenance.get(REPAIRED)
     if data["kind"] != "omniglot":
         return tuple(sorted(data.items()))
     protocol = data["protocol"]

@@ -3,7 +3,7 @@
 Not here: the arithmetic of intervals and pairs (fsrun.intervals, fsrun.report.paired).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fsrun.axes import with_interval
@@ -65,12 +65,13 @@ class _Tested:
     """One result of a run that has finished, as pairs are made of them."""
 
     config: str
+    provenance: Mapping[str, str]
     result: ResultRow
 
 
 def _tested(member: Member, name: str) -> list[_Tested]:
     return [
-        _Tested(run.config, result)
+        _Tested(run.config, run.attempts[-1].provenance if run.attempts else {}, result)
         for run in member.runs
         for result in run.results
         if result.name == name and run.row.finished is not None

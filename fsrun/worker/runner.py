@@ -30,7 +30,7 @@ from experiments.run import run
 from experiments.team import Team
 from fsrun.checkpoint_files import checkpoint_files
 from fsrun.paths import PRIVATE, Home, find_home
-from fsrun.provenance import PROCESSES, SEEN, THREADS, facts_of
+from fsrun.provenance import PROCESSES, REPAIRED, SEEN, THREADS, facts_of
 from fsrun.shared_data import fetch, needed
 from fsrun.worker.devices import resolve_device, thread_count
 from fsrun.worker.fetching import final_checkpoint, intact, patiently
@@ -153,7 +153,9 @@ def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
     files = checkpoint_files(job.home)
     patiently(job.should_stop, lambda: fetch(job.home, needed([config])))
     if isinstance(config, ImageRun) and isinstance(config.data, ImageNetData):
-        job.note({SEEN: novelty(read_feature_index(job.home.data, config.data.features))})
+        index = read_feature_index(job.home.data, config.data.features)
+        repaired = {REPAIRED: str(index.repaired)} if index.repaired else {}
+        job.note({SEEN: novelty(index), **repaired})
     resources = Resources(
         job.home.data,
         resolve_device(device),

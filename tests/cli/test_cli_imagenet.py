@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fsrun.provenance import SEEN
 from tests.cli.cli_cases import Case, Typed, in_its_own_process
@@ -66,6 +67,21 @@ def test_the_last_block_learns_where_its_inputs_are_kept(home: Case, typed: Type
     assert queued.code == 0, queued.err
     assert in_its_own_process(home, "worker", "--drain", "--device", "cpu").code == 0
     assert "test/accuracy" in typed("show", "1").words
+
+
+@pytest.mark.slow
+def test_odd_images_are_counted_and_a_repaired_one_comes_in(home: Case, typed: Typed, animals: Path) -> None:
+    damaged = animals / "animal-0" / "animal-0_000.JPEG"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:200])
+    Image.new("LA", (20, 16), (7, 0)).save(animals / "animal-1" / "animal-1_000.png")
+    first = typed("data", "embed", f"folder:{animals}", *EMBED)
+    assert "1 image skipped: 1 damaged (such as animal-0/animal-0_000.JPEG)" in first.words
+    assert "changed when they were read: 1 transparent, laid on white; 1 grey, shown as colour" in first.words
+    damaged.write_bytes(whole)
+    again = typed("data", "embed", f"folder:{animals}", *EMBED)
+    assert "Embedded animals: 41 images" in again.words
+    assert "skipped" not in again.words
 
 
 def test_imagenet_is_imported_by_listing_it(home: Case, typed: Typed, animals: Path) -> None:

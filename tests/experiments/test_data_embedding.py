@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from experiments.data import shards
+from experiments.data.decoding import DECODER
 from experiments.data.decoding_ahead import decode
 from experiments.data.embedding import Embedder, Progress, embed_images
 from experiments.data.feature_index import features_folder, read_feature_index
@@ -82,7 +83,7 @@ def test_what_cannot_be_read_is_skipped_counted_and_named(root: Path, tmp_path: 
     index = embed_images(embedding_of(root, tmp_path / "data", SPLITS), embedder())
     assert index.skipped == {"no JPEG or PNG": 2, "damaged": 1}
     assert dict(index.trouble)["b/b_001.JPEG"] == "damaged"
-    assert index.converted == {"grey": 1, "CMYK": 1}
+    assert index.converted == {"grey, shown as colour": 1, "CMYK, made red, green and blue": 1}
     assert index.left_out == ("c",)
     assert {each.name: each.images for each in index.classes} == {"a": 2, "b": 3, "d": 5}
     assert index.images == 2 + 3 + 1 + 5
@@ -193,6 +194,47 @@ def test_a_shard_somebody_is_at_is_left_to_them(root: Path, tmp_path: Path) -> N
         assert not theirs
     with other.claimed(shard) as theirs:
         assert theirs
+
+
+@pytest.mark.usefixtures("short_shards")
+def test_an_image_that_was_repaired_is_embedded_by_the_same_command(root: Path, tmp_path: Path) -> None:
+    whole = (root / "b" / "b_001.JPEG").read_bytes()
+    (root / "b" / "b_001.JPEG").write_bytes(whole[:300])
+    (root / "d" / "d_000.JPEG").write_bytes(b"no image")
+    embedding = embedding_of(root, tmp_path / "data", SPLITS)
+    before = embed_images(embedding, embedder())
+    assert (before.skipped, before.repaired) == ({"damaged": 1, "no JPEG or PNG": 1}, 0)
+    (root / "b" / "b_001.JPEG").write_bytes(whole)
+    seen: list[Progress] = []
+    after = embed_images(embedding_of(root, tmp_path / "data", SPLITS), embedder(), seen.append)
+    assert (after.skipped, after.repaired) == ({"no JPEG or PNG": 1}, 1)
+    assert seen[-1].own == SIZES["b"]  # no other shard is touched
+    assert embed_images(embedding_of(root, tmp_path / "data", SPLITS), embedder()) == after
+    (root / "d" / "d_000.JPEG").write_bytes(jpeg(3000))
+    embed_images(embedding_of(root, tmp_path / "data", SPLITS), embedder())
+    undisturbed = embedding_of(write_classes(tmp_path / "again", SIZES), tmp_path / "other", SPLITS)
+    for file, rows in embed_images(undisturbed, embedder()).shards:
+        assert rows == len(np.load(embedding.folder / file))
+        assert (embedding.folder / file).read_bytes() == (undisturbed.folder / file).read_bytes()
+
+
+def test_features_stay_where_their_images_have_gone(root: Path, tmp_path: Path) -> None:
+    (root / "b" / "b_001.JPEG").write_bytes(b"no image")
+    embedding = embedding_of(root, tmp_path / "data", SPLITS)
+    index = embed_images(embedding, embedder())
+    shutil.rmtree(root)
+    assert embed_images(embedding, embedder()) == index
+
+
+def test_features_of_an_earlier_decoder_say_so(root: Path, tmp_path: Path) -> None:
+    embedding = embedding_of(root, tmp_path / "data", SPLITS)
+    assert embed_images(embedding, embedder()).decoder == DECODER
+    (facts,) = embedding.folder.glob("shard-*.json")
+    old = json.loads(facts.read_text())
+    del old["decoder"]
+    facts.write_text(json.dumps(old))
+    (embedding.folder / "index.json").unlink()
+    assert embed_images(embedding, embedder()).decoder == 1
 
 
 def test_other_weights_under_the_same_name_are_refused(root: Path, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_an_image_that_is_none_or_several_is_refused_by_its_name(tmp_path: Path)
     frames = [Image.fromarray(stroke()), Image.fromarray(255 - stroke())]
     animated = tmp_path / "animated.gif"
     frames[0].save(animated, save_all=True, append_images=frames[1:])
-    assert "animated.gif has 2 frames" in refused(read_picture, animated)
+    assert "animated.gif has several frames" in refused(read_picture, animated)
     for name, content in (("text.png", b"hello"), ("nothing.png", b""), ("cut.png", _png()[:-40])):
         (tmp_path / name).write_bytes(content)
         assert f"{name} cannot be read as an image" in refused(read_picture, tmp_path / name)

@@ -127,6 +127,27 @@ def test_images_of_other_sizes_and_kinds_become_84x84_in_colour(tmp_path: Path) 
 # ---------------------------------------------------- some now, the rest later
 
 
+def test_what_was_done_to_images_is_counted_over_all_imports(tmp_path: Path) -> None:
+    first, second = (write_folders(tmp_path / name, PAIR["val"], 2) for name in ("first", "second"))
+    (first / PAIR["val"][0] / "grey.png").write_bytes(saved(Image.new("L", (84, 84), 7)))
+    summary = import_miniimagenet(first, tmp_path / "data")
+    assert summary.converted == {"grey, shown as colour": 1}
+    (second / PAIR["val"][1] / "hole.png").write_bytes(saved(Image.new("LA", (42, 84), (7, 0))))
+    later = import_miniimagenet(second, tmp_path / "data")
+    assert later.converted == {
+        "grey, shown as colour": 2,
+        "transparent, laid on white": 1,
+        "scaled to 84 x 84": 1,
+    }
+    assert verify_miniimagenet(tmp_path / "data").converted == later.converted
+
+
+def saved(image: Image.Image) -> bytes:
+    stream = BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()
+
+
 def test_what_comes_later_is_added_and_what_was_there_keeps_its_place(tmp_path: Path) -> None:
     source, data_dir = write_published(tmp_path / "source", 6), tmp_path / "data"
     write_zip(source / "train.zip", PAIR["train"], range(4))

@@ -147,7 +147,7 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path, data: bytes) -> None:
     source = write_folders(tmp_path / "source", SOME, 2)
     (source / FIRST / file_name(FIRST, 1)).write_bytes(data)
     line = refusal(source)
-    assert f"{FIRST}/{file_name(FIRST, 1)} is not a JPEG or PNG that can be read: remove it" in line
+    assert f"{FIRST}/{file_name(FIRST, 1)} cannot be read as a JPEG or PNG: remove it" in line
 
 
 # ----------------------------------------------------------------- archives

@@ -2,6 +2,8 @@
 
 import csv
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,12 @@ from PIL import Image
 from experiments.sweeps import Sweep, plan
 from fsrun.errors import UsageError
 from fsrun.planning import requests
-from fsrun.provenance import PEAK_BYTES, SECONDS_PER_EPISODE
+from fsrun.provenance import PEAK_BYTES, REPAIRED, SECONDS_PER_EPISODE
 from fsrun.report.canvas import save
 from fsrun.report.classes import Classes, MethodCurve, classes
 from fsrun.report.classes_drawing import chart, classes_report, draw_classes
 from fsrun.report.errors import NothingToReport
+from fsrun.report.paired import shared_values
 from fsrun.report.render import Format, render
 from fsrun.report.report import written
 from fsrun.report.table2 import rows, table2
@@ -111,6 +114,25 @@ def test_runs_on_other_test_classes_are_left_out_and_named(filled: Filled) -> No
     assert "Not shown, since tested on other classes or features: runs 1, 2, 3, 4, 5." in " ".join(
         written(classes_report(filled.engine, "omniglot"), Format.TEXT).split()
     )
+
+
+@dataclass(frozen=True)
+class OnFeatures:
+    """A result on features, as far as pairs need it."""
+
+    provenance: Mapping[str, str]
+    result: ResultRow
+    config: str = '{"data": {"kind": "imagenet", "features": "animals"}, "evaluation": {}}'
+
+
+def test_runs_before_and_after_features_were_repaired_met_other_images() -> None:
+    values = np.zeros(4, "<f4").tobytes()
+    before, same, after = (
+        OnFeatures(facts, ResultRow("test/accuracy", 0.5, 0.1, 4, values))
+        for facts in ({}, {}, {REPAIRED: "1"})
+    )
+    assert shared_values([before], [same]) is not None
+    assert shared_values([before], [after]) is None
 
 
 def test_other_kinds_of_tests_stand_neither_here_nor_in_table_2(filled: Filled) -> None:
