@@ -53,6 +53,10 @@ class Home:
         """The log of a run, all attempts one after another."""
         return self.logs / f"run-{run_id}.log"
 
+    def supervisor_log(self, worker_id: str) -> Path:
+        """What a worker, or a command that has a cluster work, says of its work."""
+        return self.logs / f"supervisor-{worker_id}.log"
+
     def worker_log(self, worker_id: str) -> Path:
         """What a worker's runner process says on its standard error."""
         return self.logs / f"worker-{worker_id}.log"

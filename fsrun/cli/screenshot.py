@@ -28,6 +28,7 @@ def screenshot(
     from fsrun.tui.screenshots import SCREENS
     from fsrun.tui.screenshots import screenshot as draw
     from fsrun.tui.themes import THEMES
+    from fsrun.writing import put_text
 
     names, themes = list(dict.fromkeys(screens or SCREENS[:-2])), [each.name for each in THEMES]
     for name in names:
@@ -44,7 +45,7 @@ def screenshot(
     for name in names:
         picture = draw(database, name, size=columns, theme=theme or themes[0])
         path = out / f"{name}.svg"
-        path.write_text(picture, encoding="utf-8")
+        put_text(path, picture)
         typer.echo(f"Drawn into {path}.")
 
 
