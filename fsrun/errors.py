@@ -3,6 +3,9 @@
 Not here: how an error is shown (cli).
 """
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+
 
 class FsrunError(Exception):
     """Base of what this package raises on purpose; its text is one line for the user."""

@@ -174,7 +174,7 @@ def loaded_by(statements: str) -> set[str]:
         "experiments.sweeps",
         "store.snapshot",
         "store.queue",
-        "fsrun.cli",
+        "fsrun.cli.app",
         "fsrun.report.table2",
         "fsrun.report.figure4",
         "fsrun.tui.app",

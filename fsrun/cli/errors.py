@@ -12,24 +12,30 @@ from typing import Any
 import typer
 
 from experiments.errors import ConfigError, ExperimentError
-from fsrun.errors import FsrunError
+from fsrun.cli import output
+from fsrun.errors import INTERRUPTED, FsrunError
 from store.errors import StoreError
-
-INTERRUPTED = 130
 
 
 def reported(command: Callable[[], Any]) -> int:
-    """Run a command and return the exit code, 2 where the command's words are wrong, else 1."""
+    """Run a command and return the exit code, 2 where the command's words are wrong, else 1.
+
+    It is 1 as well where standard output could not be written. A reader who has seen enough is no error.
+    """
     try:
         code = command()
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
-        return 0
     except Exception as error:  # noqa: BLE001 (the last resort: a traceback goes to a file, not to the screen)
         known = _exit_code(error)
         return _unexpected(error) if known is None else _fail(_message(error), known)
+    unwritten = output.failure()
+    if unwritten is not None and not code:
+        return _fail(
+            f"standard output cannot be written ({unwritten.strerror}): send it elsewhere; "
+            "the command itself was carried out",
+            1,
+        )
     return code if isinstance(code, int) else 0
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from fsrun.cli import output
 from fsrun.cli.options import open_database, sentence
 from fsrun.errors import FsrunError, UsageError
 
@@ -127,6 +128,7 @@ def logs(
                 file.seek(place)
                 typer.echo(plain(file.read()), nl=False)
                 place = file.tell()
+        output.end_if_unheard()
 
 
 def _print_tail(path: Path, lines: int) -> int:

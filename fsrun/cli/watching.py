@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fsrun.cli.errors import INTERRUPTED
+from fsrun.cli import output
 from fsrun.cli.options import open_database
 from fsrun.cli.runs import RunId
-from fsrun.errors import FsrunError
+from fsrun.errors import INTERRUPTED, FsrunError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -52,6 +52,7 @@ def _follow(engine: "Engine", run_id: int, every: float, say: Callable[[str], ob
         if word != said[0] or (line != said[1] and time.monotonic() - said_at >= every):
             say(f"{datetime.now().astimezone():%H:%M:%S} run {run_id} {line}")
             said, said_at = (word, line), time.monotonic()
+        output.end_if_unheard()
         if row.status not in (JobStatus.QUEUED, JobStatus.RUNNING):
             return row
         time.sleep(LOOK_SECONDS)
