@@ -117,8 +117,9 @@ def _old_backups(home: Home) -> Iterator[Garbage]:
 
 
 def _dead_logs(engine: Engine, home: Home, now: float) -> Iterator[Garbage]:
-    alive = {home.worker_log(worker) for worker in live_workers(engine, now - SILENT_SECONDS)}
-    for path in sorted(home.logs.glob("worker-*.log")):
+    workers = live_workers(engine, now - SILENT_SECONDS)
+    alive = {log for each in workers for log in (home.worker_log(each), home.supervisor_log(each))}
+    for path in sorted([*home.logs.glob("worker-*.log"), *home.logs.glob("supervisor-*.log")]):
         facts = path.stat()
         if path not in alive and now - facts.st_mtime > SETTLED_SECONDS:
             yield Garbage(path, facts.st_size, "its worker has ended")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from fsrun.cli.foreground import Watch, stopping_on_signals
+from fsrun.cli.foreground import Watch, shown
 from fsrun.errors import UsageError
 from fsrun.paths import find_home
 from fsrun.words import count
@@ -17,7 +17,7 @@ from fsrun.worker.fleet import Coordinator, Fleet
 from fsrun.worker.nodes import is_file, new_fleet, ordered
 from fsrun.worker.slurm_engine import SlurmFleet
 
-STOPPING = "Stopping: every job writes a checkpoint and goes back to the queue."
+STOPPING = "every job writes a checkpoint and goes back to the queue"
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,15 @@ def serve_on_slurm(engine: Engine, asked: Asked, parameters: Sequence[str], clus
 def _serve(engine: Engine, asked: Asked, fleet: Fleet, where: str) -> None:
     watch = Watch(engine, None, fleet=fleet.name)
     coordinator = Coordinator(engine, fleet, asked.most, say=watch.say, on_tick=watch.tick)
-    watch.say(f"Working as {fleet.name} on {where}.")
-    if is_file(find_home().database):
-        watch.say("The database is a SQLite file: only nodes on this machine can work on it.")
-    with stopping_on_signals(coordinator, watch.console, STOPPING), watch.progress:
+    home = find_home()
+    watch.log = home.supervisor_log(fleet.name)
+    with shown(coordinator, watch, STOPPING):
+        watch.say(f"Working as {fleet.name} on {where}.")
+        if is_file(home.database):
+            watch.say("The database is a SQLite file: only nodes on this machine can work on it.")
         coordinator.work(drain=asked.drain)
         watch.tick(now=True)
-    watch.say_what_is_left()
+        watch.say_what_is_left()
 
 
 def pairs_of(parameters: Sequence[str]) -> dict[str, str]:

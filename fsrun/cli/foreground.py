@@ -7,16 +7,19 @@ import signal
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from sqlalchemy import Engine
 
+from fsrun.cli.output import unheeded
 from fsrun.cli.tables import results_table
 from fsrun.paths import find_home
 from fsrun.words import duration, method_title, newest_value, plain, short_task
 from fsrun.worker.supervisor import Supervisor
+from fsrun.writing import append_line
 from store.fleets import is_of
 from store.jobs import JobStatus
 from store.pictures import Pictures
@@ -24,7 +27,7 @@ from store.rows import RunRow
 from store.snapshot import Snapshot
 
 LOOK_SECONDS = 0.5
-STOPPING = "Stopping: the job writes a checkpoint and goes back to the queue."
+STOPPING = "the job writes a checkpoint and goes back to the queue"
 
 
 def work_in_foreground(
@@ -44,19 +47,20 @@ def work_in_foreground(
 def serve(engine: Engine, device: str, processes: int = 1, *, drain: bool) -> None:
     """Be a worker until told to stop, or until the queue is empty."""
     watch = _work(engine, device, processes, drain=drain, only=None)
-    watch.say_what_is_left()
+    with unheeded():
+        watch.say_what_is_left()
 
 
 def _work(
     engine: Engine, device: str, processes: int, *, drain: bool, only: Collection[int] | None
 ) -> "Watch":
-    watch = Watch(engine, only)
-    supervisor = Supervisor(engine, find_home(), device, processes, on_tick=watch.tick, say=watch.say)
-    if processes > 1:
-        what = "processes on the CPU" if device == "cpu" else "GPUs"
-        watch.say(f"Pre-training is shared by {processes} {what}; any other job has one, as ever.")
-    watch.worker_id = supervisor.worker_id
-    with stopping_on_signals(supervisor, watch.console), watch.progress:
+    watch, home = Watch(engine, only), find_home()
+    supervisor = Supervisor(engine, home, device, processes, on_tick=watch.tick, say=watch.say)
+    watch.worker_id, watch.log = supervisor.worker_id, home.supervisor_log(supervisor.worker_id)
+    with shown(supervisor, watch):
+        if processes > 1:
+            what = "processes on the CPU" if device == "cpu" else "GPUs"
+            watch.say(f"Pre-training is shared by {processes} {what}; any other job has one, as ever.")
         supervisor.work(drain=drain, only=only)
         watch.tick(now=True)
     return watch
@@ -75,19 +79,30 @@ class Stoppable(Protocol):
 
 
 @contextmanager
-def stopping_on_signals(working: Stoppable, console: Console, line: str = STOPPING) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM hand the job back after a checkpoint, a second one end the runner at once."""
+def shown(working: Stoppable, watch: "Watch", consequence: str = STOPPING) -> Iterator[None]:
+    """Show the work that is done in here, which goes on where it cannot be shown, and let signals stop it.
 
-    def stop(*_: object) -> None:
-        if working.stopping:
+    Ctrl-C, SIGTERM and a closed terminal (SIGHUP) hand the job back after a checkpoint. A second Ctrl-C or
+    SIGTERM ends the runner at once; a second SIGHUP does not, since the shell and the kernel both send it.
+    """
+
+    def stop(number: int, _: object) -> None:
+        if not working.stopping:
+            watch.stopped = f"Stopping, because of {signal.Signals(number).name}: {consequence}."
+            working.stop()
+        elif number != signal.SIGHUP:
             working.stop_now()
-            return
-        console.print(line)
-        working.stop()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup has it ignored
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
-        yield
+        with unheeded(), watch.progress:
+            try:
+                yield
+            finally:
+                watch.say_why_it_stops()
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
@@ -97,7 +112,7 @@ class Watch:
     """Prints a line whenever a run changes, and keeps a bar for each running one.
 
     It tells of the runs in `only`, whoever has them; without, of those that the worker `worker_id`, or one of
-    the slots of `fleet`, has or has just had.
+    the slots of `fleet`, has or has just had. What it says is in the file `log` too.
     """
 
     def __init__(
@@ -107,6 +122,8 @@ class Watch:
         self.only = only
         self.worker_id = worker_id
         self.fleet = fleet
+        self.log: Path | None = None
+        self.stopped = ""  # by what, until it is said: a handler of signals may have interrupted another line
         self.held: set[int] = set()  # by these workers at the last look
         self.console = Console(highlight=False)
         self.progress = Progress(
@@ -131,11 +148,20 @@ class Watch:
         return [row for row in reversed(taken.runs) if self.only is None or row.id in self.only]
 
     def say(self, line: str) -> None:
-        """Print one line."""
+        """Print one line, and keep it in the log."""
         self.console.print(plain(line), markup=False, soft_wrap=True)
+        if self.log is not None:
+            append_line(self.log, plain(line))
+
+    def say_why_it_stops(self) -> None:
+        """Say once that a signal has stopped the work, if one has."""
+        line, self.stopped = self.stopped, ""
+        if line:
+            self.say(line)
 
     def tick(self, *, now: bool = False) -> None:
         """Look at the store about twice a second and show what is new."""
+        self.say_why_it_stops()
         if not now and time.monotonic() - self.looked_at < LOOK_SECONDS:
             return
         self.looked_at = time.monotonic()

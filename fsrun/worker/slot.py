@@ -7,9 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from sqlalchemy import Engine
 
@@ -18,6 +16,7 @@ from fsrun.errors import FsrunError
 from fsrun.paths import PRIVATE, Home, find_home
 from fsrun.worker.nodes import Order, fault, take_over
 from fsrun.worker.supervisor import LOOK_SECONDS, Supervisor
+from fsrun.writing import append_line
 from store import fleets
 from store.engine import open_store
 from store.errors import StoreError
@@ -78,7 +77,7 @@ class Slot:
             self.order.device,
             worker_id=worker_id,
             leaves_after=LINGER_SECONDS,
-            say=lambda line: _write(home, worker_id, line),
+            say=lambda line: append_line(home.supervisor_log(worker_id), line),  # a node has no terminal
         )
         supervisor.on_tick = _stops_with_its_fleet(engine, self.order.fleet, supervisor)
         return supervisor
@@ -97,9 +96,3 @@ def _stops_with_its_fleet(engine: Engine, fleet: str, supervisor: Supervisor) ->
             supervisor.stop()
 
     return look
-
-
-def _write(home: Home, worker_id: str, line: str) -> None:
-    """Add a line to the worker's log: there is no terminal on a node."""
-    with suppress(OSError), home.worker_log(worker_id).open("a", encoding="utf-8") as log:
-        log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {line}\n")

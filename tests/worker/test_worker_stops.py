@@ -1,14 +1,16 @@
 import os
 import signal
 import subprocess
+import sys
 import time
+from contextlib import suppress
 from functools import partial
 
 import pytest
 
 from store.jobs import JobStatus, Outcome
 from store.results import ResultRow
-from tests.cli.cli_cases import Case, Points, in_its_own_process
+from tests.cli.cli_cases import Case, Points, environment, in_its_own_process
 from tests.worker.worker_cases import (
     LONG,
     STEPS,
@@ -60,6 +62,47 @@ def test_ctrl_c_hands_the_run_back_and_the_same_command_ends_it_with_the_same_nu
     assert outcomes(home) == [Outcome.RELEASED, Outcome.DONE]
     assert home.run(1).attempts[1].from_step == stopped.step
     assert home.numbers(1) == undisturbed
+
+
+def test_a_closed_terminal_has_the_worker_hand_its_job_back_and_say_so_in_its_log(home: Case) -> None:
+    ask_for_the_long_run(home, 10 * STEPS)
+    with working(home, "worker", "--drain") as worker:
+        wait_until(lambda: is_under_way(home))
+        for _ in range(2):  # the kernel's and the shell's
+            worker.send_signal(signal.SIGHUP)
+        _, refused = worker.communicate(timeout=60)
+    assert (worker.returncode, refused) == (0, "")
+    stopped = home.run(1)
+    assert (stopped.status, outcomes(home)) == (JobStatus.QUEUED, [Outcome.RELEASED])
+    assert [row.step for row in stopped.checkpoints] == [stopped.step]
+    (log,) = home.logs.glob("supervisor-*.log")
+    assert "SIGHUP" in log.read_text()
+
+
+def test_a_worker_that_nobody_can_hear_goes_on_and_its_log_has_what_it_says(home: Case) -> None:
+    ask_for_the_long_run(home)
+    terminal, its_end = os.openpty()
+    os.set_blocking(its_end, False)
+    with suppress(BlockingIOError):
+        while True:  # until it takes nothing more, as after Ctrl-S
+            os.write(its_end, b"." * 1000)
+    os.set_blocking(its_end, True)
+    command = "trap '' HUP; exec \"$@\" 2>/dev/full"  # as nohup has it
+    with subprocess.Popen(
+        ["/bin/sh", "-c", command, "sh", sys.executable, "-m", "fsrun", "worker", "--drain"],
+        stdin=subprocess.DEVNULL,
+        stdout=its_end,
+        env=environment(home),
+    ) as worker:
+        os.close(its_end)
+        wait_until(lambda: is_under_way(home))
+        os.close(terminal)
+        worker.send_signal(signal.SIGHUP)
+        assert worker.wait(60) == 0
+    assert (home.statuses(), outcomes(home)) == ([JobStatus.DONE], [Outcome.DONE])
+    (log,) = home.logs.glob("supervisor-*.log")
+    lines = log.read_text().splitlines()
+    assert ["started" in lines[0], "done in" in lines[-1]] == [True, True]
 
 
 @pytest.mark.parametrize("whole_group", [False, True])
