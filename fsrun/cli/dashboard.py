@@ -4,6 +4,7 @@ Not here: the dashboard (fsrun.tui).
 """
 
 import gc
+import os
 from typing import Annotated
 
 import typer
@@ -33,10 +34,16 @@ def tui(
 
         serve_in_browser(port or DEFAULT_PORT, read_only=read_only, say=typer.echo)
         return
+    if "TEXTUAL_DRIVER" not in os.environ and not all(map(os.isatty, (0, 1, 2))):  # --serve sets that
+        raise UsageError(
+            "the dashboard reads and draws in a terminal, and standard input, output or error is none: "
+            "fsrun ls and fsrun watch print lines, fsrun tui --serve shows it in a browser"
+        )
     gc.disable()  # nothing that is loaded now is ever garbage; run_tui turns it on again
     from fsrun.paths import find_home
     from fsrun.tui.start import run_tui
     from fsrun.tui.state import state_file
 
     home = find_home()
-    run_tui(home.database, state_file=state_file(home, str(home.database)), read_only=read_only)
+    code = run_tui(home.database, state_file=state_file(home, str(home.database)), read_only=read_only)
+    raise typer.Exit(code)

@@ -3,9 +3,12 @@
 Not here: how screens use what room there is; each lays itself out.
 """
 
+from typing import ClassVar
+
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -21,6 +24,8 @@ def is_too_small(size: Size) -> bool:
 
 class TooSmall(ModalScreen[None]):
     """A line over everything, until the terminal has grown."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "app.quit", "Quit", show=False)]
 
     def compose(self) -> ComposeResult:
         """Lay out the line."""
