@@ -43,8 +43,8 @@ class Drawing:
 
 
 @contextmanager
-def open_drawings(source: Path, part: str) -> Iterator[list[Drawing]]:
-    """Give the drawings of "background" or "evaluation", checked to be complete, sorted as they are stored.
+def open_drawings(source: Path, part: str) -> Iterator[tuple[list[Drawing], int]]:
+    """Give the drawings of "background" or "evaluation", complete and sorted, and how many files are litter.
 
     source holds images_<part>.zip or the folder images_<part>. Raises DataError when neither is there, when
     the archive is damaged or crafted, and when a drawing is missing or too many.
@@ -52,29 +52,34 @@ def open_drawings(source: Path, part: str) -> Iterator[list[Drawing]]:
     archive, folder = source / f"images_{part}.zip", source / f"images_{part}"
     if archive.is_file():
         with open_zip(archive) as opened:
-            yield _complete(_from_zip(opened, archive), part, archive)
+            drawings, litter = _from_zip(opened, archive)
+            yield _complete(drawings, part, archive), litter
     elif folder.is_dir():
-        yield _complete(_from_folder(folder), part, folder)
+        drawings, litter = _from_folder(folder)
+        yield _complete(drawings, part, folder), litter
     else:
         raise DataError(
             f"{source} holds neither {archive.name} nor the folder {folder.name}: name their folder"
         )
 
 
-def _from_zip(opened: zipfile.ZipFile, archive: Path) -> list[Drawing]:
+def _from_zip(opened: zipfile.ZipFile, archive: Path) -> tuple[list[Drawing], int]:
+    members, litter = checked_members(opened, archive, _LIMITS)
     return [
         _drawing(member.filename, archive, partial(read_member, opened, member, archive))
-        for member in checked_members(opened, archive, _LIMITS)
-    ]
+        for member in members
+    ], litter
 
 
-def _from_folder(folder: Path) -> list[Drawing]:
-    drawings = []
+def _from_folder(folder: Path) -> tuple[list[Drawing], int]:
+    drawings, litter = [], 0
     for path in folder.glob("*/*/*"):
         name = path.relative_to(folder.parent).as_posix()
-        if not is_litter(name):
+        if is_litter(name):
+            litter += 1
+        else:
             drawings.append(_drawing(name, folder, partial(_read_file, path)))
-    return drawings
+    return drawings, litter
 
 
 def _read_file(path: Path) -> bytes:

@@ -71,6 +71,7 @@ class FeatureIndex:
     trouble: tuple[tuple[str, str], ...] = ()
     tail: KeptPart | None = None
     decoder: int = 1  # of the images; decoding.DECODER when they were embedded
+    litter: int = 0  # files and folders beside the images that are hidden or left by desktops
     repaired: int = 0  # how many times images were added that could not be read before
 
     @property

@@ -18,6 +18,7 @@ from torch import Tensor
 from experiments.config import ImageShape
 from experiments.data.class_folders import ImageFile
 from experiments.data.decoding import conversions_text, decoded
+from experiments.data.zips import is_litter
 from experiments.errors import DataError
 
 Pixels = np.ndarray[Any, np.dtype[np.float32]]
@@ -38,11 +39,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Examples:
-    """The labelled examples of a task: classes by name, pictures class by class."""
+    """The labelled examples of a task: classes by name, pictures class by class; and how much litter."""
 
     classes: tuple[str, ...]
     pictures: tuple[Picture, ...]
     labels: Tensor  # int64 (pictures,), sorted
+    litter: int = 0
 
 
 def read_examples(folder: Path, image: ImageShape = GREY_28) -> Examples:
@@ -51,7 +53,9 @@ def read_examples(folder: Path, image: ImageShape = GREY_28) -> Examples:
     Raises DataError where there are not two classes, one has no image, or an image cannot be used.
     """
     _require_folder(folder)
-    inner = sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+    every = list(folder.iterdir())
+    inner = sorted(each for each in every if each.is_dir() and not is_litter(each.name))
+    litter = sum(is_litter(each.name) for each in every)
     if len(inner) < 2:
         found = f"only the class {inner[0].name}" if inner else "no sub-folders"
         raise DataError(
@@ -59,20 +63,25 @@ def read_examples(folder: Path, image: ImageShape = GREY_28) -> Examples:
         )
     pictures, labels = [], []
     for label, each in enumerate(inner):
-        paths = image_paths(each)
+        paths, beside = image_paths(each)
+        litter += beside
         pictures += [read_picture(path, image) for path in paths]
         labels += [label] * len(paths)
-    return Examples(tuple(each.name for each in inner), tuple(pictures), torch.tensor(labels))
+    return Examples(tuple(each.name for each in inner), tuple(pictures), torch.tensor(labels), litter)
 
 
-def image_paths(folder: Path) -> list[Path]:
-    """Return the files of a folder that may be images, by name; DataError where there are none."""
+def image_paths(folder: Path) -> tuple[list[Path], int]:
+    """Return the files of a folder that may be images, by name, and how many files are litter.
+
+    Raises DataError where there are no images.
+    """
     _require_folder(folder)
-    files = (each for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
+    every = list(folder.iterdir())
+    files = [each for each in every if each.is_file() and not is_litter(each.name)]
     paths = sorted(each for each in files if each.suffix.lower() not in _NOT_IMAGES)
     if not paths:
         raise DataError(f"{folder} holds no images: put at least one into it")
-    return paths
+    return paths, sum(is_litter(each.name) for each in every)
 
 
 def read_picture(path: Path, image: ImageShape = GREY_28) -> Picture:

@@ -75,7 +75,8 @@ def read_listing(data_dir: Path) -> ImageListing:
         raw = json.loads(path.read_text(encoding="utf-8"))
         root, classes = Path(raw["root"]), raw["classes"]
         places = tuple(ClassPlace(name, Path(place)) for name, place, _ in classes)
-        return ImageListing(root, places, tuple(int(count) for *_, count in classes))
+        counts = tuple(int(count) for *_, count in classes)
+        return ImageListing(root, places, counts, int(raw.get("litter", 0)))
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(f"{path} is damaged: import ImageNet again") from error
 
@@ -133,7 +134,7 @@ def _lists_the_same(data_dir: Path, found: ImageListing) -> bool:
 def _as_json(found: ImageListing) -> dict[str, Any]:
     rows = zip(found.places, found.counts, strict=True)
     classes = [(place.name, str(place.path), count) for place, count in rows]
-    return {"root": str(found.root), "classes": classes}
+    return {"root": str(found.root), "classes": classes, "litter": found.litter}
 
 
 def _summary(data_dir: Path, found: ImageListing, *, written: bool = False) -> DataSummary:
@@ -141,5 +142,12 @@ def _summary(data_dir: Path, found: ImageListing, *, written: bool = False) -> D
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     images = sum(found.counts)
     return DataSummary(
-        "imagenet", found.root, len(found.places), images, path.stat().st_size, digest, written
+        "imagenet",
+        found.root,
+        len(found.places),
+        images,
+        path.stat().st_size,
+        digest,
+        written,
+        litter=found.litter,
     )

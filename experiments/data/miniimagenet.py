@@ -8,6 +8,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,10 +60,11 @@ def import_miniimagenet(
     with open_source(source) as found:
         kept = None if replace else _good_import(data_dir)
         if kept is not None and found.files.keys() <= kept.here():
-            return read_summary(miniimagenet_folder(data_dir))
+            return replaced(read_summary(miniimagenet_folder(data_dir)), litter=found.litter)
         names = _merged(kept.names if kept else {}, found.names)
         with alone(data_dir):
-            return write_images(miniimagenet_folder(data_dir), names, found.files, kept, progress)
+            summary = write_images(miniimagenet_folder(data_dir), names, found.files, kept, progress)
+        return replaced(summary, litter=found.litter)
 
 
 def _merged(kept: Mapping[str, tuple[str, ...]], found: Mapping[str, tuple[str, ...]]) -> Names:

@@ -13,7 +13,7 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -49,11 +49,13 @@ class Found:
     """What a source holds.
 
     names: for each class its images in order, as a list names them or as they lie there; a list may name
-    more than there are. files: (class, name) -> the file, of images that are there.
+    more than there are. files: (class, name) -> the file, of images that are there. litter: how many files
+    beside them are left by desktops.
     """
 
     names: Mapping[str, tuple[str, ...]]
     files: Mapping[tuple[str, str], File]
+    litter: int = 0
 
 
 @contextmanager
@@ -66,43 +68,46 @@ def open_source(source: Path) -> Iterator[Found]:
     if not source.exists():
         raise DataError(f"{source} is not there: {_EXPECTED}")
     with ExitStack() as stack:
-        files = _files(source, stack)
+        files, litter = _files(source, stack)
         lists = {part: file for part in PARTS if (file := _list_of(part, files)) is not None}
         found = _by_lists(source, lists, files) if lists else _by_folders(files)
         _refuse_too_few_classes(source, found)
-        yield found
+        yield replace(found, litter=litter)
 
 
-def _files(source: Path, stack: ExitStack) -> list[File]:
-    paths = [source] if source.is_file() else sorted(_walked(source))
+def _files(source: Path, stack: ExitStack) -> tuple[list[File], int]:
+    """Return all files below the source, those in its zips too, and how many more are litter."""
+    paths, litter = ([source], 0) if source.is_file() else _walked(source)
     files: list[File] = []
     for path in paths:
         if path.suffix.lower() == ".zip":
             opened = stack.enter_context(open_zip(path))
-            files += _members(opened, path)
+            members, more = checked_members(opened, path, _LIMITS)
+            files += [_member(opened, member, path) for member in members]
+            litter += more
         else:
             inside = PurePosixPath(path.relative_to(source).as_posix())
             files.append(File(inside, source, partial(_read_file, path)))
-    return files
+    return files, litter
 
 
-def _walked(source: Path) -> Iterator[Path]:
-    count = 0
+def _walked(source: Path) -> tuple[list[Path], int]:
+    paths: list[Path] = []
+    litter = 0
     for folder, _, names in os.walk(source):
         for name in names:
             path = Path(folder, name)
             if is_litter(path.relative_to(source).as_posix()):
-                continue
-            count += 1
-            if count > _LIMITS.members:
+                litter += 1
+            else:
+                paths.append(path)
+            if len(paths) > _LIMITS.members:
                 raise DataError(f"{source} has over {_LIMITS.members:,} files: {_EXPECTED}")
-            yield path
+    return sorted(paths), litter
 
 
-def _members(opened: zipfile.ZipFile, archive: Path) -> Iterator[File]:
-    for member in checked_members(opened, archive, _LIMITS):
-        path = PurePosixPath(member.filename)
-        yield File(path, archive, partial(read_member, opened, member, archive))
+def _member(opened: zipfile.ZipFile, member: zipfile.ZipInfo, archive: Path) -> File:
+    return File(PurePosixPath(member.filename), archive, partial(read_member, opened, member, archive))
 
 
 def _read_file(path: Path) -> bytes:

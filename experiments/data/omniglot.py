@@ -7,6 +7,7 @@ import struct
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace as replaced
 from http.client import HTTPException
 from itertools import chain
 from pathlib import Path
@@ -68,9 +69,9 @@ def import_omniglot(
     """
     if not replace and (kept := _good_import(data_dir)):
         return kept
-    images = _read_images(source, progress)
+    images, litter = _read_images(source, progress)
     names = [f"{character.alphabet}/{character.number}" for character in all_characters()]
-    return write_dataset(omniglot_folder(data_dir), images, names)
+    return replaced(write_dataset(omniglot_folder(data_dir), images, names), litter=litter)
 
 
 def fetch_omniglot(
@@ -136,7 +137,8 @@ def _good_import(data_dir: Path) -> DataSummary | None:
         return None
 
 
-def _read_images(source: Path, progress: Progress) -> "np.ndarray[Any, Any]":
+def _read_images(source: Path, progress: Progress) -> "tuple[np.ndarray[Any, Any], int]":
+    """Return all drawings (1623, 20, 28, 28), and how many files beside them are litter."""
     import numpy as np  # listing and checking data must not load numpy
 
     total = len(all_characters()) * DRAWERS
@@ -144,11 +146,11 @@ def _read_images(source: Path, progress: Progress) -> "np.ndarray[Any, Any]":
     with ExitStack() as stack:
         # Every part is opened before the first drawing is decoded: what is missing is said at once.
         parts = [stack.enter_context(open_drawings(source, part)) for part in PARTS]
-        for done, drawing in enumerate(chain.from_iterable(parts), start=1):
+        for done, drawing in enumerate(chain.from_iterable(part for part, _ in parts), start=1):
             images[done - 1] = _ink(drawing, source)
             if done % _REPORT_EVERY == 0 or done == total:
                 progress(done, total)
-    return images.reshape(-1, DRAWERS, SIZE, SIZE)
+    return images.reshape(-1, DRAWERS, SIZE, SIZE), sum(litter for _, litter in parts)
 
 
 def _ink(drawing: Drawing, source: Path) -> "np.ndarray[Any, Any]":

@@ -284,6 +284,7 @@ class Embedding:
             trouble=tuple(skipped[:_TROUBLE_KEPT]),
             tail=self._kept_part(),
             decoder=decoder,
+            litter=self.listing.litter,
             repaired=json.loads((self.folder / PLAN).read_text(encoding="utf-8")).get(_REPAIRED, 0),
         )
 

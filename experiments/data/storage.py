@@ -29,7 +29,7 @@ class DataSummary:
     """What lies in a data set's folder.
 
     sha256 is of the file images.npy; written is false when the data set was there already. converted: what
-    was done to how many images when they were decoded.
+    was done to how many images when they were decoded. litter: how many files of desktops lay beside them.
     """
 
     dataset: str
@@ -40,6 +40,7 @@ class DataSummary:
     sha256: str
     written: bool = False
     converted: Mapping[str, int] = field(default_factory=dict)
+    litter: int = 0
 
 
 def is_stored(folder: Path) -> bool:

@@ -13,6 +13,17 @@ from zlib import error as ZlibError  # noqa: N812  # zlib names it in lower case
 
 from experiments.errors import DataError
 
+_LITTER = {
+    "__macosx",
+    "@eadir",
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "$recycle.bin",
+    "system volume information",
+}
+"""What desktops and file servers leave in folders and archives, beside hidden files."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -41,13 +52,20 @@ def open_zip(archive: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(archive)
 
 
-def checked_members(opened: zipfile.ZipFile, archive: Path, limits: Limits) -> list[zipfile.ZipInfo]:
-    """Return the files of an archive; DataError for bombs, links and paths that would leave a folder."""
+def checked_members(
+    opened: zipfile.ZipFile, archive: Path, limits: Limits
+) -> tuple[list[zipfile.ZipInfo], int]:
+    """Return the files of an archive, and how many more are litter.
+
+    Raises DataError for bombs, links and paths that would leave a folder.
+    """
     members = opened.infolist()
     _refuse_bomb(members, archive, limits)
     for member in members:
         _refuse_hostile(member, archive, limits)
-    return [member for member in members if not member.is_dir() and not is_litter(member.filename)]
+    files = [member for member in members if not member.is_dir()]
+    wanted = [member for member in files if not is_litter(member.filename)]
+    return wanted, len(files) - len(wanted)
 
 
 def read_member(opened: zipfile.ZipFile, member: zipfile.ZipInfo, archive: Path) -> bytes:
@@ -57,9 +75,14 @@ def read_member(opened: zipfile.ZipFile, member: zipfile.ZipInfo, archive: Path)
 
 
 def is_litter(name: str) -> bool:
-    """Say whether a desktop left this file there (.DS_Store, Thumbs.db, __MACOSX)."""
-    parts = PurePosixPath(name).parts
-    return any(part.startswith((".", "__MACOSX")) or part == "Thumbs.db" for part in parts)
+    """Say whether a path is hidden, or left by a desktop or a file server: ._x.jpg, Thumbs.db, @eaDir."""
+    return any(part.startswith(".") or part.lower() in _LITTER for part in PurePosixPath(name).parts)
+
+
+def litter_text(litter: int) -> str:
+    """Say in one line that litter was left alone."""
+    what = "file or folder that is" if litter == 1 else "files or folders that are"
+    return f"{litter:,} {what} hidden or left by a desktop (.DS_Store, Thumbs.db, @eaDir) not looked at"
 
 
 def _refuse_bomb(members: list[zipfile.ZipInfo], archive: Path, limits: Limits) -> None:

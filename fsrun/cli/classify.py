@@ -40,6 +40,7 @@ class Labels:
     examples: "Examples"
     pictures: "tuple[Picture, ...]"
     probabilities: tuple[tuple[float, ...], ...]  # (pictures, classes)
+    litter: int  # files and folders beside the images that are hidden or left by desktops
 
 
 def classify(
@@ -59,8 +60,8 @@ def classify(
     chosen = _model(run, model)
     shape = image_shape(chosen.config)
     examples = read_examples(support, shape)
-    pictures, refused = _pictures(images, shape)
-    labels = _label(chosen, examples, pictures, device)
+    pictures, refused, litter = _pictures(images, shape)
+    labels = _label(chosen, examples, pictures, device, examples.litter + litter)
     typer.echo(_rendered(labels, output))
     if refused:
         raise FsrunError(
@@ -78,23 +79,26 @@ def _model(run: int | None, folder: Path | None) -> "Model":
     raise UsageError("name one model: fsrun classify --run RUN, or --model DIR that fsrun export wrote")
 
 
-def _pictures(images: Path, shape: "ImageShape") -> "tuple[list[Picture], list[str]]":
-    """Return the images that can be read, and for each of the others one line that says why not."""
+def _pictures(images: Path, shape: "ImageShape") -> "tuple[list[Picture], list[str], int]":
+    """Return the images that can be read, for each of the others why not in one line, and how much litter."""
     from experiments.data.folder import image_paths, read_picture
     from experiments.errors import DataError
 
     pictures, refused = [], []
-    for path in [images] if images.is_file() else image_paths(images):
+    paths, litter = ([images], 0) if images.is_file() else image_paths(images)
+    for path in paths:
         try:
             pictures.append(read_picture(path, shape))
         except DataError as error:
             refused.append(str(error))
     if not pictures:
         raise DataError(refused[0])
-    return pictures, refused
+    return pictures, refused, litter
 
 
-def _label(model: "Model", examples: "Examples", pictures: "Sequence[Picture]", device: str) -> Labels:
+def _label(
+    model: "Model", examples: "Examples", pictures: "Sequence[Picture]", device: str, litter: int
+) -> Labels:
     from experiments.classify import load_model, probabilities
     from experiments.data.folder import stacked
     from fsrun.paths import find_home
@@ -106,7 +110,7 @@ def _label(model: "Model", examples: "Examples", pictures: "Sequence[Picture]", 
     found = probabilities(trained, stacked(examples.pictures), examples.labels, stacked(pictures))
     title = method_title(model.config.method.name)
     rows = tuple(tuple(row) for row in found.tolist())
-    return Labels(model.name, title, examples, tuple(pictures), rows)
+    return Labels(model.name, title, examples, tuple(pictures), rows, litter)
 
 
 def _rendered(labels: Labels, output: Format) -> str:
@@ -148,10 +152,14 @@ def _cells(name: str, best: Sequence[tuple[str, float]]) -> tuple[str, ...]:
 
 def _notes(labels: Labels) -> list[str]:
     from experiments.data.folder import conversions
+    from experiments.data.zips import litter_text
+    from fsrun.words import count
 
+    shown = {"Examples": labels.examples.pictures, "Labelled": labels.pictures}
+    said = {what: (count(len(pictures), "image"), conversions(pictures)) for what, pictures in shown.items()}
     return [
-        f"Examples: {len(labels.examples.pictures)} images; {conversions(labels.examples.pictures)}.",
-        f"Labelled: {len(labels.pictures)} images; {conversions(labels.pictures)}.",
+        *(f"{what}: {'; '.join(filter(None, parts))}." for what, parts in said.items()),
+        *([f"{litter_text(labels.litter)}."] if labels.litter else []),
         "Probability: the softmax of the model's own scores among these classes, not calibrated.",
     ]
 

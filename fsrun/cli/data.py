@@ -132,6 +132,10 @@ def _say(summary: "DataSummary", done: str) -> None:
         f"{done} {summary.dataset}: {summary.classes:,} classes, {summary.images:,} images, "
         f"{summary.bytes / 1e6:.1f} MB in {summary.path} (sha256 {summary.sha256[:12]})"
     )
+    if summary.litter:
+        from experiments.data.zips import litter_text
+
+        typer.echo(f"  {litter_text(summary.litter)}")
     if summary.converted:
         from experiments.data.decoding import conversions_text
 

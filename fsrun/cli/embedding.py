@@ -188,6 +188,7 @@ def _say(name: str, index: "FeatureIndex", last: "Progress | None") -> None:
 def _report(index: "FeatureIndex") -> Iterator[str]:
     from experiments.data.decoding import DECODER, conversions_text
     from experiments.data.novelty import novelty
+    from experiments.data.zips import litter_text
     from fsrun.words import count
 
     yield f"seen: {index.seen_here:,} of these classes, in {index.seen}; none of them is tested on"
@@ -197,6 +198,8 @@ def _report(index: "FeatureIndex") -> Iterator[str]:
     if index.skipped:
         whys = ", ".join(f"{number:,} {why}" for why, number in sorted(index.skipped.items()))
         yield f"{count(sum(index.skipped.values()), 'image')} skipped: {whys} (such as {index.trouble[0][0]})"
+    if index.litter:
+        yield litter_text(index.litter)
     if index.converted:
         yield f"changed when they were read: {conversions_text(index.converted)}"
     if index.decoder < DECODER:

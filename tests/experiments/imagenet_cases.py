@@ -41,14 +41,25 @@ def write_classes(root: Path, sizes: Mapping[str, int]) -> Path:
     return root
 
 
-def write_tars(root: Path, folders: Path) -> Path:
+def write_tars(root: Path, folders: Path, ending: str = ".tar") -> Path:
     """The same classes as tar files, as ImageNet is given out."""
     root.mkdir(parents=True)
     for folder in sorted(folders.iterdir()):
-        with tarfile.open(root / f"{folder.name}.tar", "w") as archive:
+        packed = ending.lower().endswith("gz")
+        with tarfile.open(root / f"{folder.name}{ending}", "w:gz" if packed else "w") as archive:
             for image in sorted(folder.iterdir()):
                 archive.add(image, image.name)
     return root
+
+
+def leave_litter(folder: Path) -> int:
+    """What desktops and file servers leave in a folder of images; how many entries there are."""
+    (folder / "__MACOSX").mkdir(parents=True)
+    (folder / "@eaDir").mkdir()
+    (folder / "@eaDir" / "thumbnail.jpg").write_bytes(jpeg(1))
+    for name in (".DS_Store", "._picture.jpg", "Thumbs.db", "desktop.ini", "Desktop.ini"):
+        (folder / name).write_bytes(b"\0")
+    return 7
 
 
 def small_backbone(seen: frozenset[str] = frozenset(), seed: int = 0) -> Backbone:

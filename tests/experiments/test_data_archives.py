@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from experiments.data.archives import open_drawings
 from experiments.data.omniglot import import_omniglot
 from experiments.errors import DataError
 
@@ -51,6 +52,13 @@ def put(
         member.external_attr = attributes
         member.compress_type = compression
         archive.writestr(member, data)
+
+
+def test_what_desktops_leave_in_a_zip_is_no_drawing_and_is_counted(source: Path) -> None:
+    put(source, "__MACOSX/images_background/._0709_01.png", b"")
+    put(source, "images_background/Alphabet_of_the_Magi/Thumbs.db", b"")
+    with open_drawings(source, "background") as (drawings, litter):
+        assert (len(drawings), litter) == (964 * 20, 2)
 
 
 def png(width: int, height: int) -> bytes:

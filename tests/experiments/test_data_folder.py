@@ -12,6 +12,7 @@ from experiments.data.archives import open_drawings
 from experiments.data.folder import conversions, image_paths, read_examples, read_picture, stacked
 from experiments.data.omniglot import open_omniglot
 from experiments.errors import DataError
+from tests.experiments.imagenet_cases import leave_litter
 
 Grey = np.ndarray[tuple[int, int], np.dtype[np.uint8]]
 
@@ -92,7 +93,7 @@ def test_drawings_of_omniglot_come_out_as_its_import_makes_them(
     omniglot_source: Path, omniglot_data_dir: Path, tmp_path: Path
 ) -> None:
     table = open_omniglot(omniglot_data_dir, "P-B", rotations=False, holdout=False)
-    with open_drawings(omniglot_source, "evaluation") as drawings:
+    with open_drawings(omniglot_source, "evaluation") as (drawings, _):
         for index in (0, 4321):
             path = tmp_path / f"{index}.png"
             path.write_bytes(drawings[index].read())
@@ -105,7 +106,9 @@ def test_classes_are_the_sub_folders_by_name_with_as_many_examples_as_there_are(
     (tmp_path / "a" / "notes.txt").write_text("drawn on Monday")
     (tmp_path / "a" / ".DS_Store").write_bytes(b"\0")
     (tmp_path / ".hidden").mkdir()
+    left = leave_litter(tmp_path) + leave_litter(tmp_path / "b")
     examples = read_examples(tmp_path)
+    assert examples.litter == left + 2
     assert examples.classes == ("a", "b")
     assert [picture.path.name for picture in examples.pictures] == ["1.png", "2.png", "1.png"]
     assert examples.labels.tolist() == [0, 0, 1]

@@ -26,6 +26,7 @@ from experiments.data.miniimagenet_stored import (
     read_stored,
 )
 from experiments.errors import DataError
+from tests.experiments.imagenet_cases import leave_litter
 from tests.experiments.miniimagenet_cases import (
     PAIR,
     SOME,
@@ -125,6 +126,18 @@ def test_images_of_other_sizes_and_kinds_become_84x84_in_colour(tmp_path: Path) 
 
 
 # ---------------------------------------------------- some now, the rest later
+
+
+def test_what_desktops_leave_is_no_image_and_is_counted(tmp_path: Path) -> None:
+    source = write_published(tmp_path / "source", 2)
+    plain = import_miniimagenet(source, tmp_path / "plain")
+    leave_litter(source / "extra")
+    with zipfile.ZipFile(source / "val.zip", "a") as archive:
+        for name in (f"__MACOSX/._{file_name(PAIR['val'][0], 0)}", "@eaDir/val.csv", "Thumbs.db"):
+            archive.writestr(name, b"no image")
+    found = import_miniimagenet(source, tmp_path / "data")
+    assert (found.images, found.sha256) == (plain.images, plain.sha256)
+    assert (plain.litter, found.litter) == (0, 6 + 3)
 
 
 def test_what_was_done_to_images_is_counted_over_all_imports(tmp_path: Path) -> None:
