@@ -17,6 +17,10 @@ class ConfigError(ExperimentError):
     """A config names something unknown or holds a value that cannot be: change the command."""
 
 
+class InertOption(ConfigError):
+    """An option was set that changes nothing beside the others: leave it out, or change another one."""
+
+
 class DataError(ExperimentError):
     """A data set is missing, damaged or refused: import, fetch or repair it."""
 

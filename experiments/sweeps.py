@@ -10,8 +10,9 @@ from itertools import product
 from typing import Any
 
 from experiments.config import RunConfig, parse_config, share_trainings
+from experiments.config.base import AllBut, Unmet
 from experiments.config.features import FeatureSet
-from experiments.errors import ConfigError, unknown_name
+from experiments.errors import ConfigError, InertOption, unknown_name
 from experiments.presets import PRESETS, preset_options
 from experiments.registry import EXPERIMENTS, METHODS, methods_of
 from experiments.values import values_of
@@ -31,6 +32,7 @@ class Sweep:
     seeds: int = 1
     seeds_per_run: int = 1  # only where a run can carry several, see registry.py
     settings: Mapping[str, Sequence[Any]] | None = None  # option name -> values
+    beside_others: bool = False  # the settings are for other sweeps, too, and may change nothing of this one
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,9 @@ def parse_settings(words: Iterable[str]) -> dict[str, list[Any]]:
 def plan(sweep: Sweep) -> list[PlannedRun]:
     """Return the runs: methods x settings x n_way x k_shot x seeds; ConfigError if one cannot be.
 
-    Runs that differ in nothing but their evaluation measure one model, which a run of its own trains.
+    Runs that differ in nothing but their evaluation measure one model, which a run of its own trains. Of
+    several methods, one of which a setting changes nothing goes without it, as one that lacks the option.
+    Raises InertOption for a setting that changes nothing of a run.
     """
     _check_names(sweep)
     methods = sweep.methods or (EXPERIMENTS[sweep.experiment].default_method,)
@@ -68,27 +72,56 @@ def plan(sweep: Sweep) -> list[PlannedRun]:
     for name, values in (("evaluation.n_way", sweep.n_way), ("evaluation.k_shot", sweep.k_shot)):
         if values:
             settings[name] = list(values)
-    unused = set(settings)
-    together: dict[str | None, Any] = {"seeds": sweep.seeds_per_run} if sweep.seeds_per_run > 1 else {}
+    unused, useless = set(settings), set[str]()
     runs: list[PlannedRun] = []
     for method in methods:
-        raw = _defaults(sweep.experiment, method, sweep.preset)
         options = option_names(sweep.experiment, method)
-        paths = {name: resolve_option(name, method, options) for name in settings}
-        used = [name for name, path in paths.items() if path]
-        unused -= set(used)
-        seed = resolve_option("seed", method, options) or "seed"
-        for values in product(*(settings[name] for name in used), seeds):
-            chosen: dict[str | None, Any] = {seed: values[-1], **together}
-            chosen |= {paths[name]: value for name, value in zip(used, values[:-1], strict=True)}
-            chosen = _fewer_episodes(sweep.experiment, chosen) | chosen
-            purpose = _swept(settings, dict(zip(used, values[:-1], strict=True)))
-            runs.append(PlannedRun(_build(raw, chosen), sweep.preset, purpose))
-    if unused:
+        paths = {name: path for name in settings if (path := resolve_option(name, method, options))}
+        made = _runs_of(sweep, method, settings, paths, seeds)
+        if len(methods) > 1 or sweep.beside_others:
+            useless |= (spare := {name for name in paths if _idle(made, paths[name])})
+            paths = {name: path for name, path in paths.items() if name not in spare}
+            made = _runs_of(sweep, method, settings, paths, seeds) if spare else made
+        raw = _defaults(sweep.experiment, method, sweep.preset)
+        for run in made:
+            _refuse_inert(run.config, paths.values(), raw)
+        unused -= set(paths)
+        runs += made
+    if unused - useless:
         known = {name for method in methods for name in option_names(sweep.experiment, method)}
-        raise unknown_name("option", min(unused), known | {name.split(".")[-1] for name in known})
+        short = {name.split(".")[-1] for name in known}
+        raise unknown_name("option", min(unused - useless), known | short)
+    if unused and not sweep.beside_others:
+        raise InertOption(f"{min(unused)} changes nothing of {' and '.join(methods)} here: leave it out")
     configs = share_trainings(run.config for run in runs)
     return [replace(run, config=config) for run, config in zip(runs, configs, strict=True)]
+
+
+def _runs_of(
+    sweep: Sweep,
+    method: str,
+    settings: Mapping[str, Sequence[Any]],
+    paths: Mapping[str, str],
+    seeds: Sequence[Any],
+) -> list[PlannedRun]:
+    """Return the runs of one method with the settings it has, whose dotted names are in `paths`."""
+    raw = _defaults(sweep.experiment, method, sweep.preset)
+    seed = resolve_option("seed", method, option_names(sweep.experiment, method)) or "seed"
+    runs = []
+    for values in product(*(settings[name] for name in paths), seeds):
+        chosen: dict[str, Any] = {seed: values[-1]}
+        if sweep.seeds_per_run > 1:
+            chosen["seeds"] = sweep.seeds_per_run
+        chosen |= dict(zip(paths.values(), values[:-1], strict=True))
+        chosen = _fewer_episodes(sweep.experiment, chosen) | chosen
+        purpose = _swept(settings, dict(zip(paths, values[:-1], strict=True)))
+        runs.append(PlannedRun(parse_config(_with(raw, chosen)), sweep.preset, purpose))
+    return runs
+
+
+def _idle(runs: Iterable[PlannedRun], option: str) -> bool:
+    """Return whether an option changes nothing of any of the runs."""
+    return all(run.config.inert(option) for run in runs)
 
 
 def _seeds(sweep: Sweep, named: Sequence[Any] | None) -> Sequence[Any]:
@@ -103,12 +136,10 @@ def _seeds(sweep: Sweep, named: Sequence[Any] | None) -> Sequence[Any]:
 def _swept(settings: Mapping[str, Sequence[Any]], values: Mapping[str, Any]) -> str:
     """Return what tells a run from the others of its sweep: "protocol=R2", but for its ways and shots."""
     told = {name: value for name, value in values.items() if len(settings[name]) > 1 and name not in _SHAPE}
-    return ", ".join(
-        f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in told.items()
-    )
+    return ", ".join(f"{name}={_written(value)}" for name, value in told.items())
 
 
-def _fewer_episodes(experiment: str, chosen: Mapping[str | None, Any]) -> dict[str | None, Any]:
+def _fewer_episodes(experiment: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return how many episodes to measure at so many ways, where the data set says so."""
     data = EXPERIMENTS[experiment].data
     if not issubclass(data, FeatureSet):
@@ -120,6 +151,55 @@ def _fewer_episodes(experiment: str, chosen: Mapping[str | None, Any]) -> dict[s
 def changed(config: RunConfig, sets: Mapping[str, Any]) -> RunConfig:
     """Return a config with options, by their dotted names, set otherwise; ConfigError if that cannot be."""
     return parse_config(_with(config.model_dump(mode="json"), sets))
+
+
+def edited(config: RunConfig, sets: Mapping[str, Any]) -> RunConfig:
+    """Return the same for what a user sets. Raises InertOption besides, where that changes nothing."""
+    after = changed(config, sets)
+    _refuse_inert(after, sets, config.model_dump(mode="json"))
+    return after
+
+
+def _refuse_inert(config: RunConfig, options: Iterable[str], before: Mapping[str, Any]) -> None:
+    """Raise InertOption for one of the options, by dotted names, that the others keep from counting.
+
+    `before` is the raw config without what was set: an option that is as it was makes no other run.
+    """
+    now = config.model_dump(mode="json")
+    before = _with(dict(before), {})
+    for leaf in (leaf for option in options for leaf in _leaves(option, _found(now, option))):
+        unmet = config.inert(leaf)
+        if unmet and _found(now, leaf) != _found(before, leaf):
+            raise InertOption(_changes_nothing(leaf, _found(now, leaf), unmet, config.method.name))
+
+
+def _found(raw: Mapping[str, Any], option: str) -> Any:
+    """Return the value of an option by its dotted name, None where there is none."""
+    value: Any = raw
+    for part in option.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _changes_nothing(option: str, value: Any, unmet: Unmet, method: str) -> str:
+    begins = f"{_short(option)}={_written(value)} changes nothing"
+    if unmet.option is None:
+        return f"{begins} of {method}: leave it out"
+    other = _short(unmet.option)
+    begins += f" while {other}={_written(unmet.value)}: leave it out"
+    if other.rpartition(".")[2] in ("name", "kind"):  # another method, other data
+        return begins
+    if isinstance(unmet.needed, AllBut):
+        return f"{begins}, or change {other}"
+    return f"{begins}, or set {other}={' or '.join(map(_written, unmet.needed))}"
+
+
+def _short(option: str) -> str:
+    return option.removeprefix("method.").removeprefix("data.")
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _check_names(sweep: Sweep) -> None:
@@ -177,10 +257,6 @@ def resolve_option(name: str, method: str, options: Iterable[str]) -> str | None
         return "method.seed" if "method.seed" in options else None
     matches = [option for option in options if option == name or option.endswith(f".{name}")]
     return min(matches, key=lambda option: option.count("."), default=None)
-
-
-def _build(raw: dict[str, Any], chosen: Mapping[str | None, Any]) -> RunConfig:
-    return parse_config(_with(raw, {str(path): value for path, value in chosen.items()}))
 
 
 def _with(raw: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -121,7 +121,10 @@ def _plan_row(
 ) -> list[PlannedRun]:
     fixed = {option: [value] for option, value in {**row.also.get(preset, {}), **row.sets}.items()}
     ways, shots = (tuple(sorted({shape[place] for shape in row.shapes})) for place in (0, 1))
-    asked = Sweep(experiment, (row.method,), preset, ways, shots, seeds, settings={**chosen, **fixed})
+    settings = {**chosen, **fixed}
+    asked = Sweep(
+        experiment, (row.method,), preset, ways, shots, seeds, settings=settings, beside_others=True
+    )
     planned = plan(asked)
     if not any(run.config.method.steps for run in planned):
         planned = plan(replace(asked, seeds=1))

@@ -25,7 +25,7 @@ from experiments.data import catalogue
 from experiments.errors import unknown_name
 from experiments.registry import EXPERIMENTS
 from experiments.studies import STUDIES
-from experiments.sweeps import PlannedRun, Sweep, changed, parse_settings, plan
+from experiments.sweeps import PlannedRun, Sweep, edited, parse_settings, plan
 from fsrun.differences import variant
 from fsrun.errors import UsageError
 from fsrun.paths import Home
@@ -88,7 +88,7 @@ def plan_edited(
     if together:
         settings["seeds"] = [seeds]
     sets = [dict(zip(settings, values, strict=True)) for values in product(*settings.values())]
-    configs = share_trainings([changed(config, each) for each in sets])
+    configs = share_trainings([edited(config, each) for each in sets])
     return [PlannedRun(each, preset) for each in configs]
 
 
@@ -113,14 +113,17 @@ def effort(planned: Sequence[PlannedRun]) -> str:
     return f"{count} training{'s' * (count > 1)}; {length}{others}"
 
 
-def require_data(planned: Iterable[PlannedRun], home: Home) -> None:
+def require_data(planned: Iterable[PlannedRun], home: Home, *, stored: bool = False) -> None:
     """Raise DataError where a run needs images that are not here: no worker here could run it.
 
-    What the storage has is fetched. Raises StorageUnavailable where that cannot be done now.
+    What the storage has is fetched. Raises StorageUnavailable where that cannot be done now, and InertOption
+    where an option changes nothing of these data, but for runs as they were stored.
     """
     configs = [each.config for each in planned]
     fetch(home, needed(configs))
     catalogue.require_data(configs, home.data)
+    if not stored:
+        catalogue.refuse_inert(configs, home.data)
 
 
 def enqueue_planned(

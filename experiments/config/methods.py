@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from experiments.config.base import Frozen
-from experiments.config.training import Accelerated, Training
+from experiments.config.base import AllBut, Frozen, Need
+from experiments.config.training import NEVER_TRAINED, Accelerated, Training
 
 # What classifies a feature sees of it: the feature itself; its direction; the direction of what is left when
 # the support's mean is taken away, which is as near to whitened input as the support alone can bring it.
@@ -18,6 +18,8 @@ Features = Literal["raw", "unit", "centred"]
 
 class PixelKnn(Training):
     """Nearest support image in pixel space; nothing is trained."""
+
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = NEVER_TRAINED
 
     name: Literal["pixel-knn"] = "pixel-knn"
     steps: int = Field(0, ge=0, le=0)
@@ -72,6 +74,11 @@ class Pretrain(Accelerated):
 
     splits: ClassVar[tuple[str, ...]] = ("base",)
     on_several: ClassVar[bool] = True
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **Accelerated.needs,
+        **dict.fromkeys(("batch_size", "classifier"), ({"objective": ("softmax",)},)),
+        **dict.fromkeys(("train_n_way", "train_images", "features"), ({"objective": ("episodes",)},)),
+    }
 
     name: Literal["pretrain"] = "pretrain"
     steps: int = Field(24_000, ge=1, le=100_000_000)
@@ -109,6 +116,7 @@ class CnnNeighbour(Training):
     """Nearest support image by the cosine of pre-trained features; nothing is adapted."""
 
     splits: ClassVar[tuple[str, ...]] = ("base",)
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = NEVER_TRAINED
 
     name: Literal["cnn-nn"] = "cnn-nn"
     steps: int = Field(0, ge=0, le=0)
@@ -124,6 +132,23 @@ class FastSlow(Accelerated):
         **Accelerated.later,
         "quarter_turns": 1,
         "mirrored_views": False,
+    }
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **Accelerated.needs,
+        **dict.fromkeys(("hidden_size", "layers", "output_scale", "skip_lr"), ({"fast_learner": ("lstm",)},)),
+        "fast_lr": ({"fast_learner": ("sgd",)},),
+        "initial_scale": ({"initial": ("means",)},),
+        "meta_lr": ({"fast_learner": ("lstm",), "initial": ("means",)},),
+        "slow_lr": ({"slow_learner": ("sgd", "adam")},),
+        "slow_momentum": ({"slow_learner": ("sgd",)}, {"slow_lr": AllBut(0)}),
+        "slow_schedule": ({"slow_learner": ("sgd", "adam")}, {"slow_lr": AllBut(0)}),
+        "slow_gradient": ({"slow_lr": AllBut(0), "slow_learner": ("shared",)},),
+        # Running statistics change even where no weight does.
+        "averaging": ({"slow_lr": AllBut(0), "slow_learner": ("shared",), "batch_norm": ("batch",)},),
+        # The first scale is left to pre-training in its unit.
+        "feature_scale": ({"features": AllBut("raw"), "initial": ("means",)},),
+        "view_change": ({"views": AllBut(1)},),
+        "support_views": ({"views": AllBut(1), "mirrored_views": (True,)},),
     }
 
     name: Literal["fastslow"] = "fastslow"

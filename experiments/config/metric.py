@@ -3,10 +3,12 @@
 Not here: prototypical networks and the methods of the paper itself (methods.py).
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from experiments.config.base import AllBut, Need
 from experiments.config.methods import Jitter
 from experiments.config.training import Accelerated
 
@@ -15,6 +17,7 @@ class MatchingNet(Accelerated):
     """Matching networks (Vinyals et al. 2016): attention over the support, with or without full context."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {**Accelerated.needs, "fce_steps": ({"fce": (True,)},)}
 
     name: Literal["matching"] = "matching"
     steps: int = Field(60_000, ge=1, le=100_000_000)  # episodes
@@ -36,12 +39,6 @@ class MatchingNet(Accelerated):
         """Return the images of one class in a training episode."""
         return {"k_shot": self.train_k_shot or k_shot, "train_n_query": self.train_n_query}
 
-    @model_validator(mode="after")
-    def _has_an_lstm_to_take_the_steps(self) -> Self:
-        if not self.fce:
-            self.refuse_changed("fce_steps", why="without full context embeddings: add --set fce=true")
-        return self
-
 
 class NotEpisodic(Accelerated):
     """What methods share that train on the classes of `train` without episodes."""
@@ -57,6 +54,11 @@ class Cnn(NotEpisodic):
     """A softmax classifier of the training classes, then nearest neighbour, or fitted again to each task."""
 
     test_only: ClassVar[tuple[str, ...]] = ("test", "distance", "fit_steps", "fit_lr")
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **NotEpisodic.needs,
+        "distance": ({"test": ("nearest",)},),
+        **dict.fromkeys(("fit_steps", "fit_lr"), ({"test": ("linear", "fine-tune")},)),
+    }
 
     name: Literal["cnn"] = "cnn"
     steps: int = Field(6500, ge=1, le=100_000_000)  # about five times through the training images of P-V
@@ -72,19 +74,17 @@ class Cnn(NotEpisodic):
     fit_steps: int = Field(15, ge=1, le=100_000)  # of linear and fine-tune
     fit_lr: float = Field(0.01, gt=0)
 
-    @model_validator(mode="after")
-    def _test_uses_its_options(self) -> Self:
-        if self.test == "nearest":
-            self.refuse_changed("fit_steps", "fit_lr", why="of nearest: add --set test=linear or fine-tune")
-        else:
-            self.refuse_changed("distance", why=f"of test={self.test}: add --set test=nearest")
-        return self
-
 
 class Shrinking(NotEpisodic):
     """Feature shrinking (Hariharan & Girshick 2017): the CNN's training with a penalty on long features."""
 
     test_only: ClassVar[tuple[str, ...]] = ("distance", "fit_steps", "fit_lr")
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **NotEpisodic.needs,
+        "penalty": ({"penalty_weight": AllBut(0)},),
+        "distance": ({"hallucinate": (0,)},),
+        **dict.fromkeys(("fit_steps", "fit_lr", "generator_lr"), ({"hallucinate": AllBut(0)},)),
+    }
 
     name: Literal["shrinking"] = "shrinking"
     steps: int = Field(6500, ge=1, le=100_000_000)  # the last generator_steps of them train the generator
@@ -114,12 +114,6 @@ class Shrinking(NotEpisodic):
             raise ValueError("hallucinate needs a trained generator: use --set generator_steps=2000 or more")
         if self.generator_steps and not self.hallucinate:
             raise ValueError("generator_steps trains what nothing uses: use --set hallucinate=5 with it")
-        if self.hallucinate:
-            self.refuse_changed("distance", why="of the classifier fitted to made-up examples: leave it out")
-        else:
-            self.refuse_changed(
-                "fit_steps", "fit_lr", "generator_lr", why="without made-up examples: add --set hallucinate=5"
-            )
         return self
 
     @property
@@ -143,6 +137,11 @@ class Shrinking(NotEpisodic):
 class Siamese(NotEpisodic):
     """Siamese network (Koch et al. 2015): whether two images show the same character."""
 
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **NotEpisodic.needs,
+        "filters": ({"network": ("conv4",)},),
+    }
+
     name: Literal["siamese"] = "siamese"
     steps: int = Field(40_000, ge=1, le=100_000_000)
     log_every: int = Field(20, ge=1)
@@ -155,9 +154,3 @@ class Siamese(NotEpisodic):
     halve_lr_every: int = Field(5000, ge=1)  # steps
     weight_decay: float = Field(0.0, ge=0)
     jitter: Jitter = Jitter()
-
-    @model_validator(mode="after")
-    def _network_uses_its_options(self) -> Self:
-        if self.network == "koch":
-            self.refuse_changed("filters", why="of network=koch, which has its own: leave it out")
-        return self

@@ -3,10 +3,12 @@
 Not here: methods that compare features or take gradient steps (the files beside this one).
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from experiments.config.base import Need
 from experiments.config.methods import Jitter
 from experiments.config.training import Accelerated, Training
 
@@ -62,6 +64,13 @@ class Snail(SameWays, Accelerated):
 class Mann(SameWays, Accelerated):
     """A recurrent controller with an external memory (Santoro et al. 2016), its labels one element late."""
 
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **Accelerated.needs,
+        "filters": ({"encoder": ("conv4",)},),
+        "train_n_query": ({"training": ("episodes",)},),
+        "instances": ({"training": ("sequences",)},),
+    }
+
     name: Literal["mann"] = "mann"
     steps: int = Field(100_000, ge=1, le=100_000_000)
     log_every: int = Field(20, ge=1)
@@ -102,20 +111,6 @@ class Mann(SameWays, Accelerated):
                 f"curriculum {self.curriculum} does not come to all classes in {self.steps} steps: "
                 f"use {self.steps} or fewer"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _encoder_uses_its_options(self) -> Self:
-        if self.encoder == "pixels":
-            self.refuse_changed("filters", why="of encoder=pixels: set filters=64, or encoder=conv4")
-        return self
-
-    @model_validator(mode="after")
-    def _training_uses_its_options(self) -> Self:
-        if self.training == "sequences":
-            self.refuse_changed("train_n_query", why="of training=sequences: set instances instead")
-        else:
-            self.refuse_changed("instances", why="of training=episodes: set train_n_query instead")
         return self
 
 
@@ -166,6 +161,11 @@ class RareEvents(Accelerated):
 class MetaNet(SameWays):
     """Meta networks (Munkhdalai and Yu 2017): weights made from gradients, beside those that are learned."""
 
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **SameWays.needs,
+        "chunks": ({"task_weights": (True,)},),
+    }
+
     name: Literal["metanet"] = "metanet"
     steps: int = Field(100_000, ge=1, le=100_000_000)  # tasks
     validate_every: int = Field(1000, ge=0)
@@ -181,12 +181,6 @@ class MetaNet(SameWays):
     def images_per_class(self, k_shot: int) -> dict[str, int]:
         """Return the images of one class in a training task."""
         return {"k_shot": k_shot, "train_n_query": self.train_n_query}
-
-    @model_validator(mode="after")
-    def _chunks_have_a_use(self) -> Self:
-        if not self.task_weights:
-            self.refuse_changed("chunks", why="without weights for the task: leave task_weights at true")
-        return self
 
     def check_evaluation(self, n_way: int, k_shot: int) -> None:
         """Refuse more chunks, where they are asked for, than there are images to be cut into them."""

@@ -5,11 +5,12 @@ Not here: sweeps and presets, and anything that needs torch.
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from experiments.config.base import STORED, Frozen
+from experiments.config.base import STORED, AllBut, Frozen, Need
 from experiments.config.data import EpisodeEvaluation
 from experiments.config.image_sets import AnyImageData
 from experiments.config.rows import METHOD_NAMES, ImageMethod
@@ -19,6 +20,16 @@ from experiments.errors import ConfigError
 
 class ImageRun(Frozen):
     """One run of a row of Table 2 on images of characters or of things (paper section 4.2)."""
+
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        # The features of what is drawn pass no batch normalisation; imported ones may pass a kept last block.
+        **dict.fromkeys(("evaluation.batch_norm", "method.batch_norm"), ({"data.kind": AllBut("drawn")},)),
+        # They choose among the classes and images that are learned from, and those of validation.
+        "data.holdout": (
+            {"evaluation.split": ("val",), "method.steps": AllBut(0), "method.pretrain": AllBut(None)},
+        ),
+        "data.train_images": ({"method.name": AllBut("cnn-nn")},),
+    }
 
     experiment: Literal["omniglot", "glyphs", "miniimagenet", "imagenet", "drawn"]
     seed: int = Field(0, ge=0)

@@ -4,11 +4,12 @@ Not here: the covariances themselves and the starting weights (experiments/synth
 """
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from experiments.config.base import Frozen
+from experiments.config.base import AllBut, Frozen, Need
 from experiments.config.training import Training
 
 Matrix = tuple[tuple[float, ...], ...]
@@ -22,6 +23,12 @@ class GaussianData(Frozen):
     Sigma comes from `covariance`, or from `spectrum`, or from `condition_number`; A from `task_covariance` or
     `task_condition_number`. With several components each task has one of several Sigmas (paper section 6).
     """
+
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        "covariance_seed": (
+            {"condition_number": AllBut(1), "task_condition_number": AllBut(1), "spectrum": AllBut(None)},
+        ),
+    }
 
     kind: Literal["gaussian"] = "gaussian"
     dimension: int = Field(10, ge=1, le=4096)  # d
@@ -80,6 +87,12 @@ class GaussianData(Frozen):
 
 class LinearFastSlow(Training):
     """The two-layer linear network: W_s by slow SGD, W_f by a fast learner (paper section 3.1, Table 1)."""
+
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **Training.needs,
+        **dict.fromkeys(("hidden_size", "layers", "output_scale", "meta_lr"), ({"fast_learner": ("lstm",)},)),
+        "sampler": ({"fast_learner": ("sgd",)}, {"slow_modules": ("single", "known")}),
+    }
 
     name: Literal["linear"] = "linear"
     steps: int = Field(100_000, ge=1, le=1_000_000_000)  # tasks

@@ -8,7 +8,12 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from experiments.config.base import Frozen
+from experiments.config.base import AllBut, Frozen, Need
+
+# Of a method that trains nothing.
+NEVER_TRAINED: Mapping[str, tuple[Need, ...]] = dict.fromkeys(
+    ("log_every", "validate_every", "validate_episodes", "stop_on_nan_after"), ({},)
+)
 
 _WITHOUT_PIXELS: Mapping[str, Any] = {
     "pretrain": None,
@@ -31,6 +36,8 @@ class Training(Frozen):
     fixed_ways: ClassVar[bool] = False  # it has one output per class, as many as evaluation.n_way
 
     test_only: ClassVar[tuple[str, ...]] = ()  # options that training never looks at
+
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {"validate_episodes": ({"validate_every": AllBut(0)},)}
 
     steps: int = Field(0, ge=0, le=100_000_000)
     log_every: int = Field(10, ge=1)  # steps
@@ -68,12 +75,6 @@ class Training(Frozen):
         """Return the options with those that say only how to test at their defaults."""
         defaults = {name: type(self).model_fields[name].default for name in self.test_only}
         return self.model_copy(update=defaults)
-
-    def refuse_changed(self, *names: str, why: str) -> None:
-        """Raise ValueError where one of these options is not at its default; `why` says what to do."""
-        for name in names:
-            if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} says nothing {why}")
 
     def check_features(self) -> None:
         """Raise ValueError, saying what to change, where an option is about pixels and there are none."""

@@ -78,6 +78,13 @@ def require_data(configs: Iterable[RunConfig], data_dir: Path) -> None:
                 imagenet.require_features(each, each.data, data_dir)
 
 
+def refuse_inert(configs: Iterable[RunConfig], data_dir: Path) -> None:
+    """Raise InertOption for an option that changes nothing of the data that are here, saying what to type."""
+    for config in configs:
+        if isinstance(config, ImageRun) and isinstance(config.data, ImageNetData):
+            imagenet.refuse_statistics(config, config.data, data_dir)
+
+
 def _require_images(config: ImageRun, data: MiniImageNetData, data_dir: Path) -> None:
     here = miniimagenet_stored.images_of_each_class(data_dir, data.protocol, holdout=data.holdout)
     asked = config.evaluation

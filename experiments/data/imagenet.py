@@ -13,7 +13,7 @@ from experiments.config import ImageNetData, ImageRun, training_run
 from experiments.data.class_folders import ClassPlace, ImageListing, Progress, find_classes
 from experiments.data.feature_index import FeatureIndex, features_folder, read_feature_index, write_json
 from experiments.data.storage import DataSummary, writing_to
-from experiments.errors import DataError
+from experiments.errors import DataError, InertOption
 
 if TYPE_CHECKING:
     from experiments.data.features import FeatureTable
@@ -110,6 +110,20 @@ def require_features(config: ImageRun, data: ImageNetData, data_dir: Path) -> No
         )
     for split in config.splits_learned_from():
         _require_classes(index, data, split, config.method.classes_per_episode(asked.n_way))
+
+
+def refuse_statistics(config: ImageRun, data: ImageNetData, data_dir: Path) -> None:
+    """Raise InertOption where statistics are asked for and the features pass no batch normalisation."""
+    trained = getattr(config.method, "batch_norm", "running")
+    for option, asked, usual in (
+        ("evaluation.batch_norm", config.evaluation.batch_norm, None),
+        ("batch_norm", trained, "running"),
+    ):
+        if asked != usual and read_feature_index(data_dir, data.features).tail is None:
+            raise InertOption(
+                f"{option}={asked} changes nothing on features {data.features!r}, which keep no layer of "
+                "their backbone: leave it out"
+            )
 
 
 def _require_classes(index: FeatureIndex, data: ImageNetData, split: str, needed: Mapping[str, int]) -> None:

@@ -50,7 +50,7 @@ def _queue(run_ids: list[int], priority: int) -> None:
 
     engine = open_database()
     plans = [plan_again(get_run(engine, run_id)) for run_id in run_ids]
-    require_data([each.planned for each in plans], find_home())
+    require_data([each.planned for each in plans], find_home(), stored=True)
     for each in plans:
         if each.warning:
             typer.echo(f"Warning: {each.warning}.", err=True)

@@ -29,7 +29,7 @@ def test_from_a_folder_of_classes_to_figure_5(home: Case, typed: Typed, animals:
     assert "Next: fsrun queue imagenet --set features=animals" in embedded.words
     assert "Already embedded animals" in typed("data", "embed", f"folder:{animals}", *EMBED).words
     assert "animals features 40 images of" in typed("data", "list").words
-    settings = ("features=animals", "train_images=4", "episodes=5")
+    settings = ("features=animals", "episodes=5")
     asked = [word for setting in settings for word in ("--set", setting)]
     queued = typed("queue", "imagenet", "--method", "cnn-nn", "--n-way", "2,5", *asked)
     assert queued.code == 0, queued.err

@@ -32,7 +32,10 @@ def test_the_table_is_queued_on_glyphs_as_one_sweep(typed: Typed, home: Case) ->
         ("queue table2 --preset quick --method maml", ["knows its methods", "--method"]),
         ("queue table2 --preset quik", ["did you mean 'quick'"]),
         ("queue table", ["did you mean 'table2'"]),
-        ("queue omniglot --method cnn --set fit_lr=0.1", ["fit_lr says nothing of nearest", "test=linear"]),
+        (
+            "queue omniglot --method cnn --set fit_lr=0.1",
+            ["fit_lr=0.1 changes nothing while test=nearest", "test=linear"],
+        ),
     ],
 )
 def test_what_does_not_suit_the_table_is_refused_in_one_line(

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from experiments.data.catalogue import refuse_inert
 from experiments.data.embedding import Embedder, embed_images
 from experiments.data.feature_index import TAIL, read_feature_index
 from experiments.data.features import FeatureTable, open_feature_table
-from experiments.errors import ConfigError, DataError
+from experiments.errors import ConfigError, DataError, InertOption
 from experiments.method import Resources, build
 from experiments.models.adapter import LENGTH, build_backbone
 from experiments.models.architectures import conv4_name, untrained
@@ -164,3 +165,19 @@ def test_the_same_name_is_not_two_kinds_of_features(data_dir: Path, tmp_path: Pa
     whole = embedding_of(tmp_path / "in", data_dir, SPLITS, small_backbone())
     with pytest.raises(DataError, match=r"embedded otherwise .*tail differ"):
         whole.begin()
+
+
+def test_batch_statistics_are_refused_where_no_layer_is_kept_that_normalises(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    plain, backbone = tmp_path / "plain", small_backbone()
+    embedding = embedding_of(tmp_path / "in", plain, SPLITS, backbone)
+    embed_images(embedding, Embedder(backbone, CPU, batch=16, threads=1))
+    for option, value in (("evaluation.batch_norm", "support"), ("method.batch_norm", "batch")):
+        settings = {"features": ["small"], option: [value]}
+        configs = [run.config for run in plan(Sweep("imagenet", ("fastslow",), settings=settings))]
+        refuse_inert(configs, data_dir)
+        with pytest.raises(InertOption, match=rf"batch_norm={value} changes nothing on features 'small'"):
+            refuse_inert(configs, plain)
+    usual = plan(Sweep("imagenet", ("fastslow",), settings={"features": ["small"]}))
+    refuse_inert([run.config for run in usual], plain)
