@@ -16,7 +16,6 @@ _OFTEN: Settings = {"log_every": [2], "validate_every": [20], "validate_episodes
 _PRETRAIN: Settings = {
     "pretrain.steps": [60],
     "pretrain.filters": [8],
-    "pretrain.batch_size": [32],
     "pretrain.log_every": [2],
     "pretrain.validate_every": [0],
 }

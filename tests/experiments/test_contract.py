@@ -86,7 +86,8 @@ class Laboratory:
         known = option_names(experiment, name)
         chosen = {option: value for option, value in SMALL.items() if option in known} | dict(options or {})
         settings = {option: [value] for option, value in chosen.items()}
-        return plan(Sweep(experiment, (name,), "quick", seeds=seed + 1, settings=settings))[seed].config
+        sweep = Sweep(experiment, (name,), "quick", seeds=seed + 1, settings=settings, beside_others=True)
+        return plan(sweep)[seed].config
 
     def method(self, name: str, *, seed: int = 0, options: Mapping[str, Any] | None = None) -> Method:
         return self.build(self.config(name, seed=seed, options=options))

@@ -11,7 +11,7 @@ from tests.cli.cli_cases import Case
 from tests.worker.worker_cases import after, ask, never, take
 
 GLYPHS = {"alphabets": [10], "characters": [12], "n_way": [5], "episodes": [20], "log_every": [1]}
-PRETRAIN = {"pretrain.steps": [2], "pretrain.filters": [8], "pretrain.batch_size": [16]}
+PRETRAIN = {"pretrain.steps": [2], "pretrain.filters": [8]}
 RUNS: dict[str, tuple[str, str, dict[str, list[Any]]]] = {
     "linear": ("synthetic", "linear", {"steps": [400], "log_every": [20], "episodes": [20]}),
     "protonet": ("glyphs", "protonet", GLYPHS | {"steps": [6], "train_n_way": [5], "filters": [8]}),

@@ -20,7 +20,7 @@ def test_drain_carries_out_a_prerequisite_before_what_starts_from_it(
     home: Case, glyphs_data_dir: Path
 ) -> None:
     home.data.symlink_to(glyphs_data_dir)
-    small = {"pretrain.steps": [2], "pretrain.filters": [8], "pretrain.batch_size": [16], "inner_steps": [2]}
+    small = {"pretrain.steps": [2], "pretrain.filters": [8], "inner_steps": [2]}
     (fastslow,) = ask(home, "glyphs", "fastslow", SMALL_GLYPHS | small | {"fastslow.steps": [4]})
     (pretrain,) = home.run(fastslow).parents
     (protonet,) = ask(home, "glyphs", "protonet", SMALL_GLYPHS | {"train_n_way": [5], "filters": [8]})
