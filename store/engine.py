@@ -105,6 +105,11 @@ def reading(engine: Engine) -> Iterator[Connection]:
             del _readings.under_way[engine]
 
 
+def storable(text: str) -> str:
+    """Return a text as a database keeps it, a question mark for each byte of a name that is no UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _locate(url_or_path: str | Path) -> tuple[URL, Path | None]:
     if isinstance(url_or_path, str) and "://" in url_or_path:
         try:

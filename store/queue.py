@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 from sqlmodel import col
 
-from store.engine import reading, writing
+from store.engine import reading, storable, writing
 from store.errors import InvalidTransition, RunNotFound, StoreError
 from store.jobs import (
     MAX_CRASHES,
@@ -138,7 +138,7 @@ def finish(engine: Engine, run_id: int, attempt: int, results: Sequence[ResultRo
 def fail(engine: Engine, run_id: int, attempt: int, error: str, *, now: float) -> None:
     """Mark the job FAILED with the traceback. Raises LeaseLost."""
     with writing(engine, beside_others=True) as connection:
-        text = error.replace("\0", "\\0")  # PostgreSQL stores no NUL
+        text = storable(error.replace("\0", "\\0"))  # PostgreSQL stores no NUL
         end_attempt(
             connection,
             run_id,

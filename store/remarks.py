@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, select
 from sqlmodel import col
 
-from store.engine import writing
+from store.engine import storable, writing
 from store.errors import InvalidRemark
 from store.jobs import job_row
 from store.tables import Remark, table_of
@@ -31,7 +31,7 @@ def set_note(engine: Engine, run_ids: Collection[int], note: str) -> None:
 
     Raises RunNotFound or InvalidRemark.
     """
-    note = note.replace("\0", "").strip()  # PostgreSQL stores no NUL
+    note = storable(note.replace("\0", "")).strip()  # PostgreSQL stores no NUL
     check_note(note)
     with writing(engine) as connection:
         for run_id in run_ids:

@@ -113,7 +113,8 @@ def _database() -> str:
 
     engine = open_database()
     check_writable(engine)
-    place = engine.url.render_as_string(hide_password=True)
+    on_file = engine.url.get_backend_name() == "sqlite"  # whose name may be no UTF-8, which no URL can hold
+    place = engine.url.database if on_file else engine.url.render_as_string(hide_password=True)
     small = engine.url.database is None or not _size(engine.url.database) > QUICKLY_READ
     found = problems(engine) if small else []
     if found:

@@ -1,5 +1,6 @@
 """The commands `note`, `tag`, `rm`, and `gc` of what was deleted."""
 
+import os
 import time
 from contextlib import closing
 from pathlib import Path
@@ -38,6 +39,17 @@ def trained(home: Case, engine: Engine, run_id: int) -> list[Path]:
 def deleted_days_ago(home: Case, days: float) -> None:
     with closing(connect(home.root / "fsrun.db")) as database, database:
         database.execute("UPDATE remark SET trashed = trashed - ?", (days * DAY,))
+
+
+def test_a_home_may_have_a_name_that_is_no_text(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    monkeypatch.setenv("FSRUN_HOME", str(tmp_path / name))
+    assert typed("queue", "synthetic", *TINY).code == 0
+    assert typed("note", "1", name).code == 0
+    assert "caf?" in typed("show", "1").out
+    assert f"{tmp_path}/caf·/fsrun.db, 1 runs" in typed("doctor").words
 
 
 def test_notes_and_tags_are_kept_shown_and_found_again(typed: Typed, home: Case) -> None:

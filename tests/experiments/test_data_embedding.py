@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +15,14 @@ import pytest
 import torch
 
 from experiments.data import shards
+from experiments.data.class_folders import find_classes
+from experiments.data.class_splits import halved
 from experiments.data.decoding import DECODER
 from experiments.data.decoding_ahead import decode
 from experiments.data.embedding import Embedder, Progress, embed_images
 from experiments.data.feature_index import features_folder, read_feature_index
 from experiments.data.features import open_feature_table
+from experiments.data.imagenet import import_imagenet, read_listing
 from experiments.data.shards import Embedding
 from experiments.errors import DataError
 from tests.experiments.imagenet_cases import (
@@ -224,6 +228,19 @@ def test_features_stay_where_their_images_have_gone(root: Path, tmp_path: Path) 
     index = embed_images(embedding, embedder())
     shutil.rmtree(root)
     assert embed_images(embedding, embedder()) == index
+
+
+def test_names_that_are_no_text_are_embedded_as_others_are(tmp_path: Path) -> None:
+    names = [os.fsdecode(b"gr\xfcn-%d" % number) for number in range(6)]
+    root = write_classes(tmp_path / os.fsdecode(b"caf\xe9"), dict.fromkeys(names, 3))
+    splits = halved(names, ())
+    embedding = shards.Embedding(tmp_path, "cafe", find_classes(root), splits, small_backbone(), 2)
+    embed_images(embedding, embedder())
+    index = read_feature_index(tmp_path, "cafe")
+    assert {each.name: each.split for each in index.classes} == splits
+    assert index.source == str(root)
+    import_imagenet(root, tmp_path)
+    assert read_listing(tmp_path).names == tuple(sorted(names))
 
 
 def test_features_of_an_earlier_decoder_say_so(root: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 Not here: deleting runs (test_store_trash).
 """
 
+import os
 from functools import partial
 
 import pytest
@@ -12,6 +13,7 @@ from store import orders, remarks
 from store.engine import reading
 from store.errors import InvalidRemark, InvalidTransition, RunNotFound
 from store.pictures import Pictures
+from store.queue import claim, fail
 from store.rows import RunRow
 from store.runs import get_run
 from store.snapshot import snapshot
@@ -35,6 +37,16 @@ def test_a_note_is_kept_replaced_and_taken_away(engine: Engine) -> None:
     for note in ("  the [bold]first[/] \x1b[31m attempt, π\n", "another", ""):
         remarks.set_note(engine, [run_id], note)
         assert row_of(engine, run_id).note == get_run(engine, run_id).note == note.strip()
+
+
+def test_bytes_that_are_no_text_are_question_marks_in_notes_and_errors(engine: Engine) -> None:
+    (run_id,) = ask(engine, request())
+    remarks.set_note(engine, [run_id], os.fsdecode(b"caf\xe9"))
+    assert get_run(engine, run_id).note == "caf?"
+    claimed = claim(engine, "worker", now=1.0, lease_seconds=60.0)
+    assert claimed is not None
+    fail(engine, run_id, claimed.attempt, f"{os.fsdecode(bytes([0xE9]))} is damaged", now=2.0)
+    assert get_run(engine, run_id).attempts[-1].error == "? is damaged"
 
 
 def test_tags_are_added_and_removed_on_many_runs_at_once(engine: Engine) -> None:
