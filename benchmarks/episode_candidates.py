@@ -55,21 +55,19 @@ def _our_table(images: Tensor) -> Any:
 
 def our_protonet(images: Tensor, _: Path) -> Act:
     """Return our training step, one episode each."""
-    from experiments.methods.protonet import PrototypicalNet
+    from experiments.methods.protonet import ProtoNet
 
     method = {"name": "protonet", "train_n_way": PROTONET_WAYS, "train_n_query": N_QUERY}
-    learner = PrototypicalNet(_our_config(method, {}), _our_table(images), torch.device("cpu"))
+    learner = ProtoNet(_our_config(method, {}), _our_table(images), torch.device("cpu"))
     return _stepping(learner.train, 1)
 
 
 def our_maml(images: Tensor, _: Path) -> Act:
     """Return our outer step, a batch of tasks each."""
-    from experiments.methods.maml import ModelAgnostic
+    from experiments.methods.maml import Maml
 
     method = {"name": "maml", "inner_steps": INNER_STEPS, "episodes_per_step": META_BATCH}
-    learner = ModelAgnostic(
-        _our_config(method, {"n_way": MAML_WAYS}), _our_table(images), torch.device("cpu")
-    )
+    learner = Maml(_our_config(method, {"n_way": MAML_WAYS}), _our_table(images), torch.device("cpu"))
     return _stepping(learner.train, META_BATCH)
 
 
@@ -86,15 +84,14 @@ def _stepping(train: Callable[[int, int], object], episodes: int) -> Act:
 def our_loading(images: Tensor, _: Path) -> Act:
     """Return one episode's images, as a training step asks for them."""
     from experiments.config import Jitter
-    from experiments.data.batches import episode_images
+    from experiments.data.batches import EpisodeImages
     from experiments.data.episodes import EpisodeSampler
 
     sampler = EpisodeSampler(_our_table(images), PROTONET_WAYS, 1, N_QUERY, ("benchmark",))
-    episodes = episode_images(sampler, "train", range(1_000_000_000), Jitter(), 0)
+    episodes, steps = EpisodeImages(sampler, "train", Jitter(), 0), count()
 
     def act() -> int:
-        _, drawn = next(episodes)
-        drawn.split(sampler.sizes, dim=2)
+        episodes(next(steps))
         return 1
 
     return act

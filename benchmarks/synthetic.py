@@ -23,7 +23,7 @@ import torch
 from numba import njit
 
 from benchmarks.machine import describe, scratch, table
-from experiments.config import GaussianData, LinearFastSlow, SyntheticRun
+from experiments.config import GaussianData, LinearFastSlowConfig, SyntheticRun
 from experiments.sweeps import Sweep, plan
 from experiments.synthetic.direct import DirectRecursion
 from experiments.synthetic.fast import FastRecursion
@@ -48,7 +48,9 @@ Contestant = Callable[[int], int]
 def config(d: int = 10, k: int = 100, seeds: int = 1, **method: Any) -> SyntheticRun:
     """Return the paper's setting at another size."""
     data = GaussianData(dimension=d, batch_size=k, noise=NOISE)
-    return SyntheticRun(seeds=seeds, data=data, method=LinearFastSlow(slow_lr=DELTA, fast_lr=ETA, **method))
+    return SyntheticRun(
+        seeds=seeds, data=data, method=LinearFastSlowConfig(slow_lr=DELTA, fast_lr=ETA, **method)
+    )
 
 
 class PlainLoop:

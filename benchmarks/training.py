@@ -19,7 +19,7 @@ from statistics import median
 from time import perf_counter
 
 from benchmarks.machine import describe, median_milliseconds, scratch, table
-from experiments.config import FastSlow, ImageRun, Pretrain, config_hash, prerequisites
+from experiments.config import FastSlowConfig, ImageRun, PretrainConfig, config_hash, prerequisites
 from experiments.sweeps import Sweep, plan
 from fsrun.worker.process import RUNNER_ENVIRONMENT
 
@@ -44,8 +44,8 @@ def measure(name: str, folder: Path, steps: int, precision: str) -> Speed:
 
     from experiments.checkpoint import save_checkpoint
     from experiments.method import Resources, build
-    from experiments.methods.fastslow import FastSlowLearning
-    from experiments.methods.pretrain import Pretraining
+    from experiments.methods.fastslow import FastSlow
+    from experiments.methods.pretrain import Pretrain
     from experiments.rng import generator
 
     (planned,) = plan(Sweep("glyphs", (name,), settings={"method.precision": [precision]}))
@@ -60,10 +60,10 @@ def measure(name: str, folder: Path, steps: int, precision: str) -> Speed:
     method.train(0, 2)
     step_ms = median_milliseconds(steps, lambda: method.train(2, 1))
     source = generator("benchmark")
-    if isinstance(method, FastSlowLearning):
+    if isinstance(method, FastSlow):
         data_ms = median_milliseconds(steps, lambda: method.tasks.batches(2))
     else:
-        assert isinstance(method, Pretraining)
+        assert isinstance(method, Pretrain)
         data_ms = median_milliseconds(
             steps, lambda: method.classes.images(*method.objective.draw(source), source)
         )
@@ -78,10 +78,10 @@ def measure(name: str, folder: Path, steps: int, precision: str) -> Speed:
 def _images(config: ImageRun) -> int:
     """Return how many images go forward and backward in a step."""
     method = config.method
-    if isinstance(method, Pretrain):
+    if isinstance(method, PretrainConfig):
         episodes = method.objective == "episodes"
         return method.train_n_way * method.train_images if episodes else method.batch_size
-    assert isinstance(method, FastSlow)
+    assert isinstance(method, FastSlowConfig)
     of_support = config.evaluation.k_shot if method.inner_batch == "support" else 0
     return method.inner_steps * method.train_n_way * (of_support + method.batch_per_class)
 

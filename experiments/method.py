@@ -64,8 +64,8 @@ def build(config: RunConfig, resources: Resources) -> Method:
 
     Raises DataError where its data are missing, CheckpointError where a run it starts from has left nothing.
     """
-    module = import_module(METHODS[config.method.name].module)
-    method = cast(Method, module.build(config, resources))
+    module, _, name = METHODS[config.method.name].location.partition(":")
+    method = cast(Method, getattr(import_module(module), name).build(config, resources))
     training = training_run(config)
     if training is not None:
         method.load_state_dict(load_checkpoint(resources.parents[config_hash(training)])[1])

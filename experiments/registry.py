@@ -6,30 +6,30 @@ Not here: their options (config/) and their code (methods/, synthetic/).
 from dataclasses import dataclass
 
 from experiments.config import (
-    Cnn,
-    CnnNeighbour,
+    CnnConfig,
+    CnnNeighbourConfig,
     DrawnData,
     EpisodeEvaluation,
-    FastSlow,
+    FastSlowConfig,
     GaussianData,
     GlyphsData,
     ImageNetData,
-    LearnedOptimiser,
-    LinearFastSlow,
-    Maml,
-    Mann,
-    MatchingNet,
-    MetaLstm,
-    MetaNet,
+    LearnedOptimiserConfig,
+    LinearFastSlowConfig,
+    MamlConfig,
+    MannConfig,
+    MatchingNetConfig,
+    MetaLstmConfig,
+    MetaNetConfig,
     MiniImageNetData,
     OmniglotData,
-    PixelKnn,
-    Pretrain,
-    ProtoNet,
-    RareEvents,
-    Shrinking,
-    Siamese,
-    Snail,
+    PixelKnnConfig,
+    PretrainConfig,
+    ProtoNetConfig,
+    RareEventsConfig,
+    ShrinkingConfig,
+    SiameseConfig,
+    SnailConfig,
     TaskEvaluation,
 )
 from experiments.config.base import Frozen
@@ -38,11 +38,11 @@ from experiments.titles import TITLES
 
 @dataclass(frozen=True)
 class MethodEntry:
-    """A method: its options, and the module with its `build` function; its title is in titles.py."""
+    """A method: its options, and the class that runs it; its title is in titles.py."""
 
     name: str
     config: type[Frozen]
-    module: str
+    location: str  # module:class
     experiments: tuple[str, ...]
     row_of_table2: bool = True
 
@@ -73,32 +73,34 @@ _ANY = (*_IMAGES, *_FEATURES)
 METHODS: dict[str, MethodEntry] = {
     entry.name: entry
     for entry in (
-        MethodEntry("pixel-knn", PixelKnn, "experiments.methods.pixel_knn", _IMAGES),
-        MethodEntry("mann", Mann, "experiments.methods.mann", _CHARACTERS),
-        MethodEntry("cnn-nn", CnnNeighbour, "experiments.methods.cnn_nn", _ANY, False),
-        MethodEntry("cnn", Cnn, "experiments.methods.cnn", _IMAGES),
-        MethodEntry("siamese", Siamese, "experiments.methods.siamese", _IMAGES),
-        MethodEntry("shrinking", Shrinking, "experiments.methods.shrinking", _IMAGES),
-        MethodEntry("matching", MatchingNet, "experiments.methods.matching", _IMAGES),
-        MethodEntry("rare-events", RareEvents, "experiments.methods.rare_events", _CHARACTERS),
-        MethodEntry("maml", Maml, "experiments.methods.maml", _IMAGES),
-        MethodEntry("protonet", ProtoNet, "experiments.methods.protonet", _ANY),
-        MethodEntry("metanet", MetaNet, "experiments.methods.metanet", _IMAGES),
-        MethodEntry("snail", Snail, "experiments.methods.snail", _IMAGES),
+        MethodEntry("pixel-knn", PixelKnnConfig, "experiments.methods.pixel_knn:PixelKnn", _IMAGES),
+        MethodEntry("mann", MannConfig, "experiments.methods.mann:Mann", _CHARACTERS),
+        MethodEntry("cnn-nn", CnnNeighbourConfig, "experiments.methods.cnn_nn:CnnNeighbour", _ANY, False),
+        MethodEntry("cnn", CnnConfig, "experiments.methods.cnn:Cnn", _IMAGES),
+        MethodEntry("siamese", SiameseConfig, "experiments.methods.siamese:Siamese", _IMAGES),
+        MethodEntry("shrinking", ShrinkingConfig, "experiments.methods.shrinking:Shrinking", _IMAGES),
+        MethodEntry("matching", MatchingNetConfig, "experiments.methods.matching:MatchingNet", _IMAGES),
+        MethodEntry(
+            "rare-events", RareEventsConfig, "experiments.methods.rare_events:RareEvents", _CHARACTERS
+        ),
+        MethodEntry("maml", MamlConfig, "experiments.methods.maml:Maml", _IMAGES),
+        MethodEntry("protonet", ProtoNetConfig, "experiments.methods.protonet:ProtoNet", _ANY),
+        MethodEntry("metanet", MetaNetConfig, "experiments.methods.metanet:MetaNet", _IMAGES),
+        MethodEntry("snail", SnailConfig, "experiments.methods.snail:Snail", _IMAGES),
         MethodEntry(
             "coordinate-lstm",
-            LearnedOptimiser,
-            "experiments.methods.coordinate_lstm",
+            LearnedOptimiserConfig,
+            "experiments.methods.coordinate_lstm:LearnedOptimiser",
             _IMAGES,
             False,
         ),
-        MethodEntry("meta-lstm", MetaLstm, "experiments.methods.meta_lstm", _IMAGES, False),
-        MethodEntry("fastslow", FastSlow, "experiments.methods.fastslow", _ANY),
-        MethodEntry("pretrain", Pretrain, "experiments.methods.pretrain", _IMAGES, False),
+        MethodEntry("meta-lstm", MetaLstmConfig, "experiments.methods.meta_lstm:MetaLstm", _IMAGES, False),
+        MethodEntry("fastslow", FastSlowConfig, "experiments.methods.fastslow:FastSlow", _ANY),
+        MethodEntry("pretrain", PretrainConfig, "experiments.methods.pretrain:Pretrain", _IMAGES, False),
         MethodEntry(
             "linear",
-            LinearFastSlow,
-            "experiments.synthetic.trainer",
+            LinearFastSlowConfig,
+            "experiments.synthetic.trainer:LinearFastSlow",
             ("synthetic",),
             False,
         ),

@@ -1,6 +1,6 @@
 """What a run is asked to do, as frozen values; needs no torch."""
 
-from experiments.config.adapting import LearnedOptimiser, Maml, MetaLstm
+from experiments.config.adapting import LearnedOptimiserConfig, MamlConfig, MetaLstmConfig
 from experiments.config.data import (
     EpisodeEvaluation,
     GlyphsData,
@@ -12,16 +12,16 @@ from experiments.config.features import DrawnData, ImageNetData
 from experiments.config.image_sets import FeatureData, ImageData
 from experiments.config.methods import (
     Affine,
-    CnnNeighbour,
-    FastSlow,
+    CnnNeighbourConfig,
+    FastSlowConfig,
     Features,
     Jitter,
-    PixelKnn,
-    Pretrain,
-    ProtoNet,
+    PixelKnnConfig,
+    PretrainConfig,
+    ProtoNetConfig,
 )
-from experiments.config.metric import Cnn, MatchingNet, Shrinking, Siamese
-from experiments.config.model_based import Mann, MetaNet, RareEvents, Snail
+from experiments.config.metric import CnnConfig, MatchingNetConfig, ShrinkingConfig, SiameseConfig
+from experiments.config.model_based import MannConfig, MetaNetConfig, RareEventsConfig, SnailConfig
 from experiments.config.run import (
     ImageRun,
     RunConfig,
@@ -37,17 +37,17 @@ from experiments.config.stages import (
     training_run,
     training_steps,
 )
-from experiments.config.synthetic import GaussianData, LinearFastSlow, SyntheticRun, TaskEvaluation
+from experiments.config.synthetic import GaussianData, LinearFastSlowConfig, SyntheticRun, TaskEvaluation
 from experiments.config.training import Accelerated
 
 __all__ = [
     "Accelerated",
     "Affine",
-    "Cnn",
-    "CnnNeighbour",
+    "CnnConfig",
+    "CnnNeighbourConfig",
     "DrawnData",
     "EpisodeEvaluation",
-    "FastSlow",
+    "FastSlowConfig",
     "FeatureData",
     "Features",
     "GaussianData",
@@ -57,23 +57,23 @@ __all__ = [
     "ImageRun",
     "ImageShape",
     "Jitter",
-    "LearnedOptimiser",
-    "LinearFastSlow",
-    "Maml",
-    "Mann",
-    "MatchingNet",
-    "MetaLstm",
-    "MetaNet",
+    "LearnedOptimiserConfig",
+    "LinearFastSlowConfig",
+    "MamlConfig",
+    "MannConfig",
+    "MatchingNetConfig",
+    "MetaLstmConfig",
+    "MetaNetConfig",
     "MiniImageNetData",
     "OmniglotData",
-    "PixelKnn",
-    "Pretrain",
-    "ProtoNet",
-    "RareEvents",
+    "PixelKnnConfig",
+    "PretrainConfig",
+    "ProtoNetConfig",
+    "RareEventsConfig",
     "RunConfig",
-    "Shrinking",
-    "Siamese",
-    "Snail",
+    "ShrinkingConfig",
+    "SiameseConfig",
+    "SnailConfig",
     "SyntheticRun",
     "TaskEvaluation",
     "config_from_json",

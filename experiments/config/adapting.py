@@ -29,7 +29,7 @@ class Adapting(SameWays):
         return {"k_shot": self.train_k_shot or k_shot, "train_n_query": self.train_n_query}
 
 
-class Maml(Adapting):
+class MamlConfig(Adapting):
     """MAML (Finn et al. 2017): weights from which a few gradient steps lead to any task's."""
 
     test_only: ClassVar[tuple[str, ...]] = ("test_steps",)
@@ -62,7 +62,7 @@ class Maml(Adapting):
         return self
 
 
-class MetaLstm(Adapting):
+class MetaLstmConfig(Adapting):
     """Meta-LSTM (Ravi & Larochelle 2017): an LSTM whose cell state is the network's weights."""
 
     name: Literal["meta-lstm"] = "meta-lstm"
@@ -78,7 +78,7 @@ class MetaLstm(Adapting):
     batch_norm: BatchStatistics = "support"
 
 
-class LearnedOptimiser(Adapting):
+class LearnedOptimiserConfig(Adapting):
     """The coordinate-wise LSTM of Andrychowicz et al. 2016, here as the optimiser of all layers."""
 
     name: Literal["coordinate-lstm"] = "coordinate-lstm"

@@ -16,7 +16,7 @@ from experiments.config.training import NEVER_TRAINED, Accelerated, Training
 Features = Literal["raw", "unit", "centred"]
 
 
-class PixelKnn(Training):
+class PixelKnnConfig(Training):
     """Nearest support image in pixel space; nothing is trained."""
 
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = NEVER_TRAINED
@@ -47,7 +47,7 @@ class Jitter(Affine):
     colour: float = Field(0.0, ge=0, lt=1)  # brightness, contrast and saturation each times 1 +- colour
 
 
-class ProtoNet(Accelerated):
+class ProtoNetConfig(Accelerated):
     """Prototypical networks (Snell et al. 2017): class means, squared Euclidean distance."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
@@ -69,7 +69,7 @@ class ProtoNet(Accelerated):
         return {"k_shot": self.train_k_shot or k_shot, "train_n_query": self.train_n_query}
 
 
-class Pretrain(Accelerated):
+class PretrainConfig(Accelerated):
     """Pre-training of theta' on C_base (paper section 4.2): by a softmax classifier, or by episodes."""
 
     splits: ClassVar[tuple[str, ...]] = ("base",)
@@ -112,7 +112,7 @@ class Pretrain(Accelerated):
         return ()
 
 
-class CnnNeighbour(Training):
+class CnnNeighbourConfig(Training):
     """Nearest support image by the cosine of pre-trained features; nothing is adapted."""
 
     splits: ClassVar[tuple[str, ...]] = ("base",)
@@ -120,10 +120,10 @@ class CnnNeighbour(Training):
 
     name: Literal["cnn-nn"] = "cnn-nn"
     steps: int = Field(0, ge=0, le=0)
-    pretrain: Pretrain | None = Pretrain()  # null where the data are features already
+    pretrain: PretrainConfig | None = PretrainConfig()  # null where the data are features already
 
 
-class FastSlow(Accelerated):
+class FastSlowConfig(Accelerated):
     """Fast/slow meta-learning (paper Table 1): theta' by slow SGD, W_fc by a learned optimiser."""
 
     splits: ClassVar[tuple[str, ...]] = ("meta",)
@@ -188,7 +188,7 @@ class FastSlow(Accelerated):
     quarter_turns: Literal[1, 4] = 1  # of each view: upright alone, or all four, their features side by side
     # What an inner step of a test sees of a support image: its mean feature; view j in step j; every view.
     support_views: Literal["mean", "turns", "all"] = "mean"
-    pretrain: Pretrain | None = Pretrain()
+    pretrain: PretrainConfig | None = PretrainConfig()
 
     @model_validator(mode="after")
     def _mirror_once(self) -> Self:

@@ -13,7 +13,7 @@ from experiments.config.methods import Jitter
 from experiments.config.training import Accelerated
 
 
-class MatchingNet(Accelerated):
+class MatchingNetConfig(Accelerated):
     """Matching networks (Vinyals et al. 2016): attention over the support, with or without full context."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
@@ -50,7 +50,7 @@ class NotEpisodic(Accelerated):
         return ()
 
 
-class Cnn(NotEpisodic):
+class CnnConfig(NotEpisodic):
     """A softmax classifier of the training classes, then nearest neighbour, or fitted again to each task."""
 
     test_only: ClassVar[tuple[str, ...]] = ("test", "distance", "fit_steps", "fit_lr")
@@ -75,7 +75,7 @@ class Cnn(NotEpisodic):
     fit_lr: float = Field(0.01, gt=0)
 
 
-class Shrinking(NotEpisodic):
+class ShrinkingConfig(NotEpisodic):
     """Feature shrinking (Hariharan & Girshick 2017): the CNN's training with a penalty on long features."""
 
     test_only: ClassVar[tuple[str, ...]] = ("distance", "fit_steps", "fit_lr")
@@ -134,7 +134,7 @@ class Shrinking(NotEpisodic):
             )
 
 
-class Siamese(NotEpisodic):
+class SiameseConfig(NotEpisodic):
     """Siamese network (Koch et al. 2015): whether two images show the same character."""
 
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {

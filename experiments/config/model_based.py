@@ -24,7 +24,7 @@ class SameWays(Training):
         return {"n_way": n_way}
 
 
-class Snail(SameWays, Accelerated):
+class SnailConfig(SameWays, Accelerated):
     """Temporal convolutions over the task as a sequence (Mishra et al. 2018); tcml: without attention."""
 
     name: Literal["snail"] = "snail"
@@ -61,7 +61,7 @@ class Snail(SameWays, Accelerated):
             raise ValueError(f"train_shots 1-5 is fewer than k_shot {k_shot}: use train_shots=k_shot")
 
 
-class Mann(SameWays, Accelerated):
+class MannConfig(SameWays, Accelerated):
     """A recurrent controller with an external memory (Santoro et al. 2016), its labels one element late."""
 
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
@@ -114,7 +114,7 @@ class Mann(SameWays, Accelerated):
         return self
 
 
-class RareEvents(Accelerated):
+class RareEventsConfig(Accelerated):
     """Learning to remember rare events (Kaiser et al. 2017): a memory of keys, written and not learned."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
@@ -158,7 +158,7 @@ class RareEvents(Accelerated):
         return self
 
 
-class MetaNet(SameWays):
+class MetaNetConfig(SameWays):
     """Meta networks (Munkhdalai and Yu 2017): weights made from gradients, beside those that are learned."""
 
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {

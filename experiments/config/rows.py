@@ -7,28 +7,34 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
-from experiments.config.adapting import LearnedOptimiser, Maml, MetaLstm
-from experiments.config.methods import CnnNeighbour, FastSlow, PixelKnn, Pretrain, ProtoNet
-from experiments.config.metric import Cnn, MatchingNet, Shrinking, Siamese
-from experiments.config.model_based import Mann, MetaNet, RareEvents, Snail
+from experiments.config.adapting import LearnedOptimiserConfig, MamlConfig, MetaLstmConfig
+from experiments.config.methods import (
+    CnnNeighbourConfig,
+    FastSlowConfig,
+    PixelKnnConfig,
+    PretrainConfig,
+    ProtoNetConfig,
+)
+from experiments.config.metric import CnnConfig, MatchingNetConfig, ShrinkingConfig, SiameseConfig
+from experiments.config.model_based import MannConfig, MetaNetConfig, RareEventsConfig, SnailConfig
 
 ImageMethod = Annotated[
-    PixelKnn
-    | ProtoNet
-    | Pretrain
-    | FastSlow
-    | CnnNeighbour
-    | Snail
-    | Mann
-    | RareEvents
-    | Cnn
-    | Siamese
-    | Shrinking
-    | MatchingNet
-    | Maml
-    | MetaLstm
-    | MetaNet
-    | LearnedOptimiser,
+    PixelKnnConfig
+    | ProtoNetConfig
+    | PretrainConfig
+    | FastSlowConfig
+    | CnnNeighbourConfig
+    | SnailConfig
+    | MannConfig
+    | RareEventsConfig
+    | CnnConfig
+    | SiameseConfig
+    | ShrinkingConfig
+    | MatchingNetConfig
+    | MamlConfig
+    | MetaLstmConfig
+    | MetaNetConfig
+    | LearnedOptimiserConfig,
     Field(discriminator="name"),
 ]
 

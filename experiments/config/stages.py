@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.config.data import EpisodeEvaluation
 from experiments.config.image_sets import ImageData
-from experiments.config.methods import Pretrain
+from experiments.config.methods import PretrainConfig
 from experiments.config.run import ImageRun, RunConfig, config_hash, parse_config
 from experiments.config.training import Accelerated, Training
 
@@ -28,13 +28,13 @@ def prerequisites(config: RunConfig) -> tuple[RunConfig, ...]:
     return (ImageRun(experiment=config.experiment, data=config.data, method=pretrain, evaluation=evaluation),)
 
 
-def _pretraining(config: ImageRun) -> Pretrain | None:
+def _pretraining(config: ImageRun) -> PretrainConfig | None:
     """Return the pre-training of a run with what it takes from the run; None where it needs none.
 
     A seed it leaves open is named by number, so that whoever asks for this pre-training finds it. A run that
     trains faster pre-trains so too: one switch for both.
     """
-    pretrain: Pretrain | None = getattr(config.method, "pretrain", None)
+    pretrain: PretrainConfig | None = getattr(config.method, "pretrain", None)
     if pretrain is None:
         return None
     taken: dict[str, Any] = {"seed": config.seed} if pretrain.seed is None else {}

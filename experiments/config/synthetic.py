@@ -85,7 +85,7 @@ class GaussianData(Frozen):
         return self.condition_number != 1 and self.dimension > 1
 
 
-class LinearFastSlow(Training):
+class LinearFastSlowConfig(Training):
     """The two-layer linear network: W_s by slow SGD, W_f by a fast learner (paper section 3.1, Table 1)."""
 
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
@@ -155,7 +155,7 @@ class SyntheticRun(Frozen):
     seed: int = Field(0, ge=0)
     seeds: int = Field(1, ge=1, le=10_000)
     data: GaussianData = GaussianData()
-    method: LinearFastSlow = LinearFastSlow()
+    method: LinearFastSlowConfig = LinearFastSlowConfig()
     evaluation: TaskEvaluation = TaskEvaluation()
 
     @model_validator(mode="after")

@@ -13,7 +13,6 @@ from experiments.config import (
     GlyphsData,
     ImageData,
     ImageNetData,
-    ImageRun,
     MiniImageNetData,
     OmniglotData,
 )
@@ -88,11 +87,3 @@ def evaluation_sampler(table: Table, evaluation: EpisodeEvaluation) -> Sampler:
         n_query=evaluation.n_query,
         key=("evaluation", *(["within-alphabet"] if within else []), evaluation.seed),
     )
-
-
-def training_sampler(
-    table: Table, config: ImageRun, *, n_way: int, k_shot: int | None, n_query: int
-) -> EpisodeSampler:
-    """Return the sampler of a run's own training episodes; k_shot None for that of its evaluation."""
-    shots = k_shot or config.evaluation.k_shot
-    return EpisodeSampler(table, n_way=n_way, k_shot=shots, n_query=n_query, key=("train", config.seed))

@@ -1,30 +1,25 @@
-"""The CNN baseline: a softmax classifier of the training classes, put to a task it was not made for.
+"""The CNN baseline: a softmax classifier of the training classes, put to a task it was not made for."""
 
-Not here: the training of the classifier (models/classifier.py).
-"""
-
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy, linear, normalize, pad
 
-from experiments.config import Cnn, ImageRun
+from experiments.config import CnnConfig, ImageRun, ShrinkingConfig
 from experiments.data.batches import class_batch
 from experiments.data.images import ImageTable
-from experiments.data.sources import evaluation_sampler, open_table
-from experiments.evaluate import accuracy_per_episode, backbone_embedding, evaluating
-from experiments.method import Resources
-from experiments.methods.head import head_gradient
+from experiments.evaluate import backbone_embedding, evaluating
+from experiments.methods.base import ImageMethod, Metrics, share_right
 from experiments.methods.pixel_knn import nearest_logits
-from experiments.models.classifier import SoftmaxClassifier
+from experiments.models.conv4 import Conv4
+from experiments.models.linear_head import head_gradient
+from experiments.models.precision import training_forward
+from experiments.models.weights import draw_weights
 from experiments.rng import generator
 
-
-def build(config: ImageRun, resources: Resources) -> "CnnBaseline":
-    """Return the untrained method of a config."""
-    return CnnBaseline(config, open_table(config.data, resources.data_dir), resources.device)
+Classifying = TypeVar("Classifying", CnnConfig, ShrinkingConfig)
 
 
 def fitted_logits(support: Tensor, labels: Tensor, query: Tensor, steps: int, lr: float) -> Tensor:
@@ -63,70 +58,75 @@ def fine_tuned_logits(
         return linear(functional_call(backbone, weights, (query,)), head)
 
 
-class CnnBaseline:
+class SoftmaxClassifier(ImageMethod[Classifying]):
+    """Conv4 and a softmax over all training classes, trained by Adam on cross-entropy plus a penalty."""
+
+    saved = ("network", "optimizer")
+    table: ImageTable
+
+    def __init__(
+        self, run: ImageRun, table: ImageTable, device: torch.device, *, head_decay: float = 0.0
+    ) -> None:
+        super().__init__(run, table, device)
+        method = self.config
+        weights = generator(run.seed, "weights")
+        self.backbone = Conv4(method.filters, weights, table.image_shape).to(device)
+        self.forward = training_forward(self.backbone, method, device)
+        self.head = nn.Linear(self.backbone.features, table.class_count("train")).to(device)
+        draw_weights(self.head, weights)
+        self.network = nn.ModuleDict({"backbone": self.backbone, "head": self.head})
+        self.learn(self.network.parameters(), method.lr)
+        groups: list[dict[str, Any]] = [
+            {"params": [*self.backbone.parameters(), self.head.bias]},
+            {"params": [self.head.weight], "weight_decay": head_decay},
+        ]
+        self.optimizer = torch.optim.Adam(groups, lr=method.lr)
+
+    def loss(self, step: int) -> tuple[Tensor, Metrics]:
+        """Return the loss of a batch of images drawn from all training classes."""
+        method, source = self.config, generator(self.seed, "batch", step)
+        images, classes = class_batch(self.table, "train", method.batch_size, method.jitter, source)
+        features, classes = self.forward(images.to(self.device)), classes.to(self.device)
+        logits = self.head(features)
+        penalty = self.penalty(features, logits, classes)
+        loss = cross_entropy(logits, classes) + penalty
+        return loss, {
+            "train/loss": loss.detach(),
+            "train/penalty": penalty.detach(),
+            "train/accuracy": share_right(logits, classes),
+        }
+
+    def penalty(self, features: Tensor, logits: Tensor, classes: Tensor) -> Tensor:
+        """Return what is minimised besides: of features (batch, d), logits and classes (batch,)."""
+        return features.new_zeros(())
+
+
+class Cnn(SoftmaxClassifier[CnnConfig]):
     """Learns the training classes by heart; meets a task by its features, or is fitted to its support."""
 
-    def __init__(self, config: ImageRun, table: ImageTable, device: torch.device) -> None:
-        assert isinstance(config.method, Cnn)
-        self.config = method = config.method
-        self.seed = config.seed
-        self.table = table
-        self.device = device
-        self.sampler = evaluation_sampler(table, config.evaluation)
-        self.classifier = SoftmaxClassifier(
-            method.filters,
-            table.class_count("train"),
-            table.image_shape,
-            method=method,
-            lr=method.lr,
-            seed=config.seed,
-            device=device,
-        )
-
-    def train(self, start: int, count: int) -> dict[str, Tensor]:
-        """Take one optimiser step per batch of images; return loss and accuracy per step."""
-        rows = [self._step(step) for step in range(start, start + count)]
-        return {name: torch.stack([row[name] for row in rows]) for name in ("train/loss", "train/accuracy")}
-
-    def _step(self, step: int) -> dict[str, Tensor]:
-        source = generator(self.seed, "batch", step)
-        images, classes = class_batch(self.table, "train", self.config.batch_size, self.config.jitter, source)
-        return self.classifier.step(images.to(self.device), classes.to(self.device))
-
-    def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
-        """Return accuracy per episode, with running statistics in batch normalisation."""
-        return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
+    def loss(self, step: int) -> tuple[Tensor, Metrics]:
+        """Return the cross-entropy of a batch of images."""
+        loss, metrics = super().loss(step)
+        return loss, {name: value for name, value in metrics.items() if name != "train/penalty"}
 
     def embed(self, images: Tensor) -> Tensor:
         """Return what does not depend on the task: features (batch, d), or pixels for fine-tuning."""
         if self.config.test == "fine-tune":
-            return images.flatten(1).to(self.device)
-        features = backbone_embedding(self.classifier.backbone, self.device)(images)
+            return super().embed(images)
+        features = backbone_embedding(self.backbone, self.device)(images)
         by_cosine = self.config.test == "nearest" and self.config.distance == "cosine"
         return normalize(features, dim=-1) if by_cosine else features
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Return logits (episodes, queries, n_way) by the configured recipe."""
-        method = self.config
+        method, shape = self.config, self.table.image_shape
         if method.test == "nearest":
             return nearest_logits(support, labels, query)
         if method.test == "linear":
             return fitted_logits(support, labels, query, method.fit_steps, method.fit_lr)
-        backbone = self.classifier.backbone
-        with evaluating(backbone):
-            shape = self.table.image_shape
-            tasks = zip(support.unflatten(-1, shape), query.unflatten(-1, shape), strict=True)
-            return torch.stack(
-                [
-                    fine_tuned_logits(backbone, examples, labels, questions, method.fit_steps, method.fit_lr)
-                    for examples, questions in tasks
-                ]
-            )
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return classifier and optimiser."""
-        return self.classifier.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over classifier and optimiser."""
-        self.classifier.load_state_dict(state)
+        with evaluating(self.backbone):
+            answers = [
+                fine_tuned_logits(self.backbone, shown, labels, asked, method.fit_steps, method.fit_lr)
+                for shown, asked in zip(support.unflatten(-1, shape), query.unflatten(-1, shape), strict=True)
+            ]
+        return torch.stack(answers)

@@ -1,23 +1,17 @@
-"""Memory-augmented network: a task is a sequence of images, each with the label of the one before.
-
-Not here: the network and its memory (models/lrua.py).
-"""
+"""Memory-augmented network: a task is a sequence of images, each with the label of the one before."""
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, one_hot
 
-from experiments.config import ImageRun, Mann
+from experiments.config import ImageRun, MannConfig
 from experiments.data.augment import jitter
 from experiments.data.images import ImageTable
 from experiments.data.sequences import in_rounds, presentations, renamed_and_shuffled, with_late_labels
-from experiments.data.sources import evaluation_sampler, open_table, training_sampler
-from experiments.descent import descend
-from experiments.evaluate import SplitFeatures, accuracy_per_episode, backbone_embedding
-from experiments.method import Resources
+from experiments.evaluate import SplitFeatures, backbone_embedding
+from experiments.methods.base import ImageMethod, Metrics, classified
 from experiments.models.conv4 import Conv4
 from experiments.models.lrua import MemoryNetwork
 from experiments.models.precision import training_forward
@@ -27,11 +21,6 @@ FIRST_WAYS = 5  # classes of the first sequences of a curriculum
 PIXELS = 20  # side of the images the source shows
 EPISODES_AT_ONCE = 20  # while testing: each query has a copy of the memory
 SEQUENCES_AT_ONCE = 200
-
-
-def build(config: ImageRun, resources: Resources) -> "MemoryAugmentedNetwork":
-    """Return the untrained method of a config."""
-    return MemoryAugmentedNetwork(config, open_table(config.data, resources.data_dir), resources.device)
 
 
 class SmallPixels(nn.Module):
@@ -48,30 +37,31 @@ def centred_conv4(filters: int, source: torch.Generator) -> nn.Module:
     return nn.Sequential(Conv4(filters, source), nn.BatchNorm1d(filters, affine=False))
 
 
-def ways_at(method: Mann, n_way: int, step: int) -> int:
+def ways_at(method: MannConfig, n_way: int, step: int) -> int:
     """Return the classes of a training sequence: 5, 10, 15, ... n_way, in equal parts of the curriculum."""
     stages = -(-n_way // FIRST_WAYS)
     stage = step * stages // method.curriculum if method.curriculum else stages
     return min(n_way, FIRST_WAYS * (stage + 1))
 
 
-class MemoryAugmentedNetwork:
-    """Encoder and memory are trained end to end; the support of a new task is shown to a blank memory."""
+class Mann(ImageMethod[MannConfig]):
+    """Encoder and memory are trained end to end; the support of a new task is shown to a blank memory.
 
-    def __init__(self, config: ImageRun, table: ImageTable, device: torch.device) -> None:
-        assert isinstance(config.method, Mann)
-        self.config = method = config.method
-        self.seed = config.seed
-        self.table = table
-        self.device = device
-        self.n_way = n_way = config.evaluation.n_way
+    Source: Santoro et al. 2016.
+    """
+
+    saved = ("encoder", "network", "optimizer")
+    table: ImageTable
+
+    def __init__(self, run: ImageRun, table: ImageTable, device: torch.device) -> None:
+        super().__init__(run, table, device)
+        method, n_way = self.config, self.n_way
         shots, queries = 1, method.instances - 1
         if method.training == "episodes":
-            shots, queries = config.evaluation.k_shot, method.train_n_query
-        self.train_sampler = training_sampler(table, config, n_way=n_way, k_shot=shots, n_query=queries)
-        self.sequence_key: tuple[Key, ...] = ("presentations", config.evaluation.seed)
-        self.sampler = evaluation_sampler(table, config.evaluation)
-        weights = generator(config.seed, "weights")
+            shots, queries = run.evaluation.k_shot, method.train_n_query
+        self.train_sampler = self.training_sampler(n_way, shots, queries)
+        self.sequence_key: tuple[Key, ...] = ("presentations", run.evaluation.seed)
+        weights = generator(run.seed, "weights")
         pixels = method.encoder == "pixels"
         self.encoder = (SmallPixels() if pixels else centred_conv4(method.filters, weights)).to(device)
         self.forward = training_forward(self.encoder, method, device)
@@ -85,35 +75,32 @@ class MemoryAugmentedNetwork:
             decay=method.usage_decay,
             generator=weights,
         ).to(device)
-        self.parameters = [*self.encoder.parameters(), *self.network.parameters()]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=method.lr)
+        self.learn([*self.encoder.parameters(), *self.network.parameters()], method.lr, clip=method.clip)
 
     # ------------------------------------------------------------ training
 
-    def train(self, start: int, count: int) -> dict[str, Tensor]:
-        """Take one optimiser step per batch of tasks; accuracy is that of queries or second presentations."""
-        step = self._sequence_step if self.config.training == "sequences" else self._episode_step
-        rows = [step(number) for number in range(start, start + count)]
-        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+    def loss(self, step: int) -> tuple[Tensor, Metrics]:
+        """Return what a batch of tasks costs; accuracy is that of queries or of second presentations."""
+        return self._sequence_loss(step) if self.config.training == "sequences" else self._episode_loss(step)
 
-    def _sequence_step(self, step: int) -> dict[str, Tensor]:
-        """Learn from the answers to all elements of shuffled sequences."""
+    def _sequence_loss(self, step: int) -> tuple[Tensor, Metrics]:
+        """Return the summed cross-entropy of shuffled sequences, as its source minimises it."""
         support, query, source = self._drawn(step)
         index = torch.cat((support, query), dim=-1)
         index, labels = renamed_and_shuffled(index, self.n_way, [source] * len(index))
         features = self._features(index, step)
         labels = labels.to(self.device)
         logits = self._answers(features, labels)
-        loss = self._descend(logits, labels, index.shape[1])
+        loss = cross_entropy(logits.flatten(0, 1), labels.flatten())
         right, before = logits.detach().argmax(-1) == labels, presentations(labels)
-        return {
-            "train/loss": loss,
+        return loss * index.shape[1], {
+            "train/loss": loss.detach(),
             "train/accuracy": right[before == 1].double().mean(),
             "train/first_presentation": right[before == 0].double().mean(),
         }
 
-    def _episode_step(self, step: int) -> dict[str, Tensor]:
-        """Learn from the answers to queries alone, met as in the test."""
+    def _episode_loss(self, step: int) -> tuple[Tensor, Metrics]:
+        """Return the cross-entropy of queries alone, met as in the test."""
         support, query, source = self._drawn(step)
         count, ways, shots = support.shape
         features = self._features(torch.cat((support.flatten(1), query.flatten(1)), dim=1), step)
@@ -125,8 +112,7 @@ class MemoryAugmentedNetwork:
         shown = examples.gather(1, order.to(self.device)[..., None].expand_as(examples))
         logits = self._asked(shown, labels, questions)
         truth = names.repeat_interleave(query.shape[2], dim=1).to(self.device)
-        loss = self._descend(logits, truth, 1)
-        return {"train/loss": loss, "train/accuracy": (logits.argmax(-1) == truth).double().mean()}
+        return classified(logits.flatten(0, 1), truth.flatten())
 
     def _drawn(self, step: int) -> tuple[Tensor, Tensor, torch.Generator]:
         """Return image indices (episodes, ways, images) of support and query, and a random source."""
@@ -142,13 +128,6 @@ class MemoryAugmentedNetwork:
         images = jitter(self.table.pixels("train", index.flatten()), source, self.config.jitter)
         return self.forward(images.to(self.device)).view(*index.shape, -1)
 
-    def _descend(self, logits: Tensor, labels: Tensor, weight: int) -> Tensor:
-        """Take one step down `weight` times the mean cross-entropy, which is returned."""
-        loss = cross_entropy(logits.flatten(0, 1), labels.flatten())
-        clip = self.config.clip
-        descend(loss * weight, self.parameters, self.optimizer, lr=self.config.lr, clip=clip)
-        return loss.detach()
-
     def _answers(self, features: Tensor, labels: Tensor) -> Tensor:
         """Return logits (batch, length, n_way) of the elements of whole sequences."""
         inputs = with_late_labels(features, labels, self.n_way)
@@ -157,13 +136,13 @@ class MemoryAugmentedNetwork:
 
     # ------------------------------------------------------------ testing
 
-    def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
+    def evaluate(self, split: str, episodes: range) -> Metrics:
         """Return accuracy per numbered episode; where trained on sequences, by presentation too.
 
         accuracy: of each query alone, after the support. first_presentation and second_presentation: the
         source's protocol, on sequences like those of training.
         """
-        measured = {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
+        measured = super().evaluate(split, episodes)
         if self.config.training == "sequences":
             first, second = self._by_presentation(split, episodes).unbind(1)
             measured |= {"first_presentation": first, "second_presentation": second}
@@ -211,17 +190,3 @@ class MemoryAugmentedNetwork:
             right, before = logits.argmax(-1).cpu() == labels, presentations(labels)
             rows.append(torch.stack([(right & (before == turn)).sum(1) for turn in (0, 1)], dim=1))
         return torch.cat(rows).double() / self.n_way
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return encoder, network and optimiser."""
-        return {
-            "encoder": self.encoder.state_dict(),
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over encoder, network and optimiser."""
-        self.encoder.load_state_dict(state["encoder"])
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])

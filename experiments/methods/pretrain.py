@@ -1,94 +1,159 @@
-"""Pre-training of the backbone on the base classes.
+"""Pre-training of the backbone on the base classes, by a softmax classifier or by episodes."""
 
-Not here: what it minimises (objectives.py), and what is done with the backbone afterwards (fastslow.py).
-"""
-
+import math
 from collections.abc import Callable
 from copy import deepcopy
 from functools import cached_property
-from typing import Any
+from typing import Protocol
 
 import torch
-from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize
+from torch import Tensor, nn
+from torch.nn.functional import linear, normalize
 
-from experiments.config import ImageRun, Pretrain
+from experiments.config import ImageRun, PretrainConfig
 from experiments.data.images import ImageTable
-from experiments.data.sources import evaluation_sampler, open_table
+from experiments.data.sources import open_table
 from experiments.data.training import TrainingClasses
-from experiments.descent import scheduled
-from experiments.evaluate import accuracy_per_episode, backbone_embedding, class_means
+from experiments.descent import descend, scheduled
+from experiments.evaluate import backbone_embedding, class_means
 from experiments.method import Method, Resources
-from experiments.methods.objectives import COSINE_SCALE, build_objective
+from experiments.methods.base import ImageMethod, Metrics, classified
 from experiments.methods.protonet import mean_logits
 from experiments.models.average import follow
 from experiments.models.conv4 import Conv4
 from experiments.models.joint_norm import normalise_jointly
+from experiments.models.linear_head import head_input
 from experiments.models.precision import training_forward
 from experiments.parallel import Leader, Together, distributed
 from experiments.rng import generator
 from experiments.team import Team
 
+COSINE_SCALE = 20.0  # logits of a cosine lie in [-20, 20], where it is not learned
+
 Classify = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def build(config: ImageRun, resources: Resources) -> Method:
-    """Return the untrained method of a config; where several processes train, the first leads the others."""
-    table, team = open_table(config.data, resources.data_dir), resources.team
-    method = Pretraining(config, table, resources.device, team)
-    return Leader(method, team) if team is not None and team.leads else method
+class Objective(Protocol):
+    """Draws what a step learns from, and turns its features into logits."""
+
+    def draw(self, source: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return class and drawer (images,) of each image of a step."""
+
+    def __call__(self, features: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (decisions, choices) and which choice is right (decisions,)."""
 
 
-class Pretraining:
+class Softmax(nn.Module):
+    """Every class has a weight vector; logits are products, or cosines, with all of them."""
+
+    def __init__(
+        self, config: PretrainConfig, classes: TrainingClasses, features: int, source: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.each = classes.each
+        initial = torch.randn(classes.count, features, generator=source)
+        self.weight = nn.Parameter(initial / math.sqrt(features))
+
+    def draw(self, source: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return class and drawer of images drawn at random."""
+        index = torch.randint(len(self.weight) * self.each, (self.config.batch_size,), generator=source)
+        return index // self.each, index % self.each
+
+    def forward(self, features: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (images, n_classes) and the true classes."""
+        if self.config.classifier == "linear":
+            return linear(features, self.weight), classes
+        cosine = linear(normalize(features, dim=-1), normalize(self.weight, dim=-1))
+        return COSINE_SCALE * cosine, classes
+
+
+class LeaveOneOut(nn.Module):
+    """Episodes in which each image of a class is in turn the support that classifies all others.
+
+    The logits are those of a nearest class mean: a learned scale times the product of what
+    `features` makes of them. Source: Snell et al. 2017 with one shot, every image used both ways.
+    """
+
+    def __init__(self, config: PretrainConfig, classes: TrainingClasses) -> None:
+        super().__init__()
+        self.config = config
+        self.n_classes = classes.count
+        self.each = classes.each
+        self.log_scale = nn.Parameter(torch.tensor(math.log(COSINE_SCALE)))
+
+    def draw(self, source: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return class and drawer of train_images different images of train_n_way different classes."""
+        ways, images = self.config.train_n_way, self.config.train_images
+        classes = torch.randperm(self.n_classes, generator=source)[:ways]
+        drawers = torch.rand(ways, self.each, generator=source).argsort(1)[:, :images]
+        return classes.repeat_interleave(images), drawers.flatten()
+
+    def forward(self, features: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (images * (train_images - 1), n_way), image by image, and the true positions."""
+        images = self.config.train_images
+        every = features.unflatten(0, (-1, images))  # (n_way, images, d)
+        parts, ways = [], torch.arange(len(every), device=features.device)
+        for chosen in range(images):
+            support = every[:, chosen]
+            others = torch.cat((every[:, :chosen], every[:, chosen + 1 :]), dim=1).flatten(0, 1)
+            queries = head_input(others, support, self.config.features)
+            parts.append(queries @ head_input(support, support, self.config.features).T)
+        truth = ways.repeat_interleave(images - 1).repeat(images)
+        return self.log_scale.exp() * torch.cat(parts), truth
+
+
+class Pretrain(ImageMethod[PretrainConfig]):
     """Supervised training on C_base (paper section 4.2); measured by nearest class mean, cosine.
 
     `backbone` is what is measured and handed on; `network` is what is trained, the same unless averaged.
     """
 
+    saved = ("backbone", "network", "objective", "optimizer")
+
     def __init__(
-        self, config: ImageRun, table: ImageTable, device: torch.device, team: Team | None = None
+        self, run: ImageRun, table: ImageTable, device: torch.device, team: Team | None = None
     ) -> None:
-        assert isinstance(config.method, Pretrain)
-        self.team = team
-        self.config = config.method
-        self.seed = config.seed if self.config.seed is None else self.config.seed
-        self.table = table
-        self.device = device
-        self.sampler = evaluation_sampler(table, config.evaluation)
+        super().__init__(run, table, device)
+        method, self.team = self.config, team
+        self.seed = run.seed if method.seed is None else method.seed
         weights = generator(self.seed, "weights")
-        self.network = Conv4(self.config.filters, weights, table.image_shape).to(device)
+        self.network = Conv4(method.filters, weights, table.image_shape).to(device)
         copy = deepcopy(self.network).requires_grad_(False)
         if team is not None:
-            team.require_images(self.config.images_a_step)
+            team.require_images(method.images_a_step)
             normalise_jointly(self.network)
-        self.forward = training_forward(self.network, self.config, device)
-        self.backbone = copy if self.config.averaging else self.network
-        splits = tuple(self.config.classes.split("+"))
-        self.classes = TrainingClasses(table, splits, self.config.mirrored, self.config.jitter)
-        self.objective = build_objective(self.config, self.classes, self.network.features, weights).to(device)
+        self.forward = training_forward(self.network, method, device)
+        self.backbone = copy if method.averaging else self.network
+        splits = tuple(method.classes.split("+"))
+        self.classes = TrainingClasses(table, splits, method.mirrored, method.jitter)
+        self.objective: Softmax | LeaveOneOut = (
+            Softmax(method, self.classes, self.network.features, weights)
+            if method.objective == "softmax"
+            else LeaveOneOut(method, self.classes)
+        ).to(device)
         self.optimizer = torch.optim.AdamW(
-            [*self.network.parameters(), *self.objective.parameters()], weight_decay=self.config.weight_decay
+            [*self.network.parameters(), *self.objective.parameters()], weight_decay=method.weight_decay
         )
 
-    def train(self, start: int, count: int) -> dict[str, Tensor]:
-        """Take one optimiser step per batch of base images; return loss and accuracy per step."""
-        losses, accuracies = zip(*(self._step(step) for step in range(start, start + count)), strict=True)
-        return {"train/loss": torch.stack(losses), "train/accuracy": torch.stack(accuracies)}
+    @classmethod
+    def build(cls, run: ImageRun, resources: Resources) -> Method:
+        """Return the untrained method; where several processes train, the first leads the others."""
+        table, team = open_table(run.data, resources.data_dir), resources.team
+        method = cls(run, table, resources.device, team)
+        return Leader(method, team) if team is not None and team.leads else method
 
-    def _step(self, step: int) -> tuple[Tensor, Tensor]:
-        for group in self.optimizer.param_groups:
-            group["lr"] = scheduled("one-cycle", self.config.lr, step, self.config.steps)
+    def step(self, step: int) -> Metrics:
+        """Take one optimiser step on a batch of base images."""
+        method = self.config
         source = generator(self.seed, "batch", step)
         classes, drawers = self.objective.draw(source)
         images = self.classes.images(classes, drawers, source)
-        logits, truth = self.classify(images, classes)
-        loss = cross_entropy(logits, truth)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        if self.config.averaging:
-            follow(self.backbone, self.network, self.config.averaging, step)
-        return loss.detach(), (logits.detach().argmax(-1) == truth).double().mean()
+        loss, metrics = classified(*self.classify(images, classes))
+        descend(loss, (), self.optimizer, lr=scheduled("one-cycle", method.lr, step, method.steps))
+        if method.averaging:
+            follow(self.backbone, self.network, method.averaging, step)
+        return metrics
 
     @cached_property
     def classify(self) -> Classify:
@@ -99,10 +164,6 @@ class Pretraining:
             self.forward(images.to(self.device)), classes.to(self.device)
         )
 
-    def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
-        """Return the accuracy per episode of the nearest class mean by cosine, nothing adapted."""
-        return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
-
     def embed(self, images: Tensor) -> Tensor:
         """Return the features (batch, d) of images (batch, *image), at length 1."""
         return normalize(backbone_embedding(self.backbone, self.device)(images), dim=-1)
@@ -110,19 +171,3 @@ class Pretraining:
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Return logits (episodes, queries, n_way): how near each query is to each class mean."""
         return COSINE_SCALE / 2 * mean_logits(class_means(support, labels), query)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the backbone, what trains it, and the optimiser."""
-        return {
-            "backbone": self.backbone.state_dict(),
-            "network": self.network.state_dict(),
-            "objective": self.objective.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a state_dict."""
-        self.backbone.load_state_dict(state["backbone"])
-        self.network.load_state_dict(state["network"])
-        self.objective.load_state_dict(state["objective"])
-        self.optimizer.load_state_dict(state["optimizer"])

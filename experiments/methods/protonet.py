@@ -1,29 +1,15 @@
-"""Prototypical networks: classify by the squared distance to class means.
-
-Not here: the backbone (models/) and the episodes (data/).
-"""
-
-from typing import Any
+"""Prototypical networks: classify by the squared distance to class means."""
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from experiments.config import ImageRun, ProtoNet
-from experiments.data.batches import episode_images
-from experiments.data.sources import evaluation_sampler, open_examples, training_sampler
+from experiments.config import ImageRun, ProtoNetConfig
 from experiments.data.table import Table
-from experiments.evaluate import accuracy_per_episode, backbone_embedding, class_means, episode_accuracy
-from experiments.method import Resources
+from experiments.evaluate import backbone_embedding, class_means
+from experiments.methods.base import ImageMethod, Metrics, classified
 from experiments.models.adapter import build_backbone
 from experiments.models.precision import training_forward
 from experiments.rng import generator
-
-
-def build(config: ImageRun, resources: Resources) -> "PrototypicalNet":
-    """Return the untrained method of a config."""
-    table = open_examples(config.data, resources.data_dir)
-    return PrototypicalNet(config, table, resources.device)
 
 
 def prototype_logits(support: Tensor, query: Tensor) -> Tensor:
@@ -42,52 +28,37 @@ def mean_logits(means: Tensor, query: Tensor) -> Tensor:
     return logits
 
 
-class PrototypicalNet:
-    """Trains the backbone on many-way episodes; a new task needs only its class means."""
+class ProtoNet(ImageMethod[ProtoNetConfig]):
+    """Trains the backbone on many-way episodes; a new task needs only its class means.
 
-    def __init__(self, config: ImageRun, table: Table, device: torch.device) -> None:
-        assert isinstance(config.method, ProtoNet)
-        self.config = config.method
-        self.seed = config.seed
-        self.device = device
-        self.table = table
-        self.train_sampler = training_sampler(
-            table,
-            config,
-            n_way=self.config.train_n_way,
-            k_shot=self.config.train_k_shot,
-            n_query=self.config.train_n_query,
+    Source: Snell et al. 2017.
+    """
+
+    saved = ("backbone", "optimizer")
+
+    def __init__(self, run: ImageRun, table: Table, device: torch.device) -> None:
+        super().__init__(run, table, device)
+        method = self.config
+        self.drawn = self.training_episodes(
+            method.jitter, method.train_n_way, method.train_k_shot, method.train_n_query
         )
-        self.sampler = evaluation_sampler(table, config.evaluation)
-        self.backbone = build_backbone(table, self.config.filters, generator(config.seed, "weights")).to(
-            device
-        )
-        self.forward = training_forward(self.backbone, self.config, device)
-        self.optimizer = torch.optim.Adam(self.backbone.parameters(), lr=self.config.lr)
+        self.backbone = build_backbone(table, method.filters, generator(run.seed, "weights")).to(device)
+        self.forward = training_forward(self.backbone, method, device)
+        self.learn(self.backbone.parameters(), method.lr)
 
-    def train(self, start: int, count: int) -> dict[str, Tensor]:
-        """Take one optimiser step per training episode; return loss and accuracy per step."""
-        steps = range(start, start + count)
-        drawn = episode_images(self.train_sampler, "train", steps, self.config.jitter, self.seed)
-        losses, accuracies = zip(*(self._step(step, images[0]) for step, images in drawn), strict=True)
-        return {"train/loss": torch.stack(losses), "train/accuracy": torch.stack(accuracies)}
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        return self.lr * 0.5 ** (step // self.config.halve_lr_every)
 
-    def _step(self, step: int, images: Tensor) -> tuple[Tensor, Tensor]:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.lr * 0.5 ** (step // self.config.halve_lr_every)
+    def loss(self, step: int) -> tuple[Tensor, Metrics]:
+        """Return the cross-entropy of an episode's queries."""
+        support, query = self.drawn(step)
+        images = torch.cat((support, query), dim=2)[0]  # (n_way, images of each, *image)
         features = self.forward(images.flatten(0, 1).to(self.device)).unflatten(0, images.shape[:2])
-        support, query = features.split(self.train_sampler.sizes, dim=1)  # (n_way, images of each, d)
-        logits = prototype_logits(support, query)  # (n_way, n_query, n_way)
-        truth = torch.arange(len(images), device=self.device).repeat_interleave(query.shape[1])
-        loss = cross_entropy(logits.flatten(0, 1), truth)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        return loss.detach(), episode_accuracy(logits.detach()[None])[0]
-
-    def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
-        """Return accuracy per episode, with running statistics in batch normalisation."""
-        return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
+        examples, questions = features.split([support.shape[2], query.shape[2]], dim=1)
+        logits = prototype_logits(examples, questions)  # (n_way, n_query, n_way)
+        truth = torch.arange(len(images), device=self.device).repeat_interleave(questions.shape[1])
+        return classified(logits.flatten(0, 1), truth)
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the features (batch, d) of images (batch, *image)."""
@@ -96,12 +67,3 @@ class PrototypicalNet:
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Return logits (episodes, queries, n_way): how near each query is to each class mean."""
         return mean_logits(class_means(support, labels), query)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return backbone and optimiser."""
-        return {"backbone": self.backbone.state_dict(), "optimizer": self.optimizer.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over backbone and optimiser."""
-        self.backbone.load_state_dict(state["backbone"])
-        self.optimizer.load_state_dict(state["optimizer"])

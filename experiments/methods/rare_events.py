@@ -1,24 +1,17 @@
-"""Learning to remember rare events: a query is what its nearest key in a memory says it is.
-
-Not here: the memory and its loss (models/key_memory.py).
-"""
-
-from typing import Any
+"""Learning to remember rare events: a query is what its nearest key in a memory says it is."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from experiments.config import ImageRun, RareEvents
+from experiments.config import ImageRun, RareEventsConfig
 from experiments.data.augment import jitter
 from experiments.data.episodes import Episodes
 from experiments.data.images import ImageTable
 from experiments.data.sequences import in_rounds
-from experiments.data.sources import evaluation_sampler, open_table, training_sampler
 from experiments.descent import descend
 from experiments.evaluate import SplitFeatures, backbone_embedding, episode_accuracy
-from experiments.method import Resources
-from experiments.methods.head import class_of_each
+from experiments.methods.base import ImageMethod, Metrics, class_of_each
 from experiments.models.conv4 import Conv4
 from experiments.models.kaiser import KaiserEncoder
 from experiments.models.key_memory import EMPTY, KeyMemory, margin_loss
@@ -29,12 +22,7 @@ from experiments.rng import generator
 IMAGES_AT_ONCE = 20_000  # while testing: bounds the memory of the features
 
 
-def build(config: ImageRun, resources: Resources) -> "RareEventsMemory":
-    """Return the untrained method of a config."""
-    return RareEventsMemory(config, open_table(config.data, resources.data_dir), resources.device)
-
-
-def encoder(method: RareEvents, source: torch.Generator) -> nn.Module:
+def encoder(method: RareEventsConfig, source: torch.Generator) -> nn.Module:
     """Return the network from images (batch, 1, 28, 28) to features (batch, key_size)."""
     if method.encoder == "kaiser":
         return KaiserEncoder(method.filters, method.key_size, source)
@@ -45,38 +33,34 @@ def encoder(method: RareEvents, source: torch.Generator) -> nn.Module:
     return network
 
 
-class RareEventsMemory:
-    """The encoder is trained so that keys of one class lie together; a new task is written, not learned."""
+class RareEvents(ImageMethod[RareEventsConfig]):
+    """The encoder is trained so that keys of one class lie together; a new task is written, not learned.
 
-    def __init__(self, config: ImageRun, table: ImageTable, device: torch.device) -> None:
-        assert isinstance(config.method, RareEvents)
-        self.config = method = config.method
-        self.seed = config.seed
-        self.table = table
-        self.device = device
-        self.train_sampler = training_sampler(
-            table, config, n_way=method.train_n_way, k_shot=method.train_k_shot, n_query=1
-        )
-        self.sampler = evaluation_sampler(table, config.evaluation)
-        weights = generator(config.seed, "weights")
+    Source: Kaiser et al. 2017, section 2. No memory outlives a training step.
+    """
+
+    saved = ("encoder", "key_map", "optimizer")
+    table: ImageTable
+
+    def __init__(self, run: ImageRun, table: ImageTable, device: torch.device) -> None:
+        super().__init__(run, table, device)
+        method = self.config
+        self.train_sampler = self.training_sampler(method.train_n_way, method.train_k_shot, 1)
+        weights = generator(run.seed, "weights")
         self.encoder = encoder(method, weights).to(device)
         self.forward = training_forward(self.encoder, method, device)
         self.key_map = nn.Linear(method.key_size, method.key_size, bias=False).to(device)
         nn.init.normal_(self.key_map.weight, std=0.01, generator=weights)
-        self.parameters = [*self.encoder.parameters(), *self.key_map.parameters()]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=method.lr, eps=method.epsilon)
+        learned = [*self.encoder.parameters(), *self.key_map.parameters()]
+        self.learn(learned, method.lr, clip=method.clip, eps=method.epsilon)
 
     # ------------------------------------------------------------ training
 
-    def train(self, start: int, count: int) -> dict[str, Tensor]:
-        """Meet one batch of episodes per step, with an optimiser step after each of their images.
+    def step(self, step: int) -> Metrics:
+        """Meet one batch of episodes, with an optimiser step after each of their images.
 
         accuracy is that of the last round.
         """
-        rows = [self._step(step) for step in range(start, start + count)]
-        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
-
-    def _step(self, step: int) -> dict[str, Tensor]:
         method = self.config
         source = generator(self.seed, "step", step)
         images, labels = self._episodes(step, source)  # (images of an episode, episodes, ...)
@@ -91,7 +75,7 @@ class RareEventsMemory:
             nearest = found[1][..., 0]
             right.append(memory.labels.gather(1, nearest)[0] == label)
             noise = torch.rand(1, method.slots, generator=source).to(self.device) * 2 - 1
-            descend(loss, self.parameters, self.optimizer, lr=method.lr, clip=method.clip)
+            descend(loss, self.learned, self.optimizer, lr=self.lr, clip=self.clip)
             memory.write(query, label[None], nearest, noise)
             losses.append(loss.detach())
         by_round = torch.stack(right).double().view(-1, method.train_n_way * len(labels[0])).mean(1)
@@ -117,7 +101,7 @@ class RareEventsMemory:
 
     # ------------------------------------------------------------ testing
 
-    def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
+    def evaluate(self, split: str, episodes: range) -> Metrics:
         """Return per episode the accuracy with the memory as the support left it, and online.
 
         online: the first query of each class in turn, written to the memory with its label once answered,
@@ -129,7 +113,7 @@ class RareEventsMemory:
         rows = [self._measured(features, self.sampler.sample(split, part)) for part in parts]
         return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
 
-    def _measured(self, features: SplitFeatures, episodes: Episodes) -> dict[str, Tensor]:
+    def _measured(self, features: SplitFeatures, episodes: Episodes) -> Metrics:
         support, query = features(episodes.support), features(episodes.query)
         examples = support.flatten(1, 2)
         logits = self.logits(examples, class_of_each(examples, support.shape[1]), query.flatten(1, 2))
@@ -177,17 +161,3 @@ class RareEventsMemory:
         return least.scatter_reduce(
             -1, memory.labels.clamp_min(0)[:, None].expand_as(cosines), cosines, "amax"
         )
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return encoder, map to keys and optimiser; no memory outlives a step."""
-        return {
-            "encoder": self.encoder.state_dict(),
-            "key_map": self.key_map.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over encoder, map to keys and optimiser."""
-        self.encoder.load_state_dict(state["encoder"])
-        self.key_map.load_state_dict(state["key_map"])
-        self.optimizer.load_state_dict(state["optimizer"])

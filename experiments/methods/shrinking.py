@@ -1,32 +1,23 @@
-"""Feature shrinking: the CNN baseline with a penalty on its features, and if asked for, made-up examples.
-
-Not here: the classifier's training (models/classifier.py), and the made-up examples (hallucination.py).
-"""
+"""Feature shrinking: the CNN baseline with a penalty on its features, and if asked for, made-up examples."""
 
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize, one_hot
 
-from experiments.config import ImageRun, Shrinking
-from experiments.data.batches import class_batch
+from experiments.config import ImageRun, ShrinkingConfig
 from experiments.data.images import ImageTable
-from experiments.data.sources import evaluation_sampler, open_table
-from experiments.evaluate import SplitFeatures, accuracy_per_episode, backbone_embedding
-from experiments.method import Resources
-from experiments.methods.cnn import fitted_logits
-from experiments.methods.hallucination import Hallucinator
+from experiments.descent import descend
+from experiments.evaluate import SplitFeatures, backbone_embedding
+from experiments.methods.base import Metrics
+from experiments.methods.cnn import SoftmaxClassifier, fitted_logits
 from experiments.methods.pixel_knn import nearest_logits
-from experiments.models.classifier import SoftmaxClassifier
-from experiments.rng import generator
+from experiments.models.analogies import AnalogyGenerator, analogy_loss, draw_analogies
+from experiments.rng import Key, generator
 
+ANALOGIES = 128  # in a batch
 ANALOGY_IMAGES = 20  # of a class: every pair of them is looked at
-
-
-def build(config: ImageRun, resources: Resources) -> "FeatureShrinking":
-    """Return the untrained method of a config."""
-    return FeatureShrinking(config, open_table(config.data, resources.data_dir), resources.device)
 
 
 def squared_gradient_magnitude(features: Tensor, logits: Tensor, classes: Tensor) -> Tensor:
@@ -57,76 +48,96 @@ PENALTIES = {
 }
 
 
-class FeatureShrinking:
-    """Learns features that leave the classifier little to change, then the generator on them."""
+class Hallucinator:
+    """Learns to make up examples from fixed features, and fills supports up with them."""
 
-    def __init__(self, config: ImageRun, table: ImageTable, device: torch.device) -> None:
-        assert isinstance(config.method, Shrinking)
-        self.config = method = config.method
-        self.seed = config.seed
-        self.table = table
-        self.device = device
-        self.sampler = evaluation_sampler(table, config.evaluation)
-        self.classifier = SoftmaxClassifier(
-            method.filters,
-            table.class_count("train"),
-            table.image_shape,
-            method=method,
-            lr=method.lr,
-            seed=config.seed,
-            device=device,
-            decay=2 * method.classifier_decay,
+    def __init__(self, method: ShrinkingConfig, features: int, seed: Key, device: torch.device) -> None:
+        self.method = method
+        self.seed = seed
+        self.generator = AnalogyGenerator(features, generator(seed, "analogies")).to(device)
+        self.sgd = torch.optim.SGD(
+            self.generator.parameters(), method.generator_lr, momentum=0.9, dampening=0.9, weight_decay=1e-4
         )
+
+    def step(self, step: int, base: Tensor, head: nn.Linear) -> Metrics:
+        """Take one step on analogies between the base features (classes, drawers, d); return its loss.
+
+        The rate falls tenfold after each third of the generator's steps.
+        """
+        wanted = draw_analogies(base, ANALOGIES, generator(self.seed, "analogy", step))
+        loss = analogy_loss(self.generator(wanted.a1, wanted.b1, wanted.b2), wanted, head)
+        done = 1 - (self.method.steps - step) / self.method.generator_steps
+        descend(
+            loss, self.generator.parameters(), self.sgd, lr=self.method.generator_lr * 0.1 ** int(3 * done)
+        )
+        return {"train/loss": loss.detach()}
+
+    def fill_up(self, support: Tensor, labels: Tensor, base: Tensor) -> tuple[Tensor, Tensor]:
+        """Return support (episodes, more images, d) and labels with as many of each class as configured.
+
+        Every task gets the same random seeds and base pairs, so that no task depends on another.
+        """
+        source = generator("made up", len(labels))
+        missing = (self.method.hallucinate - labels.bincount().cpu()).clamp_min(0)
+        made_labels = torch.arange(len(missing)).repeat_interleave(missing)
+        likely = torch.rand(len(made_labels), len(labels), generator=source)
+        seeds = likely.masked_fill(labels.cpu() != made_labels[:, None], -1).argmax(1)
+        classes = torch.randint(len(base), (len(made_labels), 1), generator=source)
+        pair = torch.rand(len(made_labels), base.shape[1], generator=source).argsort(1)[:, :2]
+        first, second = base[classes, pair].expand(len(support), -1, -1, -1).unbind(2)
+        with torch.no_grad():
+            made = self.generator(support[:, seeds], first, second)
+        return torch.cat((support, made), dim=1), torch.cat((labels, made_labels.to(labels)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return generator and optimiser."""
+        return {"generator": self.generator.state_dict(), "sgd": self.sgd.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over generator and optimiser."""
+        self.generator.load_state_dict(state["generator"])
+        self.sgd.load_state_dict(state["sgd"])
+
+
+class Shrinking(SoftmaxClassifier[ShrinkingConfig]):
+    """Learns features that leave the classifier little to change, then a generator of examples on them.
+
+    Source: Hariharan and Girshick 2017.
+    """
+
+    def __init__(self, run: ImageRun, table: ImageTable, device: torch.device) -> None:
+        decay = run.method.classifier_decay if isinstance(run.method, ShrinkingConfig) else 0.0
+        super().__init__(run, table, device, head_decay=2 * decay)
         self.hallucinator = (
-            Hallucinator(method, self.classifier.backbone.features, config.seed, device)
-            if method.hallucinate
+            Hallucinator(self.config, self.backbone.features, run.seed, device)
+            if self.config.hallucinate
             else None
         )
         self._base: Tensor | None = None  # features of the training images, while the backbone stays as it is
 
-    def train(self, start: int, count: int) -> dict[str, Tensor]:
-        """Take one optimiser step per batch, of the backbone first, then of the generator.
-
-        All steps are of the one or of the other, which report different metrics.
-        """
-        backbone_steps = self.config.steps - self.config.generator_steps
-        rows = [
-            self.hallucinator.step(step, self.base(), self.classifier.head)
-            if self.hallucinator and step >= backbone_steps
-            else self._backbone_step(step)
-            for step in range(start, start + count)
-        ]
-        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
-
-    def _backbone_step(self, step: int) -> dict[str, Tensor]:
-        method = self.config
+    def step(self, step: int) -> Metrics:
+        """Take one optimiser step, of the backbone first, then of the generator."""
+        if self.hallucinator and step >= self.config.steps - self.config.generator_steps:
+            return self.hallucinator.step(step, self.base(), self.head)
         self._base = None
-        images, classes = class_batch(
-            self.table, "train", method.batch_size, method.jitter, generator(self.seed, "batch", step)
-        )
-        penalty = PENALTIES[method.penalty]
-        return self.classifier.step(
-            images.to(self.device),
-            classes.to(self.device),
-            lambda *seen: method.penalty_weight * penalty(*seen),
-        )
+        return super().step(step)
+
+    def penalty(self, features: Tensor, logits: Tensor, classes: Tensor) -> Tensor:
+        """Return the weighted penalty that a config names."""
+        return self.config.penalty_weight * PENALTIES[self.config.penalty](features, logits, classes)
 
     def base(self) -> Tensor:
         """Return the features of training images (classes, each, d), of as many as analogies need."""
         if self._base is None:
-            embed = backbone_embedding(self.classifier.backbone, self.device)
+            embed = backbone_embedding(self.backbone, self.device)
             features = SplitFeatures(self.table, "train", embed)
             every = torch.arange(self.table.count("train")).unflatten(0, (-1, self.table.per_class("train")))
             self._base = features(every[:, :ANALOGY_IMAGES])
         return self._base
 
-    def evaluate(self, split: str, episodes: range) -> dict[str, Tensor]:
-        """Return accuracy per episode, with running statistics in batch normalisation."""
-        return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
-
     def embed(self, images: Tensor) -> Tensor:
         """Return the features (batch, d) of images (batch, *image)."""
-        features = backbone_embedding(self.classifier.backbone, self.device)(images)
+        features = backbone_embedding(self.backbone, self.device)(images)
         by_cosine = self.config.distance == "cosine" and not self.config.hallucinate
         return normalize(features, dim=-1) if by_cosine else features
 
@@ -141,11 +152,11 @@ class FeatureShrinking:
     def state_dict(self) -> dict[str, Any]:
         """Return the classifier, and the generator of examples where there is one, with their optimisers."""
         made_up = {"hallucinator": self.hallucinator.state_dict()} if self.hallucinator else {}
-        return {"classifier": self.classifier.state_dict()} | made_up
+        return {"classifier": super().state_dict()} | made_up
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what state_dict returns."""
         self._base = None
-        self.classifier.load_state_dict(state["classifier"])
+        super().load_state_dict(state["classifier"])
         if self.hallucinator:
             self.hallucinator.load_state_dict(state["hallucinator"])

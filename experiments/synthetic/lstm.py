@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from experiments.config import LinearFastSlow, SyntheticRun
+from experiments.config import LinearFastSlowConfig, SyntheticRun
 from experiments.learners.coordinate_lstm import CoordinateLstm
 from experiments.rng import generator
 from experiments.synthetic.direct import DirectRecursion
@@ -86,7 +86,7 @@ class _LstmSeed:
         self.adam.load_state_dict(state["adam"])
 
 
-def new_learner(method: LinearFastSlow, source: torch.Generator) -> CoordinateLstm:
+def new_learner(method: LinearFastSlowConfig, source: torch.Generator) -> CoordinateLstm:
     """Return an untrained g in double precision; its first updates are those of SGD with rate fast_lr."""
     return CoordinateLstm(
         method.hidden_size, method.layers, method.output_scale, method.fast_lr, source

@@ -22,15 +22,6 @@ from experiments.synthetic.statistics import distances, of_progress, relative_er
 BAND = (5, 50, 95)  # percentiles over seeds
 
 
-def build(config: SyntheticRun, resources: Resources) -> "LinearLearning":
-    """Return the untrained method of a config; it computes on the CPU, where tiny matrices are fastest.
-
-    Raises ConfigError where the memory that is free does not hold it.
-    """
-    check_memory(config, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    return LinearLearning(config)
-
-
 def check_memory(config: SyntheticRun, available: int) -> None:
     """Raise ConfigError where a run needs more than the available bytes."""
     if config.memory > available:
@@ -52,13 +43,22 @@ def recursion(config: SyntheticRun) -> Recursion:
     return FastRecursion(config)
 
 
-class LinearLearning:
+class LinearFastSlow:
     """W_s is kept for life and learns by SGD with rate delta; W_f starts at zero for every task."""
 
     def __init__(self, config: SyntheticRun) -> None:
         self.config = config
         self.recursion = recursion(config)
         self.targets = targets(config)
+
+    @classmethod
+    def build(cls, config: SyntheticRun, resources: Resources) -> "LinearFastSlow":
+        """Return the untrained method of a config; it computes on the CPU, where tiny matrices are fastest.
+
+        Raises ConfigError where the memory that is free does not hold it.
+        """
+        check_memory(config, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        return cls(config)
 
     def train(self, start: int, count: int) -> dict[str, Tensor]:
         """Meet `count` tasks; return L1/L0 over them, and what W_s is like at their end.

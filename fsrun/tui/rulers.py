@@ -75,7 +75,13 @@ def steps_per_epoch(config: str) -> float | None:
 
     It is known of trainings by minibatches; numbered episodes make no epochs.
     """
-    from experiments.config import Cnn, ImageRun, Pretrain, Shrinking, config_from_json  # takes long to load
+    from experiments.config import (
+        CnnConfig,
+        ImageRun,
+        PretrainConfig,
+        ShrinkingConfig,
+        config_from_json,
+    )  # takes long to load
 
     try:
         parsed = config_from_json(config)
@@ -84,9 +90,9 @@ def steps_per_epoch(config: str) -> float | None:
     if not isinstance(parsed, ImageRun):
         return None
     method, splits = parsed.method, parsed.method.splits
-    if isinstance(method, Pretrain) and method.objective == "softmax":
+    if isinstance(method, PretrainConfig) and method.objective == "softmax":
         splits = tuple(method.classes.split("+"))
-    elif not isinstance(method, Cnn | Shrinking):
+    elif not isinstance(method, CnnConfig | ShrinkingConfig):
         return None
     images = parsed.data.images_per_class * sum(parsed.data.class_count(split) for split in splits)
     return images / method.batch_size if images else None

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.config import ImageRun, Pretrain, ProtoNet, config_from_json
+from experiments.config import ImageRun, PretrainConfig, ProtoNetConfig, config_from_json
 from store.jobs import JobStatus
 from tests.cli.cli_cases import TINY, Case, Typed, assert_refused
 
@@ -29,7 +29,7 @@ def test_a_sweep_is_the_product_of_its_lists(typed: Typed, home: Case) -> None:
 def test_a_list_of_a_setting_is_swept_for_the_methods_that_have_it(typed: Typed, home: Case) -> None:
     answer = typed("queue", *GLYPHS, "--method", "pixel-knn,protonet", "--set", "protonet.lr=0.01,0.1")
     assert answer.code == 0
-    rates = [config.method.lr for config in stored(home) if isinstance(config.method, ProtoNet)]
+    rates = [config.method.lr for config in stored(home) if isinstance(config.method, ProtoNetConfig)]
     assert rates == [0.01, 0.1]
     assert len(stored(home)) == 3  # Pixel-KNN has no such option, and runs once
 
@@ -174,14 +174,14 @@ def test_a_later_list_measures_the_model_that_the_default_command_trained(typed:
 
 def test_a_pre_training_with_other_options_is_another_run(typed: Typed, home: Case) -> None:
     typed("queue", *GLYPHS, "--method", "fastslow", "--set", "pretrain.steps=10,20")
-    steps = [config.method.steps for config in stored(home) if isinstance(config.method, Pretrain)]
+    steps = [config.method.steps for config in stored(home) if isinstance(config.method, PretrainConfig)]
     assert sorted(steps) == [10, 20]
 
 
 def test_settings_reach_the_config_by_short_and_by_full_name(typed: Typed, home: Case) -> None:
     typed("queue", *GLYPHS, "--method", "protonet", "--set", "lr=0.5", "--set", "method.jitter.shift=3")
     config = stored(home)[0]
-    assert isinstance(config.method, ProtoNet)
+    assert isinstance(config.method, ProtoNetConfig)
     assert (config.method.lr, config.method.jitter.shift, config.data.class_count("test")) == (0.5, 3, 96)
 
 

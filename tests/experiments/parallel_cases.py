@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from experiments.checkpoint import load_checkpoint
-from experiments.config import EpisodeEvaluation, GlyphsData, ImageRun, Pretrain
+from experiments.config import EpisodeEvaluation, GlyphsData, ImageRun, PretrainConfig
 from experiments.errors import ExperimentError
 from experiments.events import Finished, Stopped
 from experiments.method import Resources, build
@@ -41,7 +41,7 @@ def pretraining(**options: Any) -> ImageRun:
     return ImageRun(
         experiment="glyphs",
         data=GlyphsData(alphabets=GLYPH_ALPHABETS, characters=GLYPH_CHARACTERS),
-        method=Pretrain.model_validate(SMALL | options),
+        method=PretrainConfig.model_validate(SMALL | options),
         evaluation=EpisodeEvaluation(n_way=5, k_shot=1, n_query=2, episodes=4, split="val"),
     )
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
-from experiments.config import Accelerated
-from experiments.methods.cnn import fine_tuned_logits, fitted_logits
-from experiments.models.classifier import SoftmaxClassifier
-from experiments.models.conv4 import GREY_28, Conv4
+from experiments.config import CnnConfig, GlyphsData, ImageRun
+from experiments.data.images import ImageTable, split_classes
+from experiments.methods.cnn import Cnn, fine_tuned_logits, fitted_logits
+from experiments.models.conv4 import Conv4
 from experiments.rng import generator
 
 CPU = torch.device("cpu")
@@ -55,14 +55,13 @@ def test_fine_tuning_is_gradient_descent_on_all_layers_and_leaves_the_backbone_a
 
 
 def test_decay_pulls_at_the_classifier_and_at_nothing_else() -> None:
-    images, classes = normal(6, 1, 28, 28), torch.arange(6) % 3
-    plain, decayed = (
-        SoftmaxClassifier(4, 3, GREY_28, method=Accelerated(), lr=0.01, seed="s", device=CPU, decay=decay)
-        for decay in (0.0, 100.0)
-    )
-    for _ in range(20):
-        plain.step(images, classes)
-        decayed.step(images, classes)
+    images = torch.randint(256, (3, 6, 28, 28), generator=generator("images")).to(torch.uint8)
+    table = ImageTable(images, {"train": split_classes(range(3), rotations=False)})
+    method = CnnConfig(filters=4, lr=0.01, batch_size=6)
+    run = ImageRun(experiment="glyphs", data=GlyphsData(), method=method)
+    plain, decayed = (Cnn(run, table, CPU, head_decay=decay) for decay in (0.0, 100.0))
+    for learner in (plain, decayed):
+        learner.train(0, 20)
     length, shrunk = (each.head.weight.detach().norm() for each in (plain, decayed))
     assert float(shrunk) < 0.6 * float(length)
     groups = decayed.optimizer.param_groups

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from experiments.config import ImageRun, parse_config
+from experiments.data.sources import open_table
 from experiments.errors import ConfigError
-from experiments.method import Resources
-from experiments.methods.coordinate_lstm import LearnedOptimisation, States, build, groups
+from experiments.methods.coordinate_lstm import LearnedOptimiser, States, groups
 from experiments.models.task_conv4 import Weights, for_each_task, task_logits, task_losses
 from experiments.rng import generator
 
@@ -17,7 +17,7 @@ N_WAY = 3
 LABELS = torch.arange(N_WAY)
 
 
-def small(data_dir: Path, **options: object) -> LearnedOptimisation:
+def small(data_dir: Path, **options: object) -> LearnedOptimiser:
     method = {"name": "coordinate-lstm", "filters": 4, "hidden_size": 5, "inner_steps": 4} | options
     config = parse_config(
         {
@@ -28,7 +28,7 @@ def small(data_dir: Path, **options: object) -> LearnedOptimisation:
         }
     )
     assert isinstance(config, ImageRun)
-    return build(config, Resources(data_dir, torch.device("cpu")))
+    return LearnedOptimiser(config, open_table(config.data, data_dir), torch.device("cpu"))
 
 
 def images(count: int, key: str) -> Tensor:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.config import Jitter
-from experiments.data.batches import episode_images
+from experiments.data.batches import EpisodeImages
 from experiments.data.episodes import Episodes, EpisodeSampler
 from experiments.data.images import ImageTable, split_classes
 from experiments.errors import ConfigError
@@ -67,12 +67,12 @@ def test_images_of_a_training_step_do_not_depend_on_the_steps_beside_it(
 ) -> None:
     table = replace(TABLE, images=torch.randint(256, TABLE.images.shape).to(torch.uint8))
     draws = EpisodeSampler(table, n_way=20, k_shot=1, n_query=5, key=("train", 0))
-    together = dict(episode_images(draws, "train", range(9), amounts, 0, per_step))
-    alone = dict(episode_images(draws, "train", range(7, 8), amounts, 0, per_step))
-    assert list(together) == list(range(9))
-    assert torch.equal(together[7], alone[7])
+    in_turn, alone = (EpisodeImages(draws, "train", amounts, 0, per_step) for _ in range(2))
+    together = [in_turn(step) for step in range(9)]
+    support, query = alone(7)
+    assert torch.equal(together[7][0], support)
+    assert torch.equal(together[7][1], query)
     drawn = draws.sample("train", range(7 * per_step, 8 * per_step))
-    support, query = alone[7].split(draws.sizes, dim=2)
     assert support.shape == (per_step, 20, 1, 1, 28, 28)
     if amounts == Jitter():
         assert torch.equal(support, table.pixels("train", drawn.support))

@@ -14,7 +14,7 @@ from experiments.data.sources import open_examples
 from experiments.errors import ConfigError
 from experiments.learners.coordinate_lstm import CHUNK, CoordinateLstm
 from experiments.method import Resources, build
-from experiments.methods import head
+from experiments.models import linear_head as head
 from experiments.models.adapter import LENGTH, Adapter
 from experiments.rng import generator
 from experiments.sweeps import Sweep, plan

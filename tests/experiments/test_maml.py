@@ -12,7 +12,7 @@ from torch.nn.functional import batch_norm, conv2d, cross_entropy, linear, max_p
 from experiments.config import parse_config
 from experiments.errors import ConfigError
 from experiments.method import Resources, build
-from experiments.methods.maml import ModelAgnostic, head_spread, step_shares
+from experiments.methods.maml import Maml, head_spread, step_shares
 from experiments.models.task_conv4 import (
     NORMALISATION,
     Weights,
@@ -39,9 +39,9 @@ def raw(**options: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def maml(glyphs_data_dir: Path) -> Any:
-    def make(**options: Any) -> ModelAgnostic:
+    def make(**options: Any) -> Maml:
         method = build(parse_config(raw(**options)), Resources(glyphs_data_dir, torch.device("cpu")))
-        assert isinstance(method, ModelAgnostic)
+        assert isinstance(method, Maml)
         for parameters in (method.start, method.rates):
             parameters.double()
         return method
@@ -85,7 +85,7 @@ def test_statistics_of_some_images_normalise_all() -> None:
     torch.testing.assert_close(first, task_logits(weights, images[:, :4], 4, "stride"))
 
 
-def outer_gradient(method: ModelAgnostic, support: Tensor, query: Tensor) -> dict[str, Tensor]:
+def outer_gradient(method: Maml, support: Tensor, query: Tensor) -> dict[str, Tensor]:
     loss, _ = method.outer_loss(support, query, step_shares(0, 2, 0))
     return dict(zip(method.start, torch.autograd.grad(loss, list(method.start.values())), strict=True))
 
@@ -172,7 +172,7 @@ def test_rates_are_learned_one_by_one_only_where_asked_for(glyphs_data_dir: Path
         method = build(
             parse_config(raw(learned_rates=learned)), Resources(glyphs_data_dir, torch.device("cpu"))
         )
-        assert isinstance(method, ModelAgnostic)
+        assert isinstance(method, Maml)
         method.train(0, 2)
         rates = torch.stack([rate.detach() for rate in method.rates.values()])  # (layers, inner steps)
         assert rates.shape == (6, 2)

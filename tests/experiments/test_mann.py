@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from experiments.config import GlyphsData, ImageRun, Mann
+from experiments.config import GlyphsData, ImageRun, MannConfig
 from experiments.config.data import EpisodeEvaluation
 from experiments.data.sequences import with_late_labels
-from experiments.method import Resources
-from experiments.methods.mann import MemoryAugmentedNetwork, build, ways_at
+from experiments.data.sources import open_table
+from experiments.methods.mann import Mann, ways_at
 from experiments.models.lrua import MemoryNetwork, MemoryState, address, least_used, write
 from experiments.rng import generator
 
@@ -113,23 +113,23 @@ def test_no_answer_depends_on_its_own_label_or_on_what_comes_later() -> None:
 
 
 def test_a_curriculum_grows_by_five_classes_until_it_ends() -> None:
-    method = Mann(curriculum=100)
+    method = MannConfig(curriculum=100)
     assert [ways_at(method, 20, step) for step in (0, 24, 25, 50, 75, 99, 100, 5000)] == [
         *(5, 5, 10, 15, 20, 20, 20, 20)
     ]
     assert ways_at(method, 5, 0) == 5
-    assert ways_at(Mann(), 20, 0) == 20
+    assert ways_at(MannConfig(), 20, 0) == 20
 
 
-def small(data_dir: Path, seed: int = 0) -> MemoryAugmentedNetwork:
+def small(data_dir: Path, seed: int = 0) -> Mann:
     config = ImageRun(
         experiment="glyphs",
         seed=seed,
         data=GlyphsData(alphabets=10, characters=12),
-        method=Mann(hidden_size=8, slots=12, instances=3, episodes_per_step=2),
+        method=MannConfig(hidden_size=8, slots=12, instances=3, episodes_per_step=2),
         evaluation=EpisodeEvaluation(n_way=4),
     )
-    return build(config, Resources(data_dir, torch.device("cpu")))
+    return Mann(config, open_table(config.data, data_dir), torch.device("cpu"))
 
 
 def test_sequences_are_measured_by_presentation_and_the_same_for_every_run(glyphs_data_dir: Path) -> None:

@@ -12,7 +12,7 @@ from experiments.config import parse_config
 from experiments.learners.coordinate_lstm import preprocess
 from experiments.learners.meta_lstm import MetaLstmCell
 from experiments.method import Resources, build
-from experiments.methods.meta_lstm import MetaLstmLearning
+from experiments.methods.meta_lstm import MetaLstm
 from experiments.models.task_conv4 import query_logits, task_losses
 from experiments.rng import generator
 
@@ -91,7 +91,7 @@ def test_coordinates_and_tasks_share_the_cell_and_nothing_else() -> None:
     torch.testing.assert_close(together[1:, 2:], alone)
 
 
-def learning(data_dir: Path, **options: Any) -> MetaLstmLearning:
+def learning(data_dir: Path, **options: Any) -> MetaLstm:
     method = {
         "name": "meta-lstm",
         "filters": 3,
@@ -102,7 +102,7 @@ def learning(data_dir: Path, **options: Any) -> MetaLstmLearning:
     data = {"kind": "glyphs", "alphabets": 10, "characters": 12}
     raw = {"experiment": "glyphs", "data": data, "method": method, "evaluation": {"n_way": N_WAY}}
     built = build(parse_config(raw), Resources(data_dir, torch.device("cpu")))
-    assert isinstance(built, MetaLstmLearning)
+    assert isinstance(built, MetaLstm)
     return built
 
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from experiments.config import GlyphsData, ImageRun, MetaNet
+from experiments.config import GlyphsData, ImageRun, MetaNetConfig
 from experiments.config.data import EpisodeEvaluation
-from experiments.method import Resources
-from experiments.methods.metanet import MetaNetworks, build, mean_of_chunks, mixed
+from experiments.data.sources import open_table
+from experiments.methods.metanet import MetaNet, mean_of_chunks, mixed
 from experiments.models.augmented import connect, convolve, gradients_per_image, key, logits, slow_weights
 from experiments.models.generators import FromOne, FromSequence, WeightGenerator, shown
 from experiments.rng import generator
@@ -92,17 +92,17 @@ def test_chunks_are_means_of_consecutive_images_and_a_mixture_is_weighted_by_att
     assert fast[0].tolist() == [[[4.0, 5.0]]]
 
 
-def small(data_dir: Path, **options: bool) -> MetaNetworks:
+def small(data_dir: Path, **options: bool) -> MetaNet:
     config = ImageRun(
         experiment="glyphs",
         data=GlyphsData(alphabets=10, characters=12),
-        method=MetaNet(filters=4, hidden_size=5, train_n_query=1, **options),
+        method=MetaNetConfig(filters=4, hidden_size=5, train_n_query=1, **options),
         evaluation=EpisodeEvaluation(n_way=3),
     )
-    return build(config, Resources(data_dir, torch.device("cpu")))
+    return MetaNet(config, open_table(config.data, data_dir), torch.device("cpu"))
 
 
-def answers(method: MetaNetworks, support: Tensor, query: Tensor) -> Tensor:
+def answers(method: MetaNet, support: Tensor, query: Tensor) -> Tensor:
     images = torch.arange(len(support))  # one of each class
     return method._answers(method._learned(support, images, images), query)
 

@@ -8,17 +8,17 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from experiments.checkpoint import load_checkpoint, save_checkpoint
-from experiments.config import ImageRun, OmniglotData, PixelKnn
+from experiments.config import ImageRun, OmniglotData, PixelKnnConfig
 from experiments.descent import scheduled
 from experiments.errors import CheckpointError
 from experiments.evaluate import episode_accuracy, measure
 from experiments.learners.coordinate_lstm import CoordinateLstm, preprocess
 from experiments.learners.sgd import SgdLearner
 from experiments.method import Resources, build
-from experiments.methods.head import head_gradient
 from experiments.methods.pixel_knn import nearest_logits
 from experiments.methods.protonet import prototype_logits
 from experiments.models.conv4 import Conv4
+from experiments.models.linear_head import head_gradient
 from experiments.rng import generator
 
 
@@ -132,7 +132,7 @@ def test_damaged_checkpoint_is_refused_with_its_name(tmp_path: Path, damage: str
 
 def test_pixel_neighbour_on_real_omniglot_is_within_the_published_band(omniglot_data_dir: Path) -> None:
     """26 to 28 % says that split, resizing and inversion are right (published: 26.7)."""
-    config = ImageRun(experiment="omniglot", data=OmniglotData(), method=PixelKnn())
+    config = ImageRun(experiment="omniglot", data=OmniglotData(), method=PixelKnnConfig())
     method = build(config, Resources(omniglot_data_dir, torch.device("cpu")))
     accuracy = method.evaluate("test", range(1000))["accuracy"].mean()
     assert 0.26 < float(accuracy) < 0.28

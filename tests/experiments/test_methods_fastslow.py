@@ -5,11 +5,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from experiments.config import FastSlow, GlyphsData, ImageRun
+from experiments.config import FastSlowConfig, GlyphsData, ImageRun
 from experiments.data.images import ImageTable, split_classes
-from experiments.methods.fastslow import FastSlowLearning
-from experiments.methods.head import Start, head_gradient, head_input
-from experiments.methods.tasks import TaskSource
+from experiments.methods.fastslow import FastSlow, Start, TaskSource
+from experiments.models.linear_head import head_gradient, head_input
 from experiments.rng import generator
 
 CPU = torch.device("cpu")
@@ -46,13 +45,13 @@ def table(characters: int = 14) -> ImageTable:
     )
 
 
-def learning(**options: object) -> FastSlowLearning:
-    method = FastSlow.model_validate(PLAIN | options)
+def learning(**options: object) -> FastSlow:
+    method = FastSlowConfig.model_validate(PLAIN | options)
     config = ImageRun(experiment="glyphs", data=GlyphsData(), method=method)
-    return FastSlowLearning(config, table(), CPU)
+    return FastSlow(config, table(), CPU)
 
 
-def weights(method: FastSlowLearning) -> Tensor:
+def weights(method: FastSlow) -> Tensor:
     return torch.cat([weight.detach().flatten() for weight in method.network.parameters()])
 
 
@@ -151,14 +150,14 @@ def test_tasks_come_from_base_classes_as_often_as_asked() -> None:
     images = table()
     known = {image.numpy().tobytes() for image in images.pixels("base", torch.arange(7 * 20))}
     for share, least, most in ((0.0, 0, 0), (0.5, 10, 30), (1.0, 40, 40)):
-        config = FastSlow.model_validate(PLAIN | {"base_share": share})
+        config = FastSlowConfig.model_validate(PLAIN | {"base_share": share})
         source = TaskSource(config, images, k_shot=1, seed=0)
         from_base = [bool(images_of(source.batches(task)) & known) for task in range(40)]
         assert least <= sum(from_base) <= most
 
 
 def test_support_is_seen_at_every_step_and_never_judged() -> None:
-    config = FastSlow.model_validate(PLAIN | {"inner_steps": 9, "batch_per_class": 2})
+    config = FastSlowConfig.model_validate(PLAIN | {"inner_steps": 9, "batch_per_class": 2})
     batches = TaskSource(config, table(), k_shot=1, seed=0).batches(3)
     adapt, judge = ([batch[part] for batch in batches] for part in (0, 1))
     assert all(torch.equal(one, adapt[0]) for one in adapt)

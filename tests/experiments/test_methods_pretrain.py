@@ -7,11 +7,10 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from experiments.config import GlyphsData, ImageRun, Jitter, Pretrain
+from experiments.config import GlyphsData, ImageRun, Jitter, PretrainConfig
 from experiments.data.images import ImageTable, split_classes
 from experiments.data.training import TrainingClasses
-from experiments.methods.objectives import LeaveOneOut, Softmax
-from experiments.methods.pretrain import Pretraining
+from experiments.methods.pretrain import LeaveOneOut, Pretrain, Softmax
 from experiments.models.average import follow
 from experiments.models.conv4 import Conv4
 from experiments.rng import generator
@@ -34,7 +33,7 @@ def base_classes(count: int) -> TrainingClasses:
 
 
 def test_leave_one_out_lets_each_image_classify_the_others_by_its_cosine() -> None:
-    config = Pretrain(train_n_way=4, train_images=3)
+    config = PretrainConfig(train_n_way=4, train_images=3)
     features = torch.randn(12, 5, generator=generator("features"))
     logits, truth = LeaveOneOut(config, base_classes(10))(features, torch.arange(12) // 3)
     assert logits.shape == (24, 4)
@@ -51,7 +50,7 @@ def test_leave_one_out_lets_each_image_classify_the_others_by_its_cosine() -> No
 
 
 def test_leave_one_out_draws_different_classes_and_different_images_of_each() -> None:
-    config = Pretrain(train_n_way=5, train_images=3)
+    config = PretrainConfig(train_n_way=5, train_images=3)
     classes, drawers = LeaveOneOut(config, base_classes(6)).draw(generator("draw"))
     assert classes.view(5, 3).eq(classes.view(5, 3)[:, :1]).all()
     assert len(set(classes.tolist())) == 5
@@ -61,7 +60,7 @@ def test_leave_one_out_draws_different_classes_and_different_images_of_each() ->
 
 @pytest.mark.parametrize(("classifier", "expected"), [("linear", 6.0), ("cosine", 20.0)])
 def test_softmax_compares_an_image_with_every_class(classifier: str, expected: float) -> None:
-    config = Pretrain.model_validate({"classifier": classifier, "filters": 3})
+    config = PretrainConfig.model_validate({"classifier": classifier, "filters": 3})
     objective = Softmax(config, base_classes(4), 3, generator("weights"))
     objective.weight.data.zero_()[2] = torch.tensor([0.0, 0.0, 2.0])
     logits, truth = objective(torch.tensor([[0.0, 0.0, 3.0]]), torch.tensor([2]))
@@ -111,12 +110,12 @@ def test_averaged_weights_follow_with_the_configured_decay_once_training_has_beg
     torch.testing.assert_close(means[0], 0.1 * means[1])
 
 
-def pretraining(**options: object) -> Pretraining:
+def pretraining(**options: object) -> Pretrain:
     small = {"filters": 8, "train_n_way": 4, "batch_size": 12, "steps": 10, "averaging": 0.0, "jitter": {}}
-    method = Pretrain.model_validate(small | options)
+    method = PretrainConfig.model_validate(small | options)
     config = ImageRun(experiment="glyphs", data=GlyphsData(), method=method)
     table = numbered_table(12)
-    return Pretraining(config, replace(table, splits={**table.splits, "val": table.splits["base"]}), CPU)
+    return Pretrain(config, replace(table, splits={**table.splits, "val": table.splits["base"]}), CPU)
 
 
 @pytest.mark.parametrize("objective", ["softmax", "episodes"])
@@ -137,7 +136,7 @@ def test_a_learned_scale_belongs_to_episodes() -> None:
 
 
 def test_without_a_seed_of_its_own_pre_training_has_that_of_its_run() -> None:
-    method = Pretrain.model_validate({"filters": 8, "train_n_way": 4, "steps": 10, "jitter": {}})
+    method = PretrainConfig.model_validate({"filters": 8, "train_n_way": 4, "steps": 10, "jitter": {}})
 
     def loss(seed: int | None, run_seed: int) -> float:
         config = ImageRun(
@@ -146,6 +145,6 @@ def test_without_a_seed_of_its_own_pre_training_has_that_of_its_run() -> None:
             data=GlyphsData(),
             method=method.model_copy(update={"seed": seed}),
         )
-        return float(Pretraining(config, numbered_table(12), CPU).train(0, 1)["train/loss"])
+        return float(Pretrain(config, numbered_table(12), CPU).train(0, 1)["train/loss"])
 
     assert loss(None, 3) == loss(3, 0) != loss(None, 4)

@@ -10,8 +10,7 @@ from torch.nn.functional import batch_norm, conv2d, max_pool2d, relu
 
 from experiments.config import ImageRun
 from experiments.errors import ConfigError
-from experiments.methods.fastslow import FastSlowLearning
-from experiments.methods.normalisation import OwnStatistics
+from experiments.methods.fastslow import FastSlow, OwnStatistics
 from experiments.models.conv4 import Conv4
 from experiments.rng import generator
 from experiments.sweeps import Sweep, plan
@@ -83,7 +82,7 @@ def laboratory(glyphs_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) 
 def measured(laboratory: Laboratory, how: str | None, **options: Any) -> dict[str, Tensor]:
     chosen = {"evaluation.batch_norm": how, "method.views": 2} | options
     method = laboratory.method("fastslow", options=chosen)
-    assert isinstance(method, FastSlowLearning)
+    assert isinstance(method, FastSlow)
     before = flat(method.state_dict())
     accuracy = method.evaluate("test", range(8))
     assert same(flat(method.state_dict()), before)

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from experiments.config import Shrinking, parse_config
+from experiments.config import ShrinkingConfig, parse_config
 from experiments.errors import ConfigError
-from experiments.methods.hallucination import Hallucinator
 from experiments.methods.shrinking import (
+    Hallucinator,
     batch_gradient_magnitude,
     half_squared_length,
     squared_gradient_magnitude,
@@ -58,7 +58,7 @@ def test_an_analogy_takes_the_pair_that_changes_in_the_same_direction() -> None:
         assert not bool((b[:, None] == own).all(-1).any(1).any())
 
 
-METHOD = Shrinking(steps=40, generator_steps=30, hallucinate=4, filters=3)
+METHOD = ShrinkingConfig(steps=40, generator_steps=30, hallucinate=4, filters=3)
 
 
 def test_each_class_is_filled_up_to_as_many_examples_as_asked_for_from_its_own_images() -> None:

@@ -10,7 +10,7 @@ import torch
 
 from experiments.config import (
     ImageRun,
-    Pretrain,
+    PretrainConfig,
     RunConfig,
     config_from_json,
     config_hash,
@@ -175,7 +175,7 @@ def test_seeds_share_a_pre_training_unless_each_is_to_have_its_own() -> None:
     assert len({config_hash(config, with_seed=False) for config in own}) == 1  # one group all the same
     assert len({prerequisites(config) for config in shared}) == 1
     stages = [stage for config in own for stage in prerequisites(config)]
-    assert [stage.method.seed for stage in stages if isinstance(stage.method, Pretrain)] == [0, 1, 2]
+    assert [stage.method.seed for stage in stages if isinstance(stage.method, PretrainConfig)] == [0, 1, 2]
     assert (stages[0],) == prerequisites(shared[0])  # the shared one is that of seed 0
     assert stages[1:] == planned("omniglot", "pretrain", **{"method.seed": [1, 2]})  # by name too
     (neighbour,) = plan(Sweep("omniglot", ("cnn-nn",), settings=settings))
@@ -190,7 +190,7 @@ def test_runs_that_measure_one_model_start_from_the_pre_training_of_its_seed() -
         for config in configs
         for training in prerequisites(config)
         for stage in prerequisites(training)
-        if isinstance(stage.method, Pretrain)
+        if isinstance(stage.method, PretrainConfig)
     }
     assert stages == {(0, 0), (1, 1)}
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from experiments.config import GaussianData, LinearFastSlow, SyntheticRun
+from experiments.config import GaussianData, LinearFastSlowConfig, SyntheticRun
 from experiments.synthetic import kernel
 from experiments.synthetic.direct import DirectRecursion
 from experiments.synthetic.draws import Draws, draw, layout
@@ -29,7 +29,7 @@ ETA, DELTA, NOISE = 0.02, 0.005, 0.4
 
 def config(k: int = 5, **method: Any) -> SyntheticRun:
     data = GaussianData(dimension=4, batch_size=k, noise=NOISE, condition_number=6)
-    return SyntheticRun(data=data, method=LinearFastSlow(fast_lr=ETA, slow_lr=DELTA, **method))
+    return SyntheticRun(data=data, method=LinearFastSlowConfig(fast_lr=ETA, slow_lr=DELTA, **method))
 
 
 @dataclass

@@ -7,13 +7,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from experiments.config import GaussianData, LinearFastSlow, SyntheticRun, TaskEvaluation
+from experiments.config import GaussianData, LinearFastSlowConfig, SyntheticRun, TaskEvaluation
 from experiments.synthetic.covariance import covariances
 from experiments.synthetic.direct import DirectRecursion
 from experiments.synthetic.draws import chi_numbers
 from experiments.synthetic.fast import FastRecursion
 from experiments.synthetic.theory import expected_loss_ratio
-from experiments.synthetic.trainer import LinearLearning
+from experiments.synthetic.trainer import LinearFastSlow
 from experiments.synthetic.wishart import Gram, LazyGram, WholeGram
 
 Array = NDArray[np.float64]
@@ -49,7 +49,7 @@ def config(seeds: int = SEEDS, **options: Any) -> SyntheticRun:
     return SyntheticRun(
         seeds=seeds,
         data=GaussianData(**{"dimension": 3, "condition_number": 5, "noise": 0.5} | data),
-        method=LinearFastSlow(**{"fast_lr": 0.3, "slow_lr": 1.0} | options),
+        method=LinearFastSlowConfig(**{"fast_lr": 0.3, "slow_lr": 1.0} | options),
     )
 
 
@@ -154,9 +154,9 @@ def test_no_more_directions_than_the_batch_has_examples() -> None:
 def test_fresh_tasks_measure_what_theory_expects_of_any_weights(k: int) -> None:
     data = GaussianData(dimension=3, batch_size=k, noise=0.5, condition_number=5)
     asked = SyntheticRun(
-        data=data, method=LinearFastSlow(fast_lr=0.1), evaluation=TaskEvaluation(episodes=20_000)
+        data=data, method=LinearFastSlowConfig(fast_lr=0.1), evaluation=TaskEvaluation(episodes=20_000)
     )
-    learning = LinearLearning(asked)
+    learning = LinearFastSlow(asked)
     w_s = learning.recursion.weights()[0, 0]
     ratio = learning.evaluate("test", range(20_000))["loss_ratio"]
     expected = expected_loss_ratio(w_s.T @ w_s, covariances(data)[0], np.eye(3), 0.5, k, 0.1)
@@ -164,7 +164,7 @@ def test_fresh_tasks_measure_what_theory_expects_of_any_weights(k: int) -> None:
 
 
 def test_evaluation_tasks_are_addressed_by_number() -> None:
-    learning = LinearLearning(SyntheticRun())
+    learning = LinearFastSlow(SyntheticRun())
     whole: dict[str, torch.Tensor] = learning.evaluate("test", range(600))
     part = learning.evaluate("test", range(250, 520))
     for name in ("loss_ratio", "gradient_cosine", "one_step_error"):

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from experiments.config import GaussianData, LinearFastSlow, SyntheticRun, TaskEvaluation
+from experiments.config import GaussianData, LinearFastSlowConfig, SyntheticRun, TaskEvaluation
 from experiments.errors import ConfigError, Diverged
 from experiments.synthetic.fast import FastRecursion
 from experiments.synthetic.theory import fixed_point, loss_ratio_floor
-from experiments.synthetic.trainer import LinearLearning, check_memory
+from experiments.synthetic.trainer import LinearFastSlow, check_memory
 
 KINDS: dict[str, dict[str, Any]] = {
     "fast": {},
@@ -32,19 +32,19 @@ def config(seed: int = 0, seeds: int = 1, **options: Any) -> SyntheticRun:
         seed=seed,
         seeds=seeds,
         data=GaussianData(**{"dimension": 4, "batch_size": 8, "condition_number": 3} | parts[GaussianData]),
-        method=LinearFastSlow(**{"slow_lr": 0.003} | options),
+        method=LinearFastSlowConfig(**{"slow_lr": 0.003} | options),
         evaluation=TaskEvaluation(**{"episodes": 40} | parts[TaskEvaluation]),
     )
 
 
-def weights(learning: LinearLearning) -> np.ndarray:
+def weights(learning: LinearFastSlow) -> np.ndarray:
     return learning.recursion.weights()
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_seed_learns_the_same_alone_and_in_company_bit_for_bit(name: str) -> None:
-    together = LinearLearning(config(seed=3, seeds=3, **KINDS[name]))
-    alone = [LinearLearning(config(seed=seed, **KINDS[name])) for seed in (3, 4, 5)]
+    together = LinearFastSlow(config(seed=3, seeds=3, **KINDS[name]))
+    alone = [LinearFastSlow(config(seed=seed, **KINDS[name])) for seed in (3, 4, 5)]
     tasks = 20 if name == "lstm" else 70
     band = together.train(0, tasks)
     ratios = [float(each.train(0, tasks)["train/loss_ratio"]) for each in alone]
@@ -59,13 +59,13 @@ def test_a_seed_learns_the_same_alone_and_in_company_bit_for_bit(name: str) -> N
 
 @pytest.mark.parametrize("name", KINDS)
 def test_chunks_of_any_size_and_a_resumed_run_end_in_the_same_bits(name: str) -> None:
-    whole, parts = (LinearLearning(config(seeds=2, **KINDS[name])) for _ in range(2))
+    whole, parts = (LinearFastSlow(config(seeds=2, **KINDS[name])) for _ in range(2))
     first, second, last = (7, 10, 20) if name == "lstm" else (37, 127, 150)
     whole.train(0, last)
     parts.train(0, first)
     state = deepcopy(parts.state_dict())
     parts.train(first, 5)  # leads nowhere
-    resumed = LinearLearning(config(seeds=2, **KINDS[name]))
+    resumed = LinearFastSlow(config(seeds=2, **KINDS[name]))
     resumed.load_state_dict(state)
     resumed.train(first, second - first)
     resumed.train(second, last - second)
@@ -80,8 +80,10 @@ def test_threads_change_no_bit() -> None:
 
 
 def test_training_ends_at_the_corrected_fixed_point_and_not_at_the_printed_one() -> None:
-    learning = LinearLearning(
-        SyntheticRun(seeds=4, method=LinearFastSlow(slow_lr=0.02), evaluation=TaskEvaluation(episodes=1000))
+    learning = LinearFastSlow(
+        SyntheticRun(
+            seeds=4, method=LinearFastSlowConfig(slow_lr=0.02), evaluation=TaskEvaluation(episodes=1000)
+        )
     )
     metrics = learning.train(0, 8000)
     results = learning.evaluate("test", range(1000))
@@ -96,7 +98,7 @@ def test_training_ends_at_the_corrected_fixed_point_and_not_at_the_printed_one()
 
 def mixture(slow_modules: str, steps: int) -> dict[str, float]:
     """Return what a run on three components measures on fresh tasks."""
-    learning = LinearLearning(
+    learning = LinearFastSlow(
         config(
             components=3,
             condition_number=10,
@@ -124,7 +126,7 @@ def test_inferring_the_component_from_the_support_costs_little() -> None:
 
 
 def test_tasks_whose_sigma_is_turned_are_learned_worse_the_more_it_is() -> None:
-    learning = LinearLearning(
+    learning = LinearFastSlow(
         config(
             condition_number=30, batch_size=50, slow_lr=0.02, angles=(0, 30, 90), condition_numbers=(1, 30)
         )
@@ -140,8 +142,8 @@ def test_tasks_whose_sigma_is_turned_are_learned_worse_the_more_it_is() -> None:
 
 
 def test_an_untrained_lstm_is_plain_sgd_and_training_it_changes_it() -> None:
-    learned = LinearLearning(config(**KINDS["lstm"]))
-    plain = LinearLearning(config(inner_steps=2))
+    learned = LinearFastSlow(config(**KINDS["lstm"]))
+    plain = LinearFastSlow(config(inner_steps=2))
     ratio = {
         name: each.evaluate("test", range(40))["loss_ratio"]
         for name, each in (("g", learned), ("sgd", plain))
@@ -153,7 +155,7 @@ def test_an_untrained_lstm_is_plain_sgd_and_training_it_changes_it() -> None:
 
 
 def test_a_run_that_diverges_names_the_task_and_the_rates() -> None:
-    learning = LinearLearning(config(seeds=2, slow_lr=50.0))
+    learning = LinearFastSlow(config(seeds=2, slow_lr=50.0))
     with pytest.raises(
         Diverged, match=r"^diverged at task \d+ \(seed \d\): slow_lr 50 with fast_lr 0.2 .* lower one"
     ):
@@ -161,7 +163,7 @@ def test_a_run_that_diverges_names_the_task_and_the_rates() -> None:
 
 
 def test_a_run_told_to_go_on_reports_what_is_no_number() -> None:
-    learning = LinearLearning(config(slow_lr=50.0, stop_on_nan_after=0))
+    learning = LinearFastSlow(config(slow_lr=50.0, stop_on_nan_after=0))
     assert np.isnan(float(learning.train(0, 400)["train/loss_ratio"]))
     assert learning.evaluate("test", range(5))["loss_ratio"].isnan().all()
 
@@ -177,7 +179,7 @@ def test_a_run_that_does_not_fit_the_free_memory_is_refused() -> None:
 
 @pytest.mark.parametrize("k", [1, 3, 8])
 def test_one_dimension_is_enough(k: int) -> None:
-    learning = LinearLearning(config(dimension=1, batch_size=k, condition_number=1, slow_lr=0.01, noise=0.0))
+    learning = LinearFastSlow(config(dimension=1, batch_size=k, condition_number=1, slow_lr=0.01, noise=0.0))
     metrics = learning.train(0, 300)
     assert all(np.isfinite(float(value)) for value in metrics.values())
     goal = fixed_point(np.eye(1), np.eye(1), 0.0, k, 0.2)

@@ -20,7 +20,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "shrinking-batch": ("shrinking", {"method.penalty": "batch-sgm", "method.penalty_weight": 0.1}),
     "shrinking-hallucinate": (
         "shrinking",
-        {"method.hallucinate": 3, "method.steps": 6, "method.generator_steps": 3, "evaluation.k_shot": 2},
+        {"method.hallucinate": 3, "method.steps": 6, "method.generator_steps": 2, "evaluation.k_shot": 2},
     ),
     "maml-first-order": ("maml", {"method.first_order": True}),
     "maml-learned": ("maml", {"method.learned_rates": True, "method.multi_step": 100}),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.ablations import QUESTIONS, plan_ablations
-from experiments.config import FastSlow, ImageRun, RunConfig, config_hash, prerequisites
+from experiments.config import FastSlowConfig, ImageRun, RunConfig, config_hash, prerequisites
 from experiments.errors import ConfigError
 from experiments.sweeps import PlannedRun, changed
 from fsrun.errors import UsageError
@@ -35,9 +35,9 @@ def planned(*settings: str, seeds: int = 1) -> list[PlannedRun]:
     return plan_ablations("glyphs", preset="quick", seeds=seeds, settings=(*TINY, *settings))
 
 
-def method(config: RunConfig) -> FastSlow:
+def method(config: RunConfig) -> FastSlowConfig:
     assert isinstance(config, ImageRun)
-    assert isinstance(config.method, FastSlow)
+    assert isinstance(config.method, FastSlowConfig)
     return config.method
 
 

@@ -1,0 +1,149 @@
+"""What all methods on images share: data, episodes, the training loop, evaluation and state."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from experiments.config import ImageRun, Jitter
+from experiments.config.training import Training
+from experiments.data.batches import EpisodeImages
+from experiments.data.episodes import EpisodeSampler
+from experiments.data.sources import evaluation_sampler, open_examples
+from experiments.data.table import Table
+from experiments.descent import descend
+from experiments.evaluate import accuracy_per_episode
+from experiments.method import Method, Resources, pretrained_state
+
+Metrics = dict[str, Tensor]
+Options = TypeVar("Options", bound=Training)
+
+
+def class_of_each(images: Tensor, n_way: int) -> Tensor:
+    """Return labels (batch,) of images (..., batch, d) that lie class by class, as many of each."""
+    return torch.arange(n_way, device=images.device).repeat_interleave(images.shape[-2] // n_way)
+
+
+def classified(logits: Tensor, truth: Tensor) -> tuple[Tensor, Metrics]:
+    """Return the cross-entropy of logits (decisions, choices), and what a step reports of it.
+
+    truth (decisions,) holds the right choices.
+    """
+    loss = cross_entropy(logits, truth)
+    return loss, {"train/loss": loss.detach(), "train/accuracy": share_right(logits, truth)}
+
+
+def share_right(logits: Tensor, truth: Tensor) -> Tensor:
+    """Return the share () of decisions whose largest logit (..., decisions, choices) is the right choice."""
+    return (logits.detach().argmax(-1) == truth).double().mean()
+
+
+class ImageMethod(Generic[Options]):
+    """A row of Table 2 on images. Each adds its networks, the loss of a training step, and its logits.
+
+    `saved` names the attributes that training changes, networks and optimisers: they are the method's state.
+    """
+
+    saved: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, run: ImageRun, table: Table, device: torch.device) -> None:
+        self.run = run
+        self.config = cast(Options, run.method)
+        self.seed = run.seed
+        self.table = table
+        self.device = device
+        self.n_way = run.evaluation.n_way
+        self.sampler = evaluation_sampler(table, run.evaluation)
+
+    @classmethod
+    def build(cls, run: ImageRun, resources: Resources) -> Method:
+        """Return the method of a run, untrained, or as its pre-training left it.
+
+        Raises DataError where the data are missing, CheckpointError where the pre-training left nothing.
+        """
+        method = cls(run, open_examples(run.data, resources.data_dir), resources.device)
+        pretrained = pretrained_state(run, resources)
+        if pretrained is not None:
+            method.start_from(pretrained)
+        return method
+
+    def start_from(self, pretrained: dict[str, Any]) -> None:
+        """Take over what a pre-training learned."""
+        raise TypeError(f"{type(self).__name__} starts from no pre-training")
+
+    # ------------------------------------------------------------ training
+
+    def train(self, start: int, count: int) -> Metrics:
+        """Take training steps start .. start + count - 1; return their metrics, (count,) each."""
+        rows = [self.step(step) for step in range(start, start + count)]
+        return {name: torch.stack([row[name] for row in rows]) for name in (rows[0] if rows else ())}
+
+    def step(self, step: int) -> Metrics:
+        """Take one optimiser step down the loss of a batch; return its metrics, () each."""
+        loss, metrics = self.loss(step)
+        descend(loss, self.learned, self.optimizer, lr=self.rate(step), clip=self.clip)
+        return metrics
+
+    def loss(self, step: int) -> tuple[Tensor, Metrics]:
+        """Return what a step minimises, and its metrics."""
+        raise TypeError(f"{type(self).__name__} takes no training steps")
+
+    def learn(
+        self, parameters: Iterable[nn.Parameter], lr: float, *, clip: float = math.inf, **options: Any
+    ) -> None:
+        """Have Adam train these parameters, the norm of their whole gradient cut to `clip`."""
+        self.learned = list(parameters)
+        self.lr, self.clip = lr, clip
+        self.optimizer = torch.optim.Adam(self.learned, lr=lr, **options)
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        return self.lr
+
+    def training_episodes(
+        self, jitter: Jitter, n_way: int, k_shot: int | None, n_query: int, each: int = 1
+    ) -> EpisodeImages:
+        """Return the images of the run's own training episodes, `each` episodes for a step.
+
+        k_shot None stands for the shots of the evaluation.
+        """
+        return EpisodeImages(self.training_sampler(n_way, k_shot, n_query), "train", jitter, self.seed, each)
+
+    def training_sampler(self, n_way: int, k_shot: int | None, n_query: int) -> EpisodeSampler:
+        """Return the sampler of the same episodes."""
+        shots = k_shot or self.run.evaluation.k_shot
+        return EpisodeSampler(
+            self.table, n_way=n_way, k_shot=shots, n_query=n_query, key=("train", self.seed)
+        )
+
+    # ------------------------------------------------------------ testing
+
+    def evaluate(self, split: str, episodes: range) -> Metrics:
+        """Return the accuracy of each numbered episode (episodes,); leaves the method unchanged."""
+        return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return the pixels (batch, d) of images (batch, *image): features for want of a method's own."""
+        return images.flatten(1).to(self.device)
+
+    def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
+        """Return logits (episodes, queries, n_way) after the method has met each task's support.
+
+        support (episodes, images, d), query (episodes, queries, d) as embed returns them; labels (images,)
+        is sorted and holds every class 0 .. n_way - 1.
+        """
+        raise TypeError(f"{type(self).__name__} does not classify images")
+
+    # ------------------------------------------------------------ state
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of each part."""
+        return {name: getattr(self, name).state_dict() for name in self.saved}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the state of each part, so that training goes on as if it had never stopped."""
+        for name in self.saved:
+            getattr(self, name).load_state_dict(state[name])
