@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from experiments.config.base import AllBut, Frozen, Need
-from experiments.config.training import NEVER_TRAINED, Accelerated, Training
+from experiments.config.training import NEVER_TRAINED, Accelerated, HalvedRate, Training
 
 # What classifies a feature sees of it: the feature itself; its direction; the direction of what is left when
 # the support's mean is taken away, which is as near to whitened input as the support alone can bring it.
@@ -47,7 +47,7 @@ class Jitter(Affine):
     colour: float = Field(0.0, ge=0, lt=1)  # brightness, contrast and saturation each times 1 +- colour
 
 
-class ProtoNetConfig(Accelerated):
+class ProtoNetConfig(HalvedRate):
     """Prototypical networks (Snell et al. 2017): class means, squared Euclidean distance."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
@@ -60,13 +60,29 @@ class ProtoNetConfig(Accelerated):
     train_n_way: int = Field(60, ge=2)
     train_k_shot: int | None = Field(None, ge=1)  # None: the evaluation's
     train_n_query: int = Field(5, ge=1)
-    lr: float = Field(1e-3, gt=0)
-    halve_lr_every: int = Field(2000, ge=1)  # steps
+    halve_lr_every: int | None = Field(2000, ge=1)  # steps; None for never
+    weight_decay: float = Field(0.0, ge=0)
+    # A learned factor on the distances, from 10 / features. Raw distances of many features are so large that
+    # a short training first makes all features alike.
+    learned_scale: bool = False
     jitter: Jitter = Jitter()
+
+    later: ClassVar[Mapping[str, Any]] = {
+        **HalvedRate.later,
+        "weight_decay": 0.0,
+        "learned_scale": False,
+    }
 
     def images_per_class(self, k_shot: int) -> dict[str, int]:
         """Return how many images of one class a training episode needs, by the option that says so."""
-        return {"k_shot": self.train_k_shot or k_shot, "train_n_query": self.train_n_query}
+        return self.images_drawn() or {
+            "k_shot": self.train_k_shot or k_shot,
+            "train_n_query": self.train_n_query,
+        }
+
+    def shaped_by(self) -> tuple[str, ...]:
+        """Return nothing where a batch has no support of its own."""
+        return () if self.train_images else super().shaped_by()
 
 
 class PretrainConfig(Accelerated):

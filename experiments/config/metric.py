@@ -4,20 +4,20 @@ Not here: prototypical networks and the methods of the paper itself (methods.py)
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from experiments.config.base import AllBut, Need
 from experiments.config.methods import Jitter
-from experiments.config.training import Accelerated
+from experiments.config.training import Accelerated, HalvedRate
 
 
-class MatchingNetConfig(Accelerated):
+class MatchingNetConfig(HalvedRate):
     """Matching networks (Vinyals et al. 2016): attention over the support, with or without full context."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
-    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {**Accelerated.needs, "fce_steps": ({"fce": (True,)},)}
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {**HalvedRate.needs, "fce_steps": ({"fce": (True,)},)}
 
     name: Literal["matching"] = "matching"
     steps: int = Field(60_000, ge=1, le=100_000_000)  # episodes
@@ -30,18 +30,31 @@ class MatchingNetConfig(Accelerated):
     scale: float = Field(10.0, gt=0)  # of the cosines in the attention's softmax; 1 is the paper's own
     fce: bool = False  # full context embeddings: features that have seen the whole support
     fce_steps: int = Field(5, ge=1, le=100)  # of the LSTM that reads the support for a query
-    lr: float = Field(1e-3, gt=0)
-    halve_lr_every: int = Field(10_000, ge=1)  # steps
-    clip: float = Field(1.0, gt=0)  # norm of the gradient
+    clip: float | None = Field(1.0, gt=0)  # norm of the gradient
+    weight_decay: float = Field(0.0, ge=0)
+    learned_scale: bool = False  # `scale` is where it starts
     jitter: Jitter = Jitter()
+
+    later: ClassVar[Mapping[str, Any]] = {
+        **HalvedRate.later,
+        "weight_decay": 0.0,
+        "learned_scale": False,
+    }
+
+    def shaped_by(self) -> tuple[str, ...]:
+        """Return nothing where a batch has no support of its own."""
+        return () if self.train_images else super().shaped_by()
 
     def images_per_class(self, k_shot: int) -> dict[str, int]:
         """Return the images of one class in a training episode."""
-        return {"k_shot": self.train_k_shot or k_shot, "train_n_query": self.train_n_query}
+        return self.images_drawn() or {
+            "k_shot": self.train_k_shot or k_shot,
+            "train_n_query": self.train_n_query,
+        }
 
 
 class NotEpisodic(Accelerated):
-    """What methods share that train on the classes of `train` without episodes."""
+    """What classifiers share that train on the classes of `train` without episodes."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
 
@@ -134,12 +147,16 @@ class ShrinkingConfig(NotEpisodic):
             )
 
 
-class SiameseConfig(NotEpisodic):
+class SiameseConfig(HalvedRate):
     """Siamese network (Koch et al. 2015): whether two images show the same character."""
 
+    splits: ClassVar[tuple[str, ...]] = ("train",)
+    later: ClassVar[Mapping[str, Any]] = {**HalvedRate.later, "train_n_way": 64}
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
-        **NotEpisodic.needs,
+        **HalvedRate.needs,
         "filters": ({"network": ("conv4",)},),
+        "batch_size": ({"train_images": (None,)},),
+        "train_n_way": ({"train_images": AllBut(None)},),
     }
 
     name: Literal["siamese"] = "siamese"
@@ -149,8 +166,22 @@ class SiameseConfig(NotEpisodic):
     network: Literal["conv4", "koch"] = "conv4"
     filters: int = Field(64, ge=1, le=1024)  # of conv4
     batch_size: int = Field(128, ge=2)  # pairs, every other one of the same character
-    hard_negatives: float = Field(0.5, ge=0, le=1)  # share of unlike pairs from within one alphabet
-    lr: float = Field(1e-3, gt=0)
-    halve_lr_every: int = Field(5000, ge=1)  # steps
+    # Share of unlike pairs from within one alphabet; with train_images half of the classes come from four
+    # alphabets, and this is the weight of the pairs that look most alike.
+    hard_negatives: float = Field(0.5, ge=0, le=1)
+    train_n_way: int = Field(64, ge=2)  # with train_images: all pairs of their images are compared
+    halve_lr_every: int | None = Field(5000, ge=1)  # steps; None for never
     weight_decay: float = Field(0.0, ge=0)
     jitter: Jitter = Jitter()
+
+    def classes_per_episode(self, n_way: int) -> dict[str, int]:
+        """Return how many classes a batch needs at once, by the option that says so."""
+        return {"train_n_way": self.train_n_way} if self.train_images else {}
+
+    def images_per_class(self, k_shot: int) -> dict[str, int]:
+        """Return how many images of one class a batch needs, by the option that says so."""
+        return self.images_drawn()
+
+    def shaped_by(self) -> tuple[str, ...]:
+        """Return nothing: training knows no ways and shots."""
+        return ()

@@ -4,13 +4,13 @@ Not here: methods that compare features or take gradient steps (the files beside
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from experiments.config.base import Need
+from experiments.config.base import AllBut, Need
 from experiments.config.methods import Jitter
-from experiments.config.training import Accelerated, Training
+from experiments.config.training import Accelerated, SharedBatches, Training
 
 
 class SameWays(Training):
@@ -114,10 +114,16 @@ class MannConfig(SameWays, Accelerated):
         return self
 
 
-class RareEventsConfig(Accelerated):
+class RareEventsConfig(SharedBatches):
     """Learning to remember rare events (Kaiser et al. 2017): a memory of keys, written and not learned."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
+    later: ClassVar[Mapping[str, Any]] = {**SharedBatches.later, "weight_decay": 0.0}
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **SharedBatches.needs,
+        **dict.fromkeys(("schedule", "averaging"), ({"train_images": AllBut(None)},)),
+        **dict.fromkeys(("slots", "neighbours", "episodes_per_step"), ({"train_images": (None,)},)),
+    }
 
     name: Literal["rare-events"] = "rare-events"
     steps: int = Field(100_000, ge=1, le=100_000_000)  # batches of episodes; each has many parameter steps
@@ -134,21 +140,22 @@ class RareEventsConfig(Accelerated):
     episodes_per_step: int = Field(16, ge=1, le=4096)  # side by side, in one memory
     keep: float = Field(0.3, gt=0, le=1)  # of the features in training, the others are dropped
     lr: float = Field(1e-4, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
     epsilon: float = Field(1e-4, gt=0)  # of Adam
     clip: float = Field(5.0, gt=0)
     jitter: Jitter = Jitter()
 
     def images_per_class(self, k_shot: int) -> dict[str, int]:
         """Return the images of one class in a training episode."""
-        return {"k_shot": self.train_k_shot or k_shot, "1 query": 1}
+        return self.images_drawn() or {"k_shot": self.train_k_shot or k_shot, "1 query": 1}
 
     def shaped_by(self) -> tuple[str, ...]:
         """Return what a model of its own is trained for."""
-        return () if self.train_k_shot else ("k_shot",)
+        return () if self.train_k_shot or self.train_images else ("k_shot",)
 
     @model_validator(mode="after")
     def _has_room(self) -> Self:
-        labels = self.train_n_way * self.episodes_per_step
+        labels = 0 if self.train_images else self.train_n_way * self.episodes_per_step
         if labels > self.slots:
             raise ValueError(
                 f"slots {self.slots} cannot hold the {labels} classes of a step: use {labels} or more"

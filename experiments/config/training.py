@@ -3,6 +3,7 @@
 Not here: any method's own options.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
@@ -102,3 +103,68 @@ class Accelerated(Training):
 
     precision: Literal["float32", "bf16"] = "float32"  # of the convolutions while training
     compile: bool = False  # the network while training, by torch.compile; on a GPU alone
+
+
+Schedule = Literal["constant", "cosine", "one-cycle"]
+
+
+def scheduled(schedule: Schedule, peak: float, step: int, steps: int) -> float:
+    """Return the learning rate of a step.
+
+    constant: the peak throughout; cosine: down to 0 by a cosine; one-cycle: the same after a quarter of the
+    steps in which it rises.
+    """
+    if schedule == "constant":
+        return peak
+    warm = max(1, steps // 4) if schedule == "one-cycle" else 0
+    if step < warm:
+        return peak * (step + 1) / warm
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+class SharedBatches(Accelerated):
+    """What methods have besides that can compare the images of one batch with each other in many ways.
+
+    By default a step draws what its source draws. With train_images it draws so many images of each of
+    train_n_way classes, embeds them once, and learns from every comparison between them that the method
+    knows. How the rate goes, weight decay and averaged weights are the same for all of these methods.
+    """
+
+    later: ClassVar[Mapping[str, Any]] = {
+        **Accelerated.later,
+        "train_images": None,
+        "schedule": "constant",
+        "averaging": 0.0,
+        "mirrored": False,
+    }
+
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **Accelerated.needs,
+        "mirrored": ({"train_images": AllBut(None)},),
+        **dict.fromkeys(("train_k_shot", "train_n_query"), ({"train_images": (None,)},)),
+    }
+
+    train_images: int | None = Field(None, ge=2)  # of each class; None: as the source draws them
+    mirrored: bool = False  # with train_images: a character's mirror image is a class of its own
+    lr: float = Field(1e-3, gt=0)
+    schedule: Schedule = "constant"
+    averaging: float = Field(0.0, ge=0, lt=1)  # kept of the averaged weights at each step; 0 for none
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        return scheduled(self.schedule, self.lr, step, self.steps)
+
+    def images_drawn(self) -> dict[str, int]:
+        """Return the images of a class in a batch that serves all comparisons, by its option, or nothing."""
+        return {"train_images": self.train_images} if self.train_images else {}
+
+
+class HalvedRate(SharedBatches):
+    """The same for those whose sources halve the rate from time to time."""
+
+    halve_lr_every: int | None = Field(10_000, ge=1)  # steps; None for never
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        halvings = step // self.halve_lr_every if self.halve_lr_every else 0
+        return super().rate(step) * 0.5**halvings

@@ -1,7 +1,4 @@
-"""Images to learn from: the classes of some splits, their mirror images as further classes, all changed.
-
-Not here: which classes and drawers a step draws (methods/), and how an image is changed (augment.py).
-"""
+"""Images to learn from: the classes of some splits, their mirror images as further classes, all changed."""
 
 from dataclasses import dataclass
 
@@ -36,6 +33,12 @@ class TrainingClasses:
     def count(self) -> int:
         """How many classes there are."""
         return self.unmirrored * (2 if self.mirrored else 1)
+
+    def draw(self, ways: int, images: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return class and drawer (ways * images,) of so many different images of each of some classes."""
+        classes = torch.randperm(self.count, generator=source)[:ways]
+        drawers = torch.rand(ways, self.each, generator=source).argsort(1)[:, :images]
+        return classes.repeat_interleave(images), drawers.flatten()
 
     def images(self, classes: Tensor, drawers: Tensor, source: torch.Generator) -> Tensor:
         """Return images (n, *image_shape) of classes (n,) by drawers (n,), changed at random."""

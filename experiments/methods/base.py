@@ -1,7 +1,8 @@
 """What all methods on images share: data, episodes, the training loop, evaluation and state."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import torch
@@ -14,9 +15,12 @@ from experiments.data.batches import EpisodeImages
 from experiments.data.episodes import EpisodeSampler
 from experiments.data.sources import evaluation_sampler, open_examples
 from experiments.data.table import Table
+from experiments.data.training import TrainingClasses
 from experiments.descent import descend
 from experiments.evaluate import accuracy_per_episode
 from experiments.method import Method, Resources, pretrained_state
+from experiments.models.average import follow
+from experiments.rng import generator
 
 Metrics = dict[str, Tensor]
 Options = TypeVar("Options", bound=Training)
@@ -41,6 +45,34 @@ def share_right(logits: Tensor, truth: Tensor) -> Tensor:
     return (logits.detach().argmax(-1) == truth).double().mean()
 
 
+def each_in_turn(features: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield every image of the classes of a batch as the support, with all others as its queries.
+
+    features (n_way, images, d) -> support (n_way, d) and queries (n_way * (images - 1), d), class by class.
+    """
+    for chosen in range(features.shape[1]):
+        others = torch.cat((features[:, :chosen], features[:, chosen + 1 :]), dim=1)
+        yield features[:, chosen], others.flatten(0, 1)
+
+
+def truth_in_turn(features: Tensor) -> Tensor:
+    """Return the class of each query of `each_in_turn`, all supports' queries one after another."""
+    n_way, images, _ = features.shape
+    return torch.arange(n_way, device=features.device).repeat_interleave(images - 1).repeat(images)
+
+
+class Scale(nn.Module):
+    """A positive factor on logits, which is learned."""
+
+    def __init__(self, first: float) -> None:
+        super().__init__()
+        self.logarithm = nn.Parameter(torch.tensor(math.log(first)))
+
+    def forward(self) -> Tensor:
+        """Return the factor ()."""
+        return self.logarithm.exp()
+
+
 class ImageMethod(Generic[Options]):
     """A row of Table 2 on images. Each adds its networks, the loss of a training step, and its logits.
 
@@ -57,6 +89,7 @@ class ImageMethod(Generic[Options]):
         self.device = device
         self.n_way = run.evaluation.n_way
         self.sampler = evaluation_sampler(table, run.evaluation)
+        self._averages: list[tuple[nn.Module, nn.Module, float]] = []
 
     @classmethod
     def build(cls, run: ImageRun, resources: Resources) -> Method:
@@ -85,6 +118,8 @@ class ImageMethod(Generic[Options]):
         """Take one optimiser step down the loss of a batch; return its metrics, () each."""
         loss, metrics = self.loss(step)
         descend(loss, self.learned, self.optimizer, lr=self.rate(step), clip=self.clip)
+        for average, network, kept in self._averages:
+            follow(average, network, kept, step)
         return metrics
 
     def loss(self, step: int) -> tuple[Tensor, Metrics]:
@@ -92,16 +127,45 @@ class ImageMethod(Generic[Options]):
         raise TypeError(f"{type(self).__name__} takes no training steps")
 
     def learn(
-        self, parameters: Iterable[nn.Parameter], lr: float, *, clip: float = math.inf, **options: Any
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float,
+        *,
+        clip: float | None = None,
+        decay: float = 0.0,
+        **options: Any,
     ) -> None:
-        """Have Adam train these parameters, the norm of their whole gradient cut to `clip`."""
+        """Have Adam train these parameters, the norm of their whole gradient cut to `clip`.
+
+        decay: of weights, apart from the gradient, as in AdamW. Further options are Adam's.
+        """
         self.learned = list(parameters)
-        self.lr, self.clip = lr, clip
-        self.optimizer = torch.optim.Adam(self.learned, lr=lr, **options)
+        self.lr, self.clip = lr, math.inf if clip is None else clip
+        self.optimizer = (
+            torch.optim.AdamW(self.learned, lr=lr, weight_decay=decay, **options)
+            if decay
+            else torch.optim.Adam(self.learned, lr=lr, **options)
+        )
+
+    def averaged(self, network: nn.Module, kept: float) -> nn.Module:
+        """Return what tests use of a network in training: an average of its weights, itself where kept is 0.
+
+        kept: of the averaged weights after each step.
+        """
+        if not kept:
+            return network
+        average = deepcopy(network).requires_grad_(False)
+        self._averages.append((average, network, kept))
+        return average
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""
         return self.lr
+
+    def class_images(self, classes: TrainingClasses, n_way: int, images: int, step: int) -> Tensor:
+        """Return the images (n_way * images, *image) of a step's batch, class by class, changed at random."""
+        source = generator(self.seed, "batch", step)
+        return classes.images(*classes.draw(n_way, images, source), source).to(self.device)
 
     def training_episodes(
         self, jitter: Jitter, n_way: int, k_shot: int | None, n_query: int, each: int = 1
@@ -141,9 +205,18 @@ class ImageMethod(Generic[Options]):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of each part."""
-        return {name: getattr(self, name).state_dict() for name in self.saved}
+        return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state of each part, so that training goes on as if it had never stopped."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Any]:
+        """Return the parts that are there, each once: without averages two of them are the same."""
+        parts: dict[str, Any] = {}
         for name in self.saved:
-            getattr(self, name).load_state_dict(state[name])
+            part = getattr(self, name)
+            if part is not None and all(part is not other for other in parts.values()):
+                parts[name] = part
+        return parts

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from experiments.config import ImageRun, MamlConfig
+from experiments.config.training import scheduled
 from experiments.data.images import ImageTable
-from experiments.descent import scheduled
 from experiments.methods.base import ImageMethod, Metrics, class_of_each, share_right
 from experiments.models.conv4 import as_many
 from experiments.models.task_conv4 import (

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from experiments.config import ImageRun, PretrainConfig
+from experiments.config.training import scheduled
 from experiments.data.images import ImageTable
 from experiments.data.sources import open_table
 from experiments.data.training import TrainingClasses
-from experiments.descent import descend, scheduled
+from experiments.descent import descend
 from experiments.evaluate import backbone_embedding, class_means
 from experiments.method import Method, Resources
-from experiments.methods.base import ImageMethod, Metrics, classified
+from experiments.methods.base import ImageMethod, Metrics, classified, each_in_turn, truth_in_turn
 from experiments.methods.protonet import mean_logits
 from experiments.models.average import follow
 from experiments.models.conv4 import Conv4
@@ -78,29 +79,22 @@ class LeaveOneOut(nn.Module):
     def __init__(self, config: PretrainConfig, classes: TrainingClasses) -> None:
         super().__init__()
         self.config = config
-        self.n_classes = classes.count
-        self.each = classes.each
+        self.classes = classes
         self.log_scale = nn.Parameter(torch.tensor(math.log(COSINE_SCALE)))
 
     def draw(self, source: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return class and drawer of train_images different images of train_n_way different classes."""
-        ways, images = self.config.train_n_way, self.config.train_images
-        classes = torch.randperm(self.n_classes, generator=source)[:ways]
-        drawers = torch.rand(ways, self.each, generator=source).argsort(1)[:, :images]
-        return classes.repeat_interleave(images), drawers.flatten()
+        return self.classes.draw(self.config.train_n_way, self.config.train_images, source)
 
     def forward(self, features: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (images * (train_images - 1), n_way), image by image, and the true positions."""
-        images = self.config.train_images
-        every = features.unflatten(0, (-1, images))  # (n_way, images, d)
-        parts, ways = [], torch.arange(len(every), device=features.device)
-        for chosen in range(images):
-            support = every[:, chosen]
-            others = torch.cat((every[:, :chosen], every[:, chosen + 1 :]), dim=1).flatten(0, 1)
-            queries = head_input(others, support, self.config.features)
-            parts.append(queries @ head_input(support, support, self.config.features).T)
-        truth = ways.repeat_interleave(images - 1).repeat(images)
-        return self.log_scale.exp() * torch.cat(parts), truth
+        how = self.config.features
+        every = features.unflatten(0, (-1, self.config.train_images))  # (n_way, images, d)
+        products = [
+            head_input(queries, support, how) @ head_input(support, support, how).T
+            for support, queries in each_in_turn(every)
+        ]
+        return self.log_scale.exp() * torch.cat(products), truth_in_turn(every)
 
 
 class Pretrain(ImageMethod[PretrainConfig]):

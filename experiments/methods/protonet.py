@@ -5,8 +5,9 @@ from torch import Tensor
 
 from experiments.config import ImageRun, ProtoNetConfig
 from experiments.data.table import Table
+from experiments.data.training import TrainingClasses
 from experiments.evaluate import backbone_embedding, class_means
-from experiments.methods.base import ImageMethod, Metrics, classified
+from experiments.methods.base import ImageMethod, Metrics, Scale, classified, each_in_turn, truth_in_turn
 from experiments.models.adapter import build_backbone
 from experiments.models.precision import training_forward
 from experiments.rng import generator
@@ -34,31 +35,44 @@ class ProtoNet(ImageMethod[ProtoNetConfig]):
     Source: Snell et al. 2017.
     """
 
-    saved = ("backbone", "optimizer")
+    saved = ("backbone", "network", "scale", "optimizer")
 
     def __init__(self, run: ImageRun, table: Table, device: torch.device) -> None:
         super().__init__(run, table, device)
         method = self.config
-        self.drawn = self.training_episodes(
+        self.network = build_backbone(table, method.filters, generator(run.seed, "weights")).to(device)
+        self.backbone = self.averaged(self.network, method.averaging)  # what is measured
+        self.forward = training_forward(self.network, method, device)
+        self.scale = Scale(10 / self.network.features).to(device) if method.learned_scale else None
+        learned = [*self.network.parameters(), *(self.scale.parameters() if self.scale else ())]
+        self.learn(learned, method.lr, decay=method.weight_decay)
+        self.classes = TrainingClasses(table, ("train",), method.mirrored, method.jitter)
+        self.episodes = self.training_episodes(
             method.jitter, method.train_n_way, method.train_k_shot, method.train_n_query
         )
-        self.backbone = build_backbone(table, method.filters, generator(run.seed, "weights")).to(device)
-        self.forward = training_forward(self.backbone, method, device)
-        self.learn(self.backbone.parameters(), method.lr)
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""
-        return self.lr * 0.5 ** (step // self.config.halve_lr_every)
+        return self.config.rate(step)
 
     def loss(self, step: int) -> tuple[Tensor, Metrics]:
-        """Return the cross-entropy of an episode's queries."""
-        support, query = self.drawn(step)
+        """Return the cross-entropy of a batch: of an episode's queries, or of each image by all others."""
+        method = self.config
+        if method.train_images:
+            images = self.class_images(self.classes, method.train_n_way, method.train_images, step)
+            every = self.forward(images).unflatten(0, (-1, method.train_images))  # (n_way, images, d)
+            logits = torch.cat([mean_logits(support, queries) for support, queries in each_in_turn(every)])
+            return classified(self._scaled(logits), truth_in_turn(every))
+        support, query = self.episodes(step)
         images = torch.cat((support, query), dim=2)[0]  # (n_way, images of each, *image)
         features = self.forward(images.flatten(0, 1).to(self.device)).unflatten(0, images.shape[:2])
         examples, questions = features.split([support.shape[2], query.shape[2]], dim=1)
         logits = prototype_logits(examples, questions)  # (n_way, n_query, n_way)
         truth = torch.arange(len(images), device=self.device).repeat_interleave(questions.shape[1])
-        return classified(logits.flatten(0, 1), truth)
+        return classified(self._scaled(logits.flatten(0, 1)), truth)
+
+    def _scaled(self, logits: Tensor) -> Tensor:
+        return logits if self.scale is None else self.scale() * logits
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the features (batch, d) of images (batch, *image)."""

@@ -2,16 +2,24 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, relu
 
 from experiments.config import ImageRun, RareEventsConfig
 from experiments.data.augment import jitter
 from experiments.data.episodes import Episodes
 from experiments.data.images import ImageTable
 from experiments.data.sequences import in_rounds
+from experiments.data.training import TrainingClasses
 from experiments.descent import descend
 from experiments.evaluate import SplitFeatures, backbone_embedding, episode_accuracy
-from experiments.methods.base import ImageMethod, Metrics, class_of_each
+from experiments.methods.base import (
+    ImageMethod,
+    Metrics,
+    class_of_each,
+    each_in_turn,
+    share_right,
+    truth_in_turn,
+)
 from experiments.models.conv4 import Conv4
 from experiments.models.kaiser import KaiserEncoder
 from experiments.models.key_memory import EMPTY, KeyMemory, margin_loss
@@ -39,7 +47,7 @@ class RareEvents(ImageMethod[RareEventsConfig]):
     Source: Kaiser et al. 2017, section 2. No memory outlives a training step.
     """
 
-    saved = ("encoder", "key_map", "optimizer")
+    saved = ("encoder", "key_map", "average", "optimizer")
     table: ImageTable
 
     def __init__(self, run: ImageRun, table: ImageTable, device: torch.device) -> None:
@@ -51,12 +59,51 @@ class RareEvents(ImageMethod[RareEventsConfig]):
         self.forward = training_forward(self.encoder, method, device)
         self.key_map = nn.Linear(method.key_size, method.key_size, bias=False).to(device)
         nn.init.normal_(self.key_map.weight, std=0.01, generator=weights)
-        learned = [*self.encoder.parameters(), *self.key_map.parameters()]
-        self.learn(learned, method.lr, clip=method.clip, eps=method.epsilon)
+        self.network = nn.Sequential(self.encoder, self.key_map)
+        self.measured = self.averaged(self.network, method.averaging)
+        self.average = self.measured if method.averaging else None
+        self.learn(
+            self.network.parameters(),
+            method.lr,
+            clip=method.clip,
+            decay=method.weight_decay,
+            eps=method.epsilon,
+        )
+        self.classes = TrainingClasses(table, ("train",), method.mirrored, method.jitter)
 
     # ------------------------------------------------------------ training
 
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        return self.config.rate(step)
+
     def step(self, step: int) -> Metrics:
+        """Learn from a batch whose images are each other's memory, or meet episodes as the source does."""
+        return super().step(step) if self.config.train_images else self._meet_episodes(step)
+
+    def loss(self, step: int) -> tuple[Tensor, Metrics]:
+        """Return the margin loss of a batch: each image in turn is its class's key, all others ask for it.
+
+        The rival of a query is the nearest key of another class. Keys carry no gradient, as in a memory.
+        """
+        method = self.config
+        assert method.train_images is not None
+        images = self.class_images(self.classes, method.train_n_way, method.train_images, step)
+        features = self._dropped(self.forward(images), generator(self.seed, "dropped", step))
+        every = normalize(self.key_map(features), dim=-1).unflatten(0, (-1, method.train_images))
+        cosines = torch.cat([query @ keys.detach().T for keys, query in each_in_turn(every)])
+        truth = truth_in_turn(every)
+        right = cosines.gather(1, truth[:, None])[:, 0]
+        rival = cosines.scatter(1, truth[:, None], -torch.inf).amax(1)
+        loss = relu(rival - right + method.margin).mean()
+        return loss, {"train/loss": loss.detach(), "train/accuracy": share_right(cosines, truth)}
+
+    def _dropped(self, features: Tensor, source: torch.Generator) -> Tensor:
+        """Return features (batch, d) of which a share is dropped at random."""
+        dropped = torch.rand(features.shape, generator=source) >= self.config.keep
+        return features.masked_fill(dropped.to(self.device), 0) / self.config.keep
+
+    def _meet_episodes(self, step: int) -> Metrics:
         """Meet one batch of episodes, with an optimiser step after each of their images.
 
         accuracy is that of the last round.
@@ -67,8 +114,7 @@ class RareEvents(ImageMethod[RareEventsConfig]):
         memory = KeyMemory.empty(1, method.slots, method.key_size, self.device)
         losses, right = [], []
         for image, label in zip(images, labels, strict=True):
-            dropped = torch.rand(len(image), method.key_size, generator=source) >= method.keep
-            features = self.forward(image).masked_fill(dropped.to(self.device), 0) / method.keep
+            features = self._dropped(self.forward(image), source)
             query = normalize(self.key_map(features), dim=-1)[None]
             found = memory.nearest(query, method.neighbours)
             loss = margin_loss(memory, query, label[None], found, method.margin)
@@ -149,9 +195,7 @@ class RareEvents(ImageMethod[RareEventsConfig]):
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the keys (batch, key_size) of images (batch, 1, 28, 28)."""
-        features = backbone_embedding(self.encoder, self.device)(images)
-        with torch.no_grad():
-            return normalize(self.key_map(features), dim=-1)
+        return normalize(backbone_embedding(self.measured, self.device)(images), dim=-1)
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Return logits (episodes, queries, n_way): the largest cosine with a key of each class."""

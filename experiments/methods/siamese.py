@@ -2,12 +2,13 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, relu
+from torch.nn.functional import binary_cross_entropy_with_logits, relu, softplus
 
 from experiments.config import ImageRun, SiameseConfig
 from experiments.data.augment import jitter
 from experiments.data.images import ImageTable
 from experiments.data.pairs import draw_pairs, kin
+from experiments.data.training import TrainingClasses
 from experiments.evaluate import backbone_embedding, nearest_of_class
 from experiments.methods.base import ImageMethod, Metrics
 from experiments.models.conv4 import Conv4
@@ -30,7 +31,7 @@ def weighted_distances(query: Tensor, support: Tensor, weights: Tensor) -> Tenso
 class Siamese(ImageMethod[SiameseConfig]):
     """Two copies of one network, and a weight for the difference of each feature (Koch et al. 2015)."""
 
-    saved = ("network", "optimizer")
+    saved = ("network", "measured", "optimizer")
     table: ImageTable
 
     def __init__(self, run: ImageRun, table: ImageTable, device: torch.device) -> None:
@@ -39,22 +40,27 @@ class Siamese(ImageMethod[SiameseConfig]):
         self.kinds = kin(run.data, table, "train")
         weights = generator(run.seed, "weights")
         koch, image = method.network == "koch", table.image_shape
-        self.twin = KochNet(weights, image) if koch else Conv4(method.filters, weights, image)
-        self.comparison = nn.Linear(self.twin.features, 1)
+        twin = KochNet(weights, image) if koch else Conv4(method.filters, weights, image)
+        self.comparison = nn.Linear(twin.features, 1)
         draw_weights(self.comparison, weights)
-        self.network = nn.ModuleDict({"twin": self.twin, "comparison": self.comparison}).to(device)
-        self.forward = training_forward(self.twin, method, device)
+        self.network = nn.ModuleDict({"twin": twin, "comparison": self.comparison}).to(device)
+        self.measured = self.averaged(self.network, method.averaging)
+        self.forward = training_forward(twin, method, device)
         self.learn(self.network.parameters(), method.lr, weight_decay=method.weight_decay)
+        self.classes = TrainingClasses(table, ("train",), method.mirrored, method.jitter)
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""
-        return self.lr * 0.5 ** (step // self.config.halve_lr_every)
+        return self.config.rate(step)
 
     def loss(self, step: int) -> tuple[Tensor, Metrics]:
-        """Return the cross-entropy of a batch of pairs, alike or not."""
-        method = self.config
+        """Return the cross-entropy of pairs of images, alike or not."""
         source = generator(self.seed, "pairs", step)
-        each = self.table.per_class("train")
+        return self._loss_of_all_pairs(source) if self.config.train_images else self._loss_of_pairs(source)
+
+    def _loss_of_pairs(self, source: torch.Generator) -> tuple[Tensor, Metrics]:
+        """Return the loss of a batch of pairs in which no image is used twice, as the source draws them."""
+        method, each = self.config, self.table.per_class("train")
         pairs = draw_pairs(self.kinds, each, method.batch_size, method.hard_negatives, source)
         images = self.table.pixels("train", torch.cat((pairs.first, pairs.second)))
         first, second = self.forward(jitter(images, source, method.jitter).to(self.device)).chunk(2)
@@ -64,12 +70,57 @@ class Siamese(ImageMethod[SiameseConfig]):
         right = ((logits.detach() > 0) == same).double().mean()
         return loss, {"train/loss": loss.detach(), "train/accuracy": right}
 
+    def _loss_of_all_pairs(self, source: torch.Generator) -> tuple[Tensor, Metrics]:
+        """Return the loss of all pairs of the images of some classes, each image embedded once.
+
+        Like and unlike pairs weigh the same, however many there are. Among the unlike ones those that look
+        most alike to the network count for more: softmax over their logits, for a share of the weight.
+        """
+        method = self.config
+        classes = self._classes(source)
+        drawers = torch.rand(len(classes), self.classes.each, generator=source).argsort(1)
+        drawers = drawers[:, : method.train_images]
+        labels = classes[:, None].expand_as(drawers).flatten()
+        images = self.classes.images(labels, drawers.flatten(), source)
+        features = self.forward(images.to(self.device))
+        comparison = self.comparison
+        logits = (features[:, None] - features).abs() @ comparison.weight[
+            0
+        ] + comparison.bias  # (images, images)
+        labels = labels.to(self.device)
+        same = labels[:, None] == labels
+        alike = same & ~torch.eye(len(labels), dtype=torch.bool, device=self.device)
+        likest = logits.detach().masked_fill(same, -torch.inf).softmax(1)
+        unlike = (
+            (likest * softplus(logits))
+            .sum(1)
+            .mean()
+            .lerp(softplus(logits[~same]).mean(), 1 - method.hard_negatives)
+        )
+        loss = (softplus(-logits[alike]).mean() + unlike) / 2
+        right = (
+            (logits.detach()[alike] > 0).double().mean() + (logits.detach()[~same] <= 0).double().mean()
+        ) / 2
+        return loss, {"train/loss": loss.detach(), "train/accuracy": right}
+
+    def _classes(self, source: torch.Generator) -> Tensor:
+        """Return different classes: half of a batch in groups that are hard to tell apart, the rest any."""
+        groups = 4
+        first = torch.randint(len(self.kinds), (groups,), generator=source)
+        likeness = torch.rand(groups, len(self.kinds), generator=source)
+        likeness += self.kinds[first][:, None] == self.kinds
+        near = likeness.topk(self.config.train_n_way // (2 * groups), dim=1).indices.flatten().unique()
+        others = torch.randperm(self.classes.count, generator=source)
+        others = others[~torch.isin(others, near)]
+        return torch.cat((near, others[: self.config.train_n_way - len(near)]))
+
     def embed(self, images: Tensor) -> Tensor:
         """Return the features (batch, d) of images (batch, *image)."""
-        return backbone_embedding(self.twin, self.device)(images)
+        return backbone_embedding(self.measured.get_submodule("twin"), self.device)(images)
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Return (episodes, queries, n_way): how surely the likest support image of a class is the same."""
+        weight, bias = self.measured.get_submodule("comparison").parameters()
         with torch.no_grad():
-            alike = weighted_distances(query, support, self.comparison.weight[0]) + self.comparison.bias
+            alike = weighted_distances(query, support, weight[0]) + bias
         return nearest_of_class(alike, labels)

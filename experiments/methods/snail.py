@@ -5,9 +5,9 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot, pad
 
 from experiments.config import ImageRun, SnailConfig
+from experiments.config.training import scheduled
 from experiments.data.augment import jitter
 from experiments.data.images import ImageTable
-from experiments.descent import scheduled
 from experiments.evaluate import backbone_embedding
 from experiments.methods.base import ImageMethod, Metrics, class_of_each, classified
 from experiments.models import snail

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from experiments.checkpoint import load_checkpoint, save_checkpoint
 from experiments.config import ImageRun, OmniglotData, PixelKnnConfig
-from experiments.descent import scheduled
+from experiments.config.training import scheduled
 from experiments.errors import CheckpointError
 from experiments.evaluate import episode_accuracy, measure
 from experiments.learners.coordinate_lstm import CoordinateLstm, preprocess
