@@ -1,7 +1,6 @@
 """Named sets of options: what `--preset` changes from the defaults of the config classes.
 
-Not here: the defaults themselves, which are the preset "paper" (experiments/config), and the presets of
-mini-ImageNet (presets_miniimagenet.py).
+The defaults themselves, in experiments/config, are the preset "paper". mini-ImageNet has presets of its own.
 """
 
 from typing import Any
@@ -19,6 +18,28 @@ METHOD_DATA: dict[str, Overrides] = {
 
 # Pre-training is a stage, in no table: what is chosen by it is chosen on validation classes.
 _STAGE: Overrides = {"evaluation.split": "val"}
+
+# How the backbone learns in the preset "fair", for every row that can share a batch: 180 images a step, each
+# used in every comparison, as Fast/Slow's pre-training uses them, and on the same 1,200 characters.
+_FAIR_JITTER: Overrides = {
+    "method.jitter.degrees": 12,
+    "method.jitter.scale": 0.12,
+    "method.jitter.shear": 10,
+    "method.jitter.shift": 2,
+    "method.jitter.warp": 0.7,
+}
+_FAIR_DATA: Overrides = {"data.holdout": False, "method.validate_every": 0, "method.precision": "bf16"}
+_FAIR: Overrides = {
+    **_FAIR_JITTER,
+    **_FAIR_DATA,
+    "method.steps": 12_000,
+    "method.train_images": 3,
+    "method.train_n_way": 60,
+    "method.lr": 0.01,
+    "method.schedule": "one-cycle",
+    "method.averaging": 0.995,
+    "method.mirrored": True,
+}
 
 PRESETS: dict[str, dict[str, Overrides]] = {
     "paper": {
@@ -188,6 +209,39 @@ PRESETS: dict[str, dict[str, Overrides]] = {
             "method.pretrain.steps": 800,
             "method.pretrain.validate_every": 100,
         },
+    },
+}
+
+PRESETS["fair"] = PRESETS["cpu"] | {
+    "protonet": {
+        **_FAIR,
+        "method.halve_lr_every": None,
+        "method.weight_decay": 5e-4,
+        "method.learned_scale": True,
+    },
+    "matching": {
+        **_FAIR,
+        "method.halve_lr_every": None,
+        "method.clip": None,
+        "method.weight_decay": 5e-4,
+        "method.learned_scale": True,
+    },
+    "siamese": {
+        **_FAIR,
+        "method.halve_lr_every": None,
+        "method.train_n_way": 48,
+        "method.train_images": 4,
+        "method.lr": 0.002,
+        "method.schedule": "cosine",
+    },
+    "rare-events": {
+        **_FAIR,
+        "method.encoder": "conv4",
+        "method.keep": 1.0,
+        "method.train_n_way": 90,
+        "method.train_images": 2,
+        "method.lr": 0.002,
+        "method.schedule": "cosine",
     },
 }
 

@@ -54,3 +54,5 @@ PRESETS: dict[str, dict[str, Overrides]] = {
         "fastslow": {"method.steps": 100, "method.validate_every": 50},
     },
 }
+
+PRESETS["fair"] = PRESETS["cpu"]

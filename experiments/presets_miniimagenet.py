@@ -198,3 +198,5 @@ PRESETS: dict[str, dict[str, Overrides]] = {
         "pretrain": _STAGE | _below("method", _QUICK_PRETRAIN),
     },
 }
+
+PRESETS["fair"] = PRESETS["cpu"]

@@ -28,6 +28,11 @@ def weighted_distances(query: Tensor, support: Tensor, weights: Tensor) -> Tenso
     return torch.cdist(query * above, support * above, p=1) - torch.cdist(query * below, support * below, p=1)
 
 
+def share(right: Tensor) -> Tensor:
+    """Return the share () of answers (pairs,) that are right."""
+    return right.double().mean()
+
+
 class Siamese(ImageMethod[SiameseConfig]):
     """Two copies of one network, and a weight for the difference of each feature (Koch et al. 2015)."""
 
@@ -67,7 +72,7 @@ class Siamese(ImageMethod[SiameseConfig]):
         logits = self.comparison((first - second).abs()).squeeze(1)
         same = pairs.same.to(self.device)
         loss = binary_cross_entropy_with_logits(logits, same.to(logits))
-        right = ((logits.detach() > 0) == same).double().mean()
+        right = share((logits > 0) == same)
         return loss, {"train/loss": loss.detach(), "train/accuracy": right}
 
     def _loss_of_all_pairs(self, source: torch.Generator) -> tuple[Tensor, Metrics]:
@@ -76,32 +81,26 @@ class Siamese(ImageMethod[SiameseConfig]):
         Like and unlike pairs weigh the same, however many there are. Among the unlike ones those that look
         most alike to the network count for more: softmax over their logits, for a share of the weight.
         """
-        method = self.config
-        classes = self._classes(source)
-        drawers = torch.rand(len(classes), self.classes.each, generator=source).argsort(1)
-        drawers = drawers[:, : method.train_images]
-        labels = classes[:, None].expand_as(drawers).flatten()
-        images = self.classes.images(labels, drawers.flatten(), source)
-        features = self.forward(images.to(self.device))
-        comparison = self.comparison
-        logits = (features[:, None] - features).abs() @ comparison.weight[
-            0
-        ] + comparison.bias  # (images, images)
-        labels = labels.to(self.device)
+        images, labels = self.batch(source)
+        features = self.forward(images)
+        logits = self.comparison((features[:, None] - features).abs())[..., 0]  # (images, images)
         same = labels[:, None] == labels
         alike = same & ~torch.eye(len(labels), dtype=torch.bool, device=self.device)
         likest = logits.detach().masked_fill(same, -torch.inf).softmax(1)
-        unlike = (
-            (likest * softplus(logits))
-            .sum(1)
-            .mean()
-            .lerp(softplus(logits[~same]).mean(), 1 - method.hard_negatives)
-        )
-        loss = (softplus(-logits[alike]).mean() + unlike) / 2
-        right = (
-            (logits.detach()[alike] > 0).double().mean() + (logits.detach()[~same] <= 0).double().mean()
-        ) / 2
+        unlike = softplus(logits[~same]).mean()
+        hardest = (likest * softplus(logits)).sum(1).mean()
+        loss = (softplus(-logits[alike]).mean() + unlike.lerp(hardest, self.config.hard_negatives)) / 2
+        right = (share(logits[alike] > 0) + share(logits[~same] <= 0)) / 2
         return loss, {"train/loss": loss.detach(), "train/accuracy": right}
+
+    def batch(self, source: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return images (n_way * images, *image), class by class, and the class of each."""
+        classes = self._classes(source)
+        drawers = torch.rand(len(classes), self.classes.each, generator=source).argsort(1)
+        drawers = drawers[:, : self.config.train_images]
+        labels = classes[:, None].expand_as(drawers).flatten()
+        images = self.classes.images(labels, drawers.flatten(), source)
+        return images.to(self.device), labels.to(self.device)
 
     def _classes(self, source: torch.Generator) -> Tensor:
         """Return different classes: half of a batch in groups that are hard to tell apart, the rest any."""

@@ -8,9 +8,23 @@ import pytest
 from experiments.checkpoint import load_checkpoint, save_checkpoint
 from tests.experiments.test_contract import Laboratory, flat, same
 
+# A batch whose images are compared in every way that a method knows.
+SHARED: dict[str, Any] = {
+    "method.train_images": 3,
+    "method.train_n_way": 8,
+    "method.schedule": "one-cycle",
+    "method.averaging": 0.9,
+    "method.mirrored": True,
+    "method.jitter.degrees": 5,
+}
+
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "matching-fce": ("matching", {"method.fce": True, "evaluation.k_shot": 2}),
     "matching-scale": ("matching", {"method.scale": 1.0}),
+    "matching-shared": ("matching", SHARED | {"method.learned_scale": True, "method.weight_decay": 0.01}),
+    "protonet-shared": ("protonet", SHARED | {"method.learned_scale": True, "method.weight_decay": 0.01}),
+    "siamese-shared": ("siamese", SHARED),
+    "rare-events-shared": ("rare-events", SHARED | {"method.encoder": "conv4", "method.keep": 0.5}),
     "cnn-linear": ("cnn", {"method.test": "linear"}),
     "cnn-fine-tune": ("cnn", {"method.test": "fine-tune", "method.fit_steps": 2, "method.fit_lr": 0.5}),
     "cnn-cosine": ("cnn", {"method.distance": "cosine"}),
