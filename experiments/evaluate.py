@@ -4,18 +4,22 @@ Not here: how a method classifies (methods/), and which episodes there are (data
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from experiments.config import Looks
+from experiments.data.augment import look
 from experiments.data.episodes import Episodes, Sampler
 from experiments.data.table import Table
 from experiments.events import Measurement
 
 EMBED_BATCH = 64  # images: what lies between the layers stays in the cache of a CPU
 KEPT_BYTES = 768 * 2**20  # the features of a split, of each image once
+ONE_LOOK = Looks()
 EVALUATION_BYTES = 64 * 2**20  # about what the episodes classified at once may take, the method's own aside
 
 
@@ -43,14 +47,24 @@ def measure(name: str, values: Tensor) -> Measurement:
 
 
 def accuracy_per_episode(
-    method: Recogniser, table: Table, sampler: Sampler, split: str, episodes: range
+    method: Recogniser,
+    table: Table,
+    sampler: Sampler,
+    split: str,
+    episodes: range,
+    looks: Looks = ONE_LOOK,
 ) -> Tensor:
     """Return the accuracy (episodes,) of a method on numbered episodes.
+
+    With several looks a query's class is that of the largest mean log-probability over the looks.
 
     Each image is embedded once, and only some episodes are in memory at a time: 1,692 ways are no more than
     20, but for the time.
     """
-    features = SplitFeatures(table, split, method.embed)
+    features = [
+        SplitFeatures(table, split, partial(_embedded_look, method, looks, number))
+        for number in range(looks.count)
+    ]
     labels = torch.arange(sampler.n_way).repeat_interleave(sampler.k_shot)
     return torch.cat(
         [
@@ -83,10 +97,20 @@ def accuracy_one_by_one(
     return torch.cat(accuracies)
 
 
-def _accuracy(method: Recogniser, features: "SplitFeatures", episodes: Episodes, labels: Tensor) -> Tensor:
-    support = features(episodes.support.flatten(1))
-    query = features(episodes.query.flatten(1))
-    logits = method.logits(support, labels.to(support.device), query)
+def _embedded_look(method: Recogniser, looks: Looks, number: int, images: Tensor) -> Tensor:
+    return method.embed(look(images, number, looks) if number else images)
+
+
+def _accuracy(
+    method: Recogniser, looks: Sequence["SplitFeatures"], episodes: Episodes, labels: Tensor
+) -> Tensor:
+    answers = []
+    for features in looks:
+        support, query = features(episodes.support.flatten(1)), features(episodes.query.flatten(1))
+        answers.append(method.logits(support, labels.to(support.device), query))
+    logits = answers[0]
+    if len(answers) > 1:
+        logits = torch.stack([answer.log_softmax(-1) for answer in answers]).mean(0)
     return episode_accuracy(logits.unflatten(1, episodes.query.shape[1:]))
 
 

@@ -5,6 +5,7 @@ from experiments.config.data import (
     EpisodeEvaluation,
     GlyphsData,
     ImageShape,
+    Looks,
     MiniImageNetData,
     OmniglotData,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "Jitter",
     "LearnedOptimiserConfig",
     "LinearFastSlowConfig",
+    "Looks",
     "MamlConfig",
     "MannConfig",
     "MatchingNetConfig",

@@ -10,10 +10,28 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from experiments.config.base import Frozen
+from experiments.config.methods import Affine
 from experiments.data.miniimagenet_splits import CHANNELS, IMAGES_PER_CLASS, SIZE, miniimagenet_splits
 from experiments.data.protocols import DRAWERS, TURNS, glyph_splits, protocol_splits
 
 ImageShape = tuple[int, int, int]  # channels, height, width
+
+
+class Looks(Frozen):
+    """How often a test looks at each image: as it is, and changed; support and query in the same way.
+
+    The log-probabilities of all looks are averaged.
+    """
+
+    views: int = Field(1, ge=1, le=100)  # the image itself, and changed by `change`
+    turns: Literal[1, 4] = 1  # of each view: upright alone, or all four quarter turns
+    mirrored: bool = False  # each view's mirror image is one more look
+    change: Affine = Affine(degrees=10, scale=0.12, shear=8, shift=1)
+
+    @property
+    def count(self) -> int:
+        """How many looks there are at an image."""
+        return self.views * self.turns * (2 if self.mirrored else 1)
 
 
 class EpisodeEvaluation(Frozen):
@@ -35,7 +53,9 @@ class EpisodeEvaluation(Frozen):
     # queries of the episode together, which so help each other (transductive). None: as the method has it.
     batch_norm: Literal["running", "support", "queries"] | None = None
 
-    later: ClassVar[Mapping[str, Any]] = {"sampling": "mixed", "batch_norm": None}
+    looks: Looks = Looks()
+
+    later: ClassVar[Mapping[str, Any]] = {"sampling": "mixed", "batch_norm": None, "looks": Looks()}
 
 
 class ImageSet(Frozen):

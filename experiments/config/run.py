@@ -85,6 +85,13 @@ class ImageRun(Frozen):
                 f"use {most} or fewer"
             )
         self._check_ways(split, asked.n_way, "n_way")
+        if asked.looks.count > 1 and self.data.holds_features:
+            raise ValueError("looks change pixels, and these are features: leave evaluation.looks out")
+        if asked.looks.count > 1 and hasattr(self.method, "views"):
+            raise ValueError(
+                f"{self.method.name} has looks of its own, which it adapts on: "
+                "use --set views, mirrored_views and quarter_turns"
+            )
         if asked.batch_norm not in (None, *self.method.batch_norms):
             raise ValueError(
                 f"{self.method.name} cannot be measured with evaluation.batch_norm {asked.batch_norm}: "

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from experiments.config import Affine, Jitter
+from experiments.config import Affine, Jitter, Looks
 from experiments.rng import generator
 
 WARP_KNOTS = 4  # along each side of the image; a warp is smooth between them
@@ -148,9 +148,26 @@ def views(images: Tensor, count: int, amounts: Affine) -> Iterator[Tensor]:
 
     Fixed once and for all, so that what a view shows of an image depends on nothing else.
     """
-    yield images
-    for view in range(1, count):
-        draws = torch.rand(6, 1, generator=generator("view", view)) * 2 - 1
-        matrix = _inverse(draws.to(images), amounts, images.shape).expand(len(images), 2, 3)
-        grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
-        yield functional.grid_sample(images, grid, align_corners=False)
+    for number in range(count):
+        yield view(images, number, amounts)
+
+
+def view(images: Tensor, number: int, amounts: Affine) -> Tensor:
+    """Return one of these views; number 0 is the images as they are."""
+    if not number:
+        return images
+    draws = torch.rand(6, 1, generator=generator("view", number)) * 2 - 1
+    matrix = _inverse(draws.to(images), amounts, images.shape).expand(len(images), 2, 3)
+    grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, align_corners=False)
+
+
+def look(images: Tensor, number: int, looks: Looks) -> Tensor:
+    """Return what a test sees of images (batch, channels, height, width) at look 0 .. looks.count - 1.
+
+    Look 0 is the images as they are. The turns come first, then the mirror image, then the next view.
+    """
+    number, turn = divmod(number, looks.turns)
+    number, mirrored = divmod(number, 2) if looks.mirrored else (number, 0)
+    seen = view(images, number, looks.change)
+    return (seen.flip(-1) if mirrored else seen).rot90(turn, (-2, -1))

@@ -187,7 +187,8 @@ class ImageMethod(Generic[Options]):
 
     def evaluate(self, split: str, episodes: range) -> Metrics:
         """Return the accuracy of each numbered episode (episodes,); leaves the method unchanged."""
-        return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes)}
+        looks = self.run.evaluation.looks
+        return {"accuracy": accuracy_per_episode(self, self.table, self.sampler, split, episodes, looks)}
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the pixels (batch, d) of images (batch, *image): features for want of a method's own."""

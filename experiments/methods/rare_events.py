@@ -151,8 +151,10 @@ class RareEvents(ImageMethod[RareEventsConfig]):
         """Return per episode the accuracy with the memory as the support left it, and online.
 
         online: the first query of each class in turn, written to the memory with its label once answered,
-        as in the source.
+        as in the source; measured where a test has one look.
         """
+        if self.run.evaluation.looks.count > 1:
+            return super().evaluate(split, episodes)
         features = SplitFeatures(self.table, split, self.embed)
         size = max(1, IMAGES_AT_ONCE // (self.sampler.n_way * (self.sampler.k_shot + self.sampler.n_query)))
         parts = [episodes[start : start + size] for start in range(0, len(episodes), size)]

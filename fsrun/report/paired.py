@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from json import loads
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -101,11 +101,19 @@ def held_out(run: Tested) -> object:
     return classes, data["rotations"]
 
 
+def looks_of(evaluation: Mapping[str, Any]) -> int:
+    """Return how often a stored evaluation looks at each test image."""
+    looks = evaluation.get("looks") or {}
+    return int(looks.get("views", 1) * looks.get("turns", 1) * (2 if looks.get("mirrored") else 1))
+
+
 def unusual_test(run: Tested) -> str | None:
     """Return why a run is not to stand beside others that met the same test classes, None if it may."""
     evaluation = loads(run.config)["evaluation"]
     if evaluation.get("sampling", _MIXED) != _MIXED:
         return f"its episodes are drawn {evaluation['sampling']}"
+    if (looks := looks_of(evaluation)) > 1:
+        return f"it looks at each test image {looks} times"
     statistics = evaluation.get("batch_norm")
     return None if statistics is None else f"its batch statistics in the test are asked for ({statistics})"
 

@@ -15,7 +15,7 @@ from experiments.registry import METHODS
 from experiments.table2 import SHAPES, Shape
 from fsrun.report.errors import NothingToReport
 from fsrun.report.measured import Measured, combine, imported_note, newest_group, traced, written
-from fsrun.report.paired import held_out
+from fsrun.report.paired import held_out, looks_of
 from fsrun.report.render import Column, Table
 from store.results import FinishedResult, finished_results
 
@@ -90,7 +90,8 @@ def protocols_table(found: Protocols) -> Table:
 
 def _kind(result: FinishedResult) -> object:
     evaluation = loads(result.config)["evaluation"]
-    return result.experiment, held_out(result), evaluation.get("sampling"), evaluation.get("batch_norm")
+    test = evaluation.get("sampling"), evaluation.get("batch_norm"), looks_of(evaluation)
+    return result.experiment, held_out(result), *test
 
 
 def _title(result: FinishedResult) -> str:
@@ -99,7 +100,9 @@ def _title(result: FinishedResult) -> str:
     upright = "" if data.get("rotations", True) else "upright characters"
     inside = "" if evaluation.get("sampling", "mixed") == "mixed" else "within an alphabet"
     statistics = _STATISTICS[evaluation.get("batch_norm")]
-    return ", ".join(filter(None, (data.get("protocol", "drawn"), upright, inside, statistics)))
+    looks = looks_of(evaluation)
+    seen = f"{looks} looks" if looks > 1 else ""
+    return ", ".join(filter(None, (data.get("protocol", "drawn"), upright, inside, statistics, seen)))
 
 
 def _cells(runs: Sequence[FinishedResult]) -> dict[Shape, Measured]:

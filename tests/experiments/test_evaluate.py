@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from experiments import evaluate
+from experiments.config import Affine, Looks
+from experiments.data.augment import look, view
 from experiments.data.episodes import EpisodeSampler
 from experiments.data.glyphs import open_glyphs
 from experiments.data.images import ImageTable
@@ -78,6 +80,41 @@ def test_accuracy_is_that_of_the_plain_way_however_little_memory_there_is(
     measured = accuracy_per_episode(PixelMeans(), table, episodes, "test", range(12))
     assert torch.equal(measured, one_by_one(table, episodes, 12))
     assert 1 / n_way < float(measured.mean()) < 1
+
+
+def test_several_looks_average_the_log_probabilities_of_support_and_query_changed_alike(
+    table: ImageTable,
+) -> None:
+    looks = Looks(views=2, turns=4, change=Affine(degrees=10, shift=2))
+    episodes = sampler(table, 5)
+    drawn = episodes.sample("test", range(8))
+    total = torch.zeros(8, 5 * drawn.query.shape[2], 5)
+    for changed in range(2):
+        for turn in range(4):
+            support, query = (
+                view(table.pixels("test", index).flatten(0, 2), changed, looks.change)
+                .rot90(turn, (-2, -1))
+                .flatten(1)
+                .unflatten(0, (8, -1))
+                for index in (drawn.support, drawn.query)
+            )
+            labels = torch.arange(5).repeat_interleave(drawn.support.shape[2])
+            total += PixelMeans().logits(support, labels, query).log_softmax(-1)
+    expected = episode_accuracy(total.unflatten(1, drawn.query.shape[1:]))
+    measured = accuracy_per_episode(PixelMeans(), table, episodes, "test", range(8), looks)
+    assert torch.equal(measured, expected)
+    once = accuracy_per_episode(PixelMeans(), table, episodes, "test", range(8))
+    assert not torch.equal(measured, once)
+
+
+def test_the_first_look_is_the_image_itself_and_all_others_differ(table: ImageTable) -> None:
+    looks = Looks(views=2, turns=4, mirrored=True)
+    images = table.pixels("test", torch.arange(3))
+    seen = [look(images, number, looks) for number in range(looks.count)]
+    assert len(seen) == 16
+    assert torch.equal(seen[0], images)
+    assert torch.equal(seen[4], images.flip(-1))
+    assert all(not torch.equal(one, other) for n, one in enumerate(seen) for other in seen[:n])
 
 
 def test_episodes_keep_their_numbers_where_the_range_does_not_start_at_nought(table: ImageTable) -> None:
