@@ -32,7 +32,7 @@ _FAIR_DATA: Overrides = {"data.holdout": False, "method.validate_every": 0, "met
 _FAIR: Overrides = {
     **_FAIR_JITTER,
     **_FAIR_DATA,
-    "method.steps": 12_000,
+    "method.steps": 8000,
     "method.train_images": 3,
     "method.train_n_way": 60,
     "method.lr": 0.01,
