@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import ConfigError
+from experiments.machine import expanded
 
 LARGEST_FILE = 512 * 2**20  # bytes
 
@@ -34,7 +35,7 @@ def _split(text: str) -> list[str]:
 
 def _value(text: str) -> Any:
     if text.startswith("@"):
-        return numbers_in(Path(text[1:]).expanduser())
+        return numbers_in(expanded(text[1:]))
     try:
         return json.loads(text)
     except json.JSONDecodeError:

@@ -3,7 +3,6 @@
 Not here: the config, which is stored with the run.
 """
 
-import os
 import platform
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from experiments.events import Cost
+from experiments.machine import usable_cores
 
 SECONDS_PER_EPISODE, PEAK_BYTES = "seconds per test episode", "bytes of the evaluation"
 """What a finished attempt adds: facts of the machine and the hour, which no result may depend on."""
@@ -40,7 +40,7 @@ def provenance() -> dict[str, str]:
     facts = {name: _version(name) for name in PACKAGES}
     facts["python"] = platform.python_version()
     facts["platform"] = platform.platform()
-    facts["processor"] = f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
+    facts["processor"] = f"{_processor()}, {usable_cores()} cores"
     facts["commit"] = _commit(Path(__file__).parent)
     return facts
 

@@ -4,7 +4,6 @@ Not here: decoding (decoding_ahead.py), and the plan of shards with their locks 
 """
 
 import ctypes
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from experiments.data.decoding_ahead import Batch, Outcome, Waiting, batches
 from experiments.data.feature_index import FeatureIndex, read_feature_index
 from experiments.data.shards import Embedding, Shard, ShardResult
 from experiments.errors import DataError
+from experiments.machine import usable_cores
 from experiments.models.backbones import Backbone
 
 Precision = Literal["float32", "mixed"]
@@ -71,7 +71,7 @@ class Embedder:
         self.device = device
         self.batch = batch
         self.precision = precision
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or usable_cores()
         self.waiting = Waiting()
 
     def features(self, pixels: "np.ndarray[Any, Any]") -> Features:
@@ -88,7 +88,7 @@ class Embedder:
     def _autocast(self) -> Any:
         if self.precision == "float32":
             return nullcontext()
-        dtype = torch.float16 if self.device.type == "cuda" else torch.bfloat16
+        dtype = torch.bfloat16 if self.device.type == "cpu" else torch.float16
         return torch.autocast(self.device.type, dtype=dtype)
 
     def embedded(self, images: list[ImageFile]) -> Iterator[tuple[Batch, Features]]:

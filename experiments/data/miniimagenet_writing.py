@@ -3,7 +3,6 @@
 Not here: which images there are (miniimagenet_sources.py), and what an import means (miniimagenet.py).
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -32,6 +31,7 @@ from experiments.data.storage import (
     writing_to,
 )
 from experiments.errors import DataError
+from experiments.machine import locked, usable_cores
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
 Pixels = np.ndarray[Any, Any]
@@ -56,17 +56,13 @@ def alone(data_dir: Path) -> Iterator[None]:
     """Let one import at a time work on a data folder, and clear away what one that was killed has left."""
     with writing_to(data_dir):
         data_dir.mkdir(parents=True, exist_ok=True)
-        folder = os.open(data_dir, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(f"another import into {data_dir} is under way: wait until it is done") from error
+        lock = locked(data_dir / ".import.lock", wait=False)
+    with lock as is_ours:
+        if not is_ours:
+            raise DataError(f"another import into {data_dir} is under way: wait until it is done")
         for left in data_dir.glob(".miniimagenet-*"):
             shutil.rmtree(left, ignore_errors=True)
         yield
-    finally:
-        os.close(folder)
 
 
 def write_images(
@@ -149,7 +145,7 @@ def _write_classes(
     start, done = file.tell(), 0
     converted: Counter[str] = Counter()
     file.truncate(start + len(classes) * capacity * _IMAGE_BYTES)
-    with ThreadPoolExecutor(min(_THREADS, len(os.sched_getaffinity(0)))) as pool:
+    with ThreadPoolExecutor(min(_THREADS, usable_cores())) as pool:
         for number, each in enumerate(classes):
             places = sorted(each.sources)
             pixels = pool.map(lambda place, sources=each.sources: sources[place](), places)

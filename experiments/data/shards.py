@@ -3,7 +3,6 @@
 Not here: computing features (embedding.py), and reading them (features.py).
 """
 
-import fcntl
 import hashlib
 import json
 import math
@@ -11,7 +10,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +35,7 @@ from experiments.data.feature_index import (
 )
 from experiments.data.storage import writing_to
 from experiments.errors import DataError
+from experiments.machine import locked
 from experiments.models.backbone_weights import save_weights
 from experiments.models.backbones import Backbone
 
@@ -199,17 +199,10 @@ class Embedding:
     @contextmanager
     def claimed(self, shard: Shard) -> Iterator[bool]:
         """Say whether the shard is this process's to do; the claim ends with the block or the process."""
-        with writing_to(self.folder):
-            lock = os.open(self.folder / f"{shard.name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield not self._result(shard).is_file()
-        finally:
-            os.close(lock)
+        with ExitStack() as held:
+            with writing_to(self.folder):
+                is_ours = held.enter_context(locked(self.folder / f"{shard.name}.lock", wait=False))
+            yield is_ours and not self._result(shard).is_file()
 
     def store(self, shard: Shard, result: ShardResult) -> None:
         """Keep a shard's features; DataError where the disk refuses."""
@@ -237,19 +230,14 @@ class Embedding:
         with self._alone():
             if not (self.folder / INDEX).is_file():
                 write_feature_index(self.folder, self._index())
-            for left in self.folder.glob("*.lock"):
+            for left in self.folder.glob("shard-*.lock"):
                 left.unlink(missing_ok=True)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep the others of this embedding out of the folder's own files until the block ends."""
-        with writing_to(self.folder):
-            folder = os.open(self.folder, os.O_RDONLY)
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX)
-                yield
-            finally:
-                os.close(folder)
+        with writing_to(self.folder), locked(self.folder / ".folder.lock"):
+            yield
 
     def _index(self) -> FeatureIndex:
         classes: list[FeatureClass] = []

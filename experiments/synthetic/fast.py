@@ -3,7 +3,6 @@
 Not here: the compiled loop itself (kernel.py).
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from experiments.config import SyntheticRun
+from experiments.machine import requested_threads, usable_cores
 from experiments.synthetic import kernel
 from experiments.synthetic.covariance import covariances, root_of, task_covariance
 from experiments.synthetic.draws import Draws, draw, layout
@@ -25,7 +25,7 @@ class FastRecursion:
     def __init__(self, config: SyntheticRun, threads: int | None = None) -> None:
         self.config = config
         self.plan = layout(config)
-        self.threads = min(config.seeds, threads or thread_count())
+        self.threads = min(config.seeds, threads or requested_threads() or usable_cores())
         sigmas, task_root = covariances(config.data), root_of(task_covariance(config.data))
         self.bases, self.roots = _bases_and_roots(sigmas, config.module_count)
         self.task_roots = _rotated(task_root, self.bases)
@@ -105,12 +105,6 @@ class FastRecursion:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over W_s."""
         self.w_s = state["w_s"].numpy().copy()
-
-
-def thread_count() -> int:
-    """Return OMP_NUM_THREADS where it is set, else the number of cores this process may use."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdecimal() and int(asked) else len(os.sched_getaffinity(0))
 
 
 def _bases_and_roots(sigmas: Array, modules: int) -> tuple[Array, Array]:

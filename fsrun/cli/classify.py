@@ -49,7 +49,7 @@ def classify(
     run: Annotated[int | None, typer.Option(help="The number of a finished run, from fsrun ls.")] = None,
     model: Annotated[Path | None, typer.Option(help="A folder that fsrun export wrote.")] = None,
     output: Annotated[Format, typer.Option("--format", help="How to write the labels.")] = Format.TEXT,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
     """Show a trained model some labelled examples of new classes, and let it label other images."""
     from experiments.classify import image_shape

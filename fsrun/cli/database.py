@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from experiments.machine import expanded
 from fsrun.cli.options import open_database
 from fsrun.errors import FsrunError, UsageError
 
@@ -56,7 +57,7 @@ def backup(
 
     engine = open_database(create=False)
     moment = datetime.fromtimestamp(time.time()).strftime("%Y%m%d-%H%M%S")
-    target = (path or find_home().root / f"fsrun-{moment}.db").expanduser().absolute()
+    target = expanded(path or find_home().root / f"fsrun-{moment}.db").absolute()
     if target.exists():
         raise UsageError(f"{target} exists already: name a new file")
     back_up(engine, target)
@@ -76,7 +77,7 @@ def restore(path: Annotated[Path, typer.Argument(help="A file that fsrun db back
         raise UsageError("FSRUN_DB_URL is set: only the file in FSRUN_HOME is replaced here")
     moment = datetime.fromtimestamp(time.time()).strftime("%Y%m%d-%H%M%S")
     aside = database.with_name(f"{database.name}.replaced-{moment}")
-    upkeep.restore(database, path.expanduser().absolute(), aside)
+    upkeep.restore(database, expanded(path).absolute(), aside)
     kept = f"; what was there is {aside}" if aside.exists() else ""
     typer.echo(f"Restored {path}{kept}.")
 

@@ -12,7 +12,11 @@ from typing import Annotated
 
 import typer
 
+import experiments
+import fsrun
+import store
 from experiments.errors import ExperimentError
+from experiments.machine import usable_cores
 from fsrun.errors import FsrunError, UsageError
 from store.errors import StoreError
 
@@ -73,6 +77,10 @@ def _versions() -> str:
     missing = [name for name in PACKAGES if facts[name] == "not installed"]
     if missing:
         raise FsrunError(f"{', '.join(missing)} not installed: install fsrun again")
+    places = {each.__name__: str(Path(each.__path__[0]).parent) for each in (fsrun, experiments, store)}
+    if len(set(places.values())) > 1:
+        found = ", ".join(f"{name} is from {place}" for name, place in places.items())
+        raise FsrunError(f"{found}: type the command in another folder, or take one out of PYTHONPATH")
     return (
         ", ".join(f"{name} {facts[name]}" for name in (*PACKAGES, "python")) + f", commit {facts['commit']}"
     )
@@ -212,11 +220,12 @@ def _devices() -> str:
 
     from fsrun.worker.devices import has_bfloat16
 
-    cores = len(os.sched_getaffinity(0))
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     names = ", ".join(f"cuda:{index} {torch.cuda.get_device_name(index)}" for index in range(gpus))
+    if torch.backends.mps.is_available():
+        names = "mps"
     half = ", fast in bfloat16 (try --set precision=bf16)" if has_bfloat16() else ""
-    return f"cpu with {cores} cores{half}" + (f"; {names}" if names else "; no GPU")
+    return f"cpu with {usable_cores()} cores{half}" + (f"; {names}" if names else "; no GPU")
 
 
 CHECKS: dict[str, Callable[[], str]] = {

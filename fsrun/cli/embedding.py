@@ -68,7 +68,7 @@ BatchSize = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="That decode; all cores unless said.")]
 Mixed = Annotated[bool, typer.Option("--mixed", help="Half precision inside the network: for a GPU.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Gpus = Annotated[
     int, typer.Option(min=1, max=64, help="Of this machine, a process each; with --device cpu, processes.")
 ]

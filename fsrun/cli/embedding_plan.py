@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.machine import expanded
 from fsrun.errors import UsageError
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _listing(source: str, data_dir: Path) -> "ImageListing":
     from experiments.data.imagenet import read_listing
 
     if source.startswith(FOLDER):
-        return find_classes(Path(source.removeprefix(FOLDER)).expanduser())
+        return find_classes(expanded(source.removeprefix(FOLDER)))
     if source != "imagenet":
         raise UsageError(f"{source!r} is no source of images: use imagenet, or folder:PATH")
     return read_listing(data_dir)

@@ -51,7 +51,7 @@ On = Annotated[
 ]
 Priority = Annotated[int, typer.Option(min=-1000, max=1000, help="Higher runs first.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the sweep and store nothing.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Gpus = Annotated[
     int,
     typer.Option(min=1, max=64, help="Of this machine, for each pre-training; with --device cpu, processes."),

@@ -70,7 +70,7 @@ def free_name(folder: Path, stem: str, ending: str) -> Path:
 
 def write(export: Export, path: Path, replace: bool = False) -> str:
     """Write the file and return one line that says where; raises NotWritten, and what the report raises."""
-    path = path.expanduser().absolute()
+    path = path.absolute()
     if not path.parent.is_dir():
         raise NotWritten(f"there is no folder {path.parent}: make it first, or choose another name")
     if path.is_dir() or (path.exists() and not replace):

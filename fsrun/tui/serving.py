@@ -4,10 +4,10 @@ Not here: the dashboard; each visit starts one in a process of its own.
 """
 
 import shlex
-import sys
 from collections.abc import Callable
 from secrets import token_urlsafe
 
+from experiments.machine import python_command
 from fsrun.errors import FsrunError
 
 LOOPBACK = "127.0.0.1"
@@ -27,7 +27,7 @@ def serve(port: int, *, read_only: bool, say: Callable[[str], None]) -> None:
             "--serve needs textual-serve, which is not installed: pip install 'fsrun[serve]'"
         ) from error
 
-    words = [sys.executable, "-m", "fsrun", "tui", *(["--read-only"] if read_only else [])]
+    words = python_command("-m", "fsrun", "tui", *(["--read-only"] if read_only else []))
     server = Server(shlex.join(words), host=LOOPBACK, port=port, title="fsrun")
     secret = token_urlsafe(16)
 

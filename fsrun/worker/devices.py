@@ -3,11 +3,11 @@
 Not here: how a method uses it.
 """
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.machine import requested_threads, usable_cores
 from fsrun.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,10 +18,16 @@ def check_device(name: str) -> None:
     """Raise UsageError for a device that does not exist; imports torch only where a GPU is named."""
     if name in ("auto", "cpu"):
         return
-    if not re.fullmatch(r"cuda(:\d+)?", name):
-        raise UsageError(f"unknown device {name!r}: use auto, cpu, cuda or cuda:N")
+    if not re.fullmatch(r"cuda(:\d+)?|mps", name):
+        raise UsageError(f"unknown device {name!r}: use auto, cpu, cuda, cuda:N or mps")
     import torch  # seconds; only where a GPU is asked for
 
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise UsageError(
+                f"device mps: torch {torch.__version__} sees no Apple GPU here: use --device cpu"
+            )
+        return
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count == 0:
         raise UsageError(f"device {name}: torch {torch.__version__} sees no CUDA GPU here: use --device cpu")
@@ -39,7 +45,7 @@ def check_gpus(processes: int, device: str) -> None:
     check_device(device)
     if processes == 1 or device == "cpu":
         return
-    if ":" in device:
+    if device == "mps" or ":" in device:
         raise UsageError(
             f"--gpus {processes} with --device {device}: name no single GPU; CUDA_VISIBLE_DEVICES says which"
         )
@@ -56,7 +62,7 @@ def check_gpus(processes: int, device: str) -> None:
 
 
 def resolve_device(name: str) -> "torch.device":
-    """Return the device of a checked name; auto is the first GPU, or the CPU where there is none."""
+    """Return the device of a checked name; auto is the first CUDA GPU, or the CPU where there is none."""
     import torch
 
     if name == "auto":
@@ -96,11 +102,8 @@ def thread_count(experiment: str, processes: int = 1) -> int:
     """
     if experiment == "synthetic":
         return 1
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked):
-        return int(asked)
-    return _cores_each(processes)
+    return requested_threads() or _cores_each(processes)
 
 
 def _cores_each(processes: int) -> int:
-    return max(len(os.sched_getaffinity(0)) // processes, 1)
+    return max(usable_cores() // processes, 1)

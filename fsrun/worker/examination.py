@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import psutil
 
+from experiments.machine import usable_cores
 from fsrun.errors import FsrunError
 from fsrun.paths import PRIVATE, Home, find_home
 from fsrun.provenance import provenance
@@ -56,7 +57,7 @@ def examine(order: Order, node: str) -> Examination:
     try:
         device = _device()
     except (ImportError, OSError, RuntimeError) as error:
-        device = Device(_cores(), _memory())
+        device = Device(usable_cores(), _memory())
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         found.append(Fault("versions", f"its torch cannot be used ({said}): install it again there"))
     examined = Examination(node, socket.gethostname(), provenance(), device, time.time())
@@ -105,11 +106,8 @@ def _device() -> Device:
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         del os.environ["CUDA_VISIBLE_DEVICES"]
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return Device(_cores(), _memory(), tuple(torch.cuda.get_device_name(index) for index in range(count)))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
+    gpus = tuple(torch.cuda.get_device_name(index) for index in range(count))
+    return Device(usable_cores(), _memory(), gpus)
 
 
 def _memory() -> int:

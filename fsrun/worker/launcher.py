@@ -12,17 +12,21 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.machine import python_command
+
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 _LAUNCHER, _MEETING = "FSRUN_LAUNCHER", "FSRUN_MEETING"
 _FOR_EVER = 10**7  # seconds; between two signs of life to an agent of another machine, of which there is none
+_LOOK_SECONDS = 0.2
 _PR_SET_PDEATHSIG = 1  # of prctl
 _FAILED = 1
 
@@ -39,7 +43,7 @@ class Place:
 def command(processes: int, module: str, *words: str) -> list[str]:
     """Return the command line that runs a module, in so many processes; one alone needs no launcher."""
     launcher = ["fsrun.worker.launcher", str(processes)] if processes > 1 else []
-    return [sys.executable, "-m", *launcher, module, *words]
+    return python_command("-m", *launcher, module, *words)
 
 
 def signal_name(number: int) -> str:
@@ -71,8 +75,12 @@ def launched() -> Place | None:
 
 def _end_when_told(launcher: int) -> None:
     """Tell the launcher's SIGTERM from that of a service manager, which ends the whole group at once."""
-    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != launcher:
-        pass
+    if hasattr(signal, "sigwaitinfo"):
+        while signal.sigwaitinfo([signal.SIGTERM]).si_pid != launcher:
+            pass
+    else:  # macOS says neither who sent it nor, as prctl does on Linux, that the launcher died
+        while os.getppid() == launcher and signal.SIGTERM not in signal.sigpending():
+            time.sleep(_LOOK_SECONDS)
     os._exit(_FAILED)
 
 
@@ -101,7 +109,8 @@ def main(processes: int, words: Sequence[str]) -> int:
             signals_to_handle="SIGINT",
         )
         try:
-            elastic_launch(config, sys.executable)("-m", *words)
+            program, *options = python_command("-m", *words)
+            elastic_launch(config, program)(*options)
             return 0
         except ChildFailedError as error:
             code = _how_it_ended(error, processes)

@@ -8,7 +8,7 @@ import socket
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,9 @@ def joined(address: str) -> Iterator[None]:
     try:
         # What its daemons say last when a node is lost fills a screen; the fleet says it in a line.
         ray._private.worker.print_to_stdstream = lambda *_, **__: None
-        ray.init(address=place, log_to_driver=False, logging_level="ERROR", namespace="fsrun")
+        # Ray has every node import from the driver's current folder first, whatever of the user's is in it.
+        with tempfile.TemporaryDirectory() as nothing, chdir(nothing):
+            ray.init(address=place, log_to_driver=False, logging_level="ERROR", namespace="fsrun")
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise FsrunError(
             f"cannot join the Ray cluster at {place} ({_line(error)}): type the command on one of its nodes, "

@@ -3,6 +3,7 @@
 Not here: when slots are wanted (fleet.py), and what they do (slot.py). The only file that knows submitit.
 """
 
+import shlex
 import socket
 import subprocess
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from experiments.machine import python_command
 from fsrun.errors import FsrunError, UsageError
 from fsrun.paths import Home
 from fsrun.worker.examination import Examination, examine
@@ -289,8 +291,13 @@ def _executor(home: Home, cluster: str) -> Any:
     except ImportError as error:
         raise UsageError("submitit is not installed: pip install 'fsrun[slurm]'") from error
     try:
+        python = shlex.join(python_command())
         return submitit.AutoExecutor(
-            home.root / "fleets" / "slurm", cluster=cluster, slurm_max_num_timeout=UNLIMITED
+            home.root / "fleets" / "slurm",
+            cluster=cluster,
+            slurm_max_num_timeout=UNLIMITED,
+            slurm_python=python,
+            local_python=python,
         )
     except RuntimeError as error:
         raise FsrunError(

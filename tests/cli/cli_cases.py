@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -83,8 +84,14 @@ def in_its_own_process(
     seconds: float = 120,
     settings: Mapping[str, str] | None = None,
     program: Sequence[str] = ("-m", "fsrun"),
+    folder: Path | None = None,
 ) -> Answer:
-    """Type a command into a fresh process, whose environment has these settings besides, and wait for it."""
+    """Type a command into a fresh process, whose environment has these settings besides, and wait for it.
+
+    In another folder than the current one it is the installed fsrun that answers.
+    """
+    if folder is not None:
+        program = ("-P", *program)
     done = subprocess.run(
         [sys.executable, *program, *words],
         capture_output=True,
@@ -92,6 +99,7 @@ def in_its_own_process(
         timeout=seconds,
         env=environment(home) | dict(settings or {}),
         check=False,
+        cwd=folder,
     )
     return Answer(done.returncode, done.stdout, done.stderr)
 

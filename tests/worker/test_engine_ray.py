@@ -118,6 +118,9 @@ def test_two_nodes_share_a_queue_on_postgresql_and_measure_what_a_local_worker_d
     alone.root.mkdir()
     ask(alone, "synthetic", "linear", SHORT, seeds=8)
     assert in_its_own_process(alone, "worker", "--drain", seconds=300).code == 0
+    (tmp_path / "project" / "experiments").mkdir(parents=True)  # the user's own, where the command is typed
+    (tmp_path / "project" / "random.py").write_text("raise RuntimeError('this is a file of the user')")
+    (tmp_path / "project" / "experiments" / "__init__.py").touch()
     cluster = Loopback(2)
     try:
         with serving(programs) as server, server.database() as name:
@@ -126,7 +129,9 @@ def test_two_nodes_share_a_queue_on_postgresql_and_measure_what_a_local_worker_d
             enqueue(engine, requests(planned), now=time.time(), provenance={})
             settings = {"FSRUN_DB_URL": server.url(name)}
             words = on_ray(cluster, "--drain")
-            drained = in_its_own_process(home, *words, seconds=600, settings=settings)
+            drained = in_its_own_process(
+                home, *words, seconds=600, settings=settings, folder=tmp_path / "project"
+            )
             assert (drained.code, drained.err) == (0, "")
             hosts = {attempt.worker_id for run in range(1, 9) for attempt in get_run(engine, run).attempts}
             assert len(hosts) == 2

@@ -16,6 +16,8 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from experiments.errors import ConfigError
+from experiments.machine import expanded
 from fsrun.tui.exporting import Export, Exporting, free_name, of_text
 from fsrun.words import STATUS_STYLES, plain
 
@@ -67,7 +69,11 @@ class ExportForm(ModalScreen[Chosen | None]):
     @on(Input.Submitted)
     def _write(self) -> None:
         name = self.query_one(Input).value.strip()
-        path = Path(name).expanduser().absolute()
+        try:
+            path = expanded(name).absolute()
+        except ConfigError as error:
+            self._object(str(error))
+            return
         export = self._export_for(path.suffix)
         if not name or export is None:
             self._object(f"the name must end in one of {', '.join(self._endings())}")
