@@ -3,19 +3,21 @@
 Not here: any statement about runs or metrics, and what is particular to PostgreSQL (store.postgres).
 """
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from store import migrations, postgres, remedies
-from store.errors import DatabaseTooNew, DatabaseUnavailable
+from store.errors import DatabaseTooNew, DatabaseUnavailable, NumberTooLarge
 
 BUSY_SECONDS = 30.0
 """How long a statement waits for another process's write before it gives up."""
@@ -29,6 +31,7 @@ class _Readings(threading.local):
 
 
 _readings = _Readings()
+_TOO_LARGE = "a number is too large for the database: use a smaller one"
 _WRITE = "store_write"
 _ALONE, _BESIDE_OTHERS = "alone", "beside others"
 
@@ -37,12 +40,13 @@ def open_store(url_or_path: str | Path, *, create: bool = True, read_only: bool 
     """Open the database and bring its schema up to date, after a backup of the file beside it.
 
     A path is an SQLite file, made with its folder if missing and `create` holds; a URL may name one too, or
-    a PostgreSQL database, which must be there.
+    a PostgreSQL database, which must be there. A file on a disk that can only be read is only read.
     Raises DatabaseUnavailable or DatabaseTooNew.
     """
     url, path = _locate(url_or_path)
     if path is not None:
         _prepare_file(path, create=create and not read_only)
+        read_only = read_only or _is_on_a_read_only_disk(path)
     engine = _make_engine(url, path, read_only)
     try:
         if path is not None and not read_only:
@@ -121,7 +125,12 @@ def _locate(url_or_path: str | Path) -> tuple[URL, Path | None]:
         if url.get_backend_name() != "sqlite" or not url.database:
             return url, None
         url_or_path = url.database
-    path = Path(url_or_path).expanduser().absolute()
+    try:
+        path = Path(url_or_path).expanduser().absolute()
+    except RuntimeError as error:
+        raise DatabaseUnavailable(
+            f"database {url_or_path}: the home of {Path(url_or_path).parts[0]} is not known; write it out"
+        ) from error
     return URL.create("sqlite", database=str(path)), path
 
 
@@ -146,13 +155,65 @@ def _make_engine(url: URL, path: Path | None, read_only: bool) -> Engine:
         engine = postgres.make_engine(url, read_only=read_only, patience=BUSY_SECONDS)
         event.listen(engine, "begin", _begin_postgres)
         return engine
-    if read_only:
-        url = url.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
     # The connection used last is used next, so that its view of the file serves again (store.pictures).
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, pool_use_lifo=True)
+    _Opening(path, read_only).attend(engine)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+class _Opening:
+    """How each connection opens a SQLite file: for reading and writing, or as far as its disk allows.
+
+    On a disk that can only be read SQLite cannot make the index of its log. Where there is neither log nor
+    index, nobody has the file open for writing, and it is read as a file that never changes. The disk may be
+    mounted otherwise elsewhere: once the file has changed, it is opened anew.
+    """
+
+    def __init__(self, path: Path, read_only: bool) -> None:
+        self.path = path
+        self.read_only = read_only
+
+    def attend(self, engine: Engine) -> None:
+        """Open the connections of an engine from now on."""
+        event.listen(engine, "do_connect", self._connect)
+        event.listen(engine, "checkout", self._check)
+
+    def _connect(self, _: Any, entry: ConnectionPoolEntry, words: list[Any], options: dict[str, Any]) -> None:
+        if _is_on_a_read_only_disk(self.path):
+            entry.info["file"] = self._file()
+        words[:] = [_address(self.path, self.read_only)]
+        options["uri"] = True
+
+    def _check(self, _: Any, entry: ConnectionPoolEntry, __: Any) -> None:
+        if "file" in entry.info and entry.info["file"] != self._file():
+            raise DisconnectionError  # the pool connects again
+
+    def _file(self) -> tuple[int, int, str]:
+        """Return what is no longer the same once the file was written to, or can be."""
+        facts = self.path.stat()
+        return facts.st_mtime_ns, facts.st_size, _address(self.path, self.read_only)
+
+
+def _address(path: Path, read_only: bool) -> str:
+    """Return the URI by which SQLite opens a file as it lies there now; never makes one."""
+    if _is_on_a_read_only_disk(path):
+        log, index = (path.with_name(f"{path.name}-{end}") for end in ("wal", "shm"))
+        has_a_log = index.exists() or (log.exists() and log.stat().st_size > 0)
+        mode = "ro" if has_a_log else "ro&immutable=1"
+    else:
+        mode = "ro" if read_only else "rw"
+    return f"{path.as_uri()}?mode={mode}"
+
+
+def _is_on_a_read_only_disk(path: Path) -> bool:
+    if not hasattr(os, "statvfs"):  # Windows
+        return False
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
@@ -246,24 +307,34 @@ def copy_file(path: Path, target: Path) -> None:
     unfinished = target.with_name(f"{target.name}.part")
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600)
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(unfinished)) as copy:
+    with (
+        closing(sqlite3.connect(_address(path, False), uri=True)) as source,
+        closing(sqlite3.connect(unfinished)) as copy,
+    ):
         source.backup(copy)
     unfinished.replace(target)
 
 
 def _place(engine: Engine) -> str:
     if engine.dialect.name == "sqlite":
-        return f"database {str(engine.url.database).removeprefix('file:')}"
+        return f"database {engine.url.database}"
     return f"database {postgres.shown(engine.url)}"
 
 
 @contextmanager
 def _explained(engine: Engine) -> Iterator[None]:
-    """Turn the driver's errors about the database as a whole into DatabaseUnavailable."""
+    """Turn the driver's errors about the database as a whole into DatabaseUnavailable.
+
+    A number that does not fit is NumberTooLarge.
+    """
     try:
         yield
+    except OverflowError as error:  # what sqlite3 raises, and SQLAlchemy lets pass
+        raise NumberTooLarge(_TOO_LARGE) from error
     except (DBAPIError, sqlite3.DatabaseError) as error:
         if engine.dialect.name == "postgresql" and isinstance(error, DBAPIError):
+            if postgres.is_about_a_number(error):
+                raise NumberTooLarge(_TOO_LARGE) from error
             remedy = postgres.remedy(error, BUSY_SECONDS)
         else:
             remedy = remedies.remedy(error, BUSY_SECONDS)

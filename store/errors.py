@@ -18,6 +18,10 @@ class DatabaseTooNew(StoreError):
     """A newer version of the program made this database: upgrade the program."""
 
 
+class NumberTooLarge(StoreError):
+    """A whole number is larger than the database keeps: use a smaller one."""
+
+
 class RunNotFound(StoreError):
     """There is no run of this number: look at the list of runs."""
 

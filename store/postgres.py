@@ -26,7 +26,6 @@ _CONNECTION = {
 # By the first characters of the SQLSTATE, which do not depend on the server's language.
 _REMEDIES = {
     "08": "check the network and the server, and try again",
-    "22003": "a number is too large for it: use a smaller one",
     "25006": "it can only be read: connect to the server, and as the user, that may write",
     "25P03": "this process was suspended in the middle of a change, which was undone: try again",
     "28": "check the user and the password in its URL",
@@ -103,6 +102,11 @@ def shown(url: URL) -> str:
     """Return the URL as it may be shown: without the password, and without options, which may hold one."""
     harmless = {name: value for name, value in url.query.items() if name in ("host", "port", "service")}
     return url.set(query=harmless).render_as_string(hide_password=True)
+
+
+def is_about_a_number(error: DBAPIError) -> bool:
+    """Say whether a number was larger than its column holds."""
+    return getattr(error.orig, "sqlstate", None) == "22003"
 
 
 def remedy(error: DBAPIError, patience: float) -> str | None:

@@ -22,7 +22,7 @@ GLYPH_CHARACTERS = 12
 def omniglot_source() -> Path:
     """The folder with the two official zips; FSRUN_OMNIGLOT names another one."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "omniglot"
-    source = Path(os.environ.get("FSRUN_OMNIGLOT", beside))
+    source = Path(os.environ.get("FSRUN_OMNIGLOT") or beside)
     if not (source / "images_background.zip").is_file():
         pytest.skip(f"no Omniglot in {source}: set FSRUN_OMNIGLOT to the folder with its zips")
     return source
@@ -52,7 +52,7 @@ def glyphs_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def miniimagenet_source() -> Path:
     """The folder with the lists and zips of mini-ImageNet; FSRUN_MINIIMAGENET names another one."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "miniimagenet"
-    source = Path(os.environ.get("FSRUN_MINIIMAGENET", beside))
+    source = Path(os.environ.get("FSRUN_MINIIMAGENET") or beside)
     if not (source / "val.zip").is_file():
         pytest.skip(f"no mini-ImageNet in {source}: set FSRUN_MINIIMAGENET to the folder with its zips")
     return source

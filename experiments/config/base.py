@@ -1,4 +1,4 @@
-"""The base of every config class.
+"""What every config class shares: its base, and the bounds of a seed.
 
 Not here: any option.
 """
@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
+
+MAX_SEED = 2**63 - 1
+"""The largest whole number that a database keeps, and that a random source is seeded with."""
 
 STORED = {"stored": True}
 """The context in which a config is read that was stored, maybe before there were all options of today."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from experiments.config.base import Frozen
+from experiments.config.base import MAX_SEED, Frozen
 from experiments.config.methods import Affine
 from experiments.data.miniimagenet_splits import CHANNELS, IMAGES_PER_CLASS, SIZE, miniimagenet_splits
 from experiments.data.protocols import DRAWERS, TURNS, glyph_splits, protocol_splits
@@ -45,7 +45,7 @@ class EpisodeEvaluation(Frozen):
     k_shot: int = Field(1, ge=1)
     n_query: int = Field(5, ge=1)  # per class
     episodes: int = Field(1000, ge=2, le=1_000_000)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
     # mixed: classes of the whole split, each by drawers of its own. within-alphabet: upright characters of
     # one alphabet, by some drawers as the support, by others as the queries (Lake et al. 2015); much harder.
     sampling: Literal["mixed", "within-alphabet"] = "mixed"
@@ -97,7 +97,7 @@ class GlyphsData(ImageSet):
     kind: Literal["glyphs"] = "glyphs"
     alphabets: int = Field(20, ge=10, le=200)
     characters: int = Field(25, ge=2, le=100)  # in each alphabet
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
     rotations: bool = True
 
     def class_count(self, split: str) -> int:

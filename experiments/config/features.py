@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from experiments.config.base import MAX_SEED
 from experiments.config.data import EpisodeEvaluation, ImageSet
 from experiments.data.class_splits import shares
 
@@ -48,7 +49,7 @@ class DrawnData(FeatureSet):
     classes: int = Field(IMAGENET_CLASSES, ge=50, le=100_000)
     images: int = Field(6, ge=2, le=100)  # of each class
     dimension: int = Field(1536, ge=2, le=16_384)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
 
     @property
     def train_images(self) -> int:

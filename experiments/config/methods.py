@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from experiments.config.base import AllBut, Frozen, Need
+from experiments.config.base import MAX_SEED, AllBut, Frozen, Need
 from experiments.config.training import NEVER_TRAINED, Accelerated, HalvedRate, Training
 
 # What classifies a feature sees of it: the feature itself; its direction; the direction of what is left when
@@ -116,7 +116,7 @@ class PretrainConfig(Accelerated):
     mirrored: bool = True  # a character's mirror image is a class of its own
     jitter: Jitter = Jitter(degrees=12, scale=0.12, shear=10, shift=2, warp=0.7)
     # Its own, so that runs of different seeds share one pre-training; None: the seed of the run it is for.
-    seed: int | None = Field(0, ge=0)
+    seed: int | None = Field(0, ge=0, le=MAX_SEED)
 
     @property
     def images_a_step(self) -> int:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from experiments.config.base import STORED, AllBut, Frozen, Need
+from experiments.config.base import MAX_SEED, STORED, AllBut, Frozen, Need
 from experiments.config.data import EpisodeEvaluation
 from experiments.config.image_sets import AnyImageData
 from experiments.config.rows import METHOD_NAMES, ImageMethod
@@ -32,7 +32,7 @@ class ImageRun(Frozen):
     }
 
     experiment: Literal["omniglot", "glyphs", "miniimagenet", "imagenet", "drawn"]
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
     data: AnyImageData
     method: ImageMethod
     evaluation: EpisodeEvaluation = EpisodeEvaluation()

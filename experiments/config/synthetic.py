@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from experiments.config.base import AllBut, Frozen, Need
+from experiments.config.base import MAX_SEED, AllBut, Frozen, Need
 from experiments.config.training import Training
 
 Matrix = tuple[tuple[float, ...], ...]
@@ -35,7 +35,7 @@ class GaussianData(Frozen):
     batch_size: int = Field(100, ge=1, le=1_000_000)  # k
     noise: float = Field(0.1, ge=0)  # standard deviation of epsilon
     condition_number: float = Field(1.0, ge=1)  # largest over smallest eigenvalue of Sigma, mean 1
-    covariance_seed: int = Field(0, ge=0)  # draws the eigenvectors of Sigma, and of A
+    covariance_seed: int = Field(0, ge=0, le=MAX_SEED)  # draws the eigenvectors of Sigma, and of A
     spectrum: tuple[float, ...] | None = None  # the eigenvalues of Sigma, one for each dimension
     covariance: Matrix | None = None  # Sigma itself
     task_condition_number: float = Field(1.0, ge=1)  # the same of A, mean 1
@@ -131,7 +131,7 @@ class TaskEvaluation(Frozen):
 
     split: ClassVar[Literal["test"]] = "test"
     episodes: int = Field(1000, ge=2, le=1_000_000)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
     angles: tuple[float, ...] = Field((), max_length=100)
     condition_numbers: tuple[float, ...] = Field((), max_length=100)
 
@@ -152,7 +152,7 @@ class SyntheticRun(Frozen):
     """One run of the linear case study (paper section 4.1, Figure 4): seeds seed, seed + 1, ... together."""
 
     experiment: Literal["synthetic"] = "synthetic"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
     seeds: int = Field(1, ge=1, le=10_000)
     data: GaussianData = GaussianData()
     method: LinearFastSlowConfig = LinearFastSlowConfig()

@@ -39,7 +39,7 @@ GRACE_SECONDS = 60.0  # a job asked to stop may finish its chunk and write a che
 
 def seconds_of(name: str, default: float, at_most: float = MAX_LEASE_SECONDS) -> float:
     """Return a time that the environment may set under this name; UsageError for one that cannot be."""
-    text = os.environ.get(name, str(default))
+    text = os.environ.get(name) or str(default)
     try:
         seconds = float(text)
     except ValueError:

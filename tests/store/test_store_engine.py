@@ -3,9 +3,11 @@
 Not here: what is stored in them.
 """
 
+import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,8 +21,9 @@ from sqlmodel import SQLModel
 
 from store import migrations
 from store.engine import open_store, reading, writing
-from store.errors import DatabaseTooNew, DatabaseUnavailable
+from store.errors import DatabaseTooNew, DatabaseUnavailable, NumberTooLarge
 from store.runs import get_run
+from store.snapshot import snapshot
 from tests.store.store_cases import ask, request
 
 
@@ -170,6 +173,91 @@ def test_reader_sees_runs_and_cannot_write(place: str, engine: Engine) -> None:
     with pytest.raises(DatabaseUnavailable, match=r"read-?only"):
         ask(reader, request())
     reader.dispose()
+
+
+@pytest.mark.parametrize("folder", ["runs #3", "why?mode=memory", "100%41"])
+def test_reader_opens_the_file_of_that_name_whatever_the_name_means_in_an_address(
+    tmp_path: Path, folder: str
+) -> None:
+    writer = open_store(tmp_path / folder / "fsrun.db")
+    ask(writer, request())
+    reader = open_store(tmp_path / folder / "fsrun.db", read_only=True)
+    assert get_run(reader, 1).spec.method == "protonet"
+    assert [path.name for path in tmp_path.iterdir()] == [folder]
+    for each in (writer, reader):
+        each.dispose()
+
+
+@pytest.fixture
+def two_views(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """One folder under two names; below the second one nothing can be written."""
+    whole, only_read = tmp_path / "whole", tmp_path / "only-read"
+    whole.mkdir()
+    only_read.mkdir()
+    bind = ["mount", "--bind", str(whole), str(only_read)]
+    if os.geteuid() != 0 or subprocess.run(bind, capture_output=True, check=False).returncode:
+        pytest.skip("only root can mount a folder a second time")
+    subprocess.run(["mount", "-o", "remount,bind,ro", str(only_read)], check=True)
+    yield whole / "fsrun.db", only_read / "fsrun.db"
+    subprocess.run(["umount", "--lazy", str(only_read)], check=True)
+
+
+def test_database_on_a_disk_that_can_only_be_read_is_read_and_refuses_a_change(
+    two_views: tuple[Path, Path],
+) -> None:
+    whole, only_read = two_views
+    writer = open_store(whole)
+    ask(writer, request())
+    writer.dispose()
+    reader = open_store(only_read)
+    assert get_run(reader, 1).spec.method == "protonet"
+    with pytest.raises(DatabaseUnavailable):
+        ask(reader, request("b"))
+    reader.dispose()
+
+
+def test_what_is_written_where_the_same_disk_can_be_written_is_seen_where_it_can_only_be_read(
+    two_views: tuple[Path, Path],
+) -> None:
+    whole, only_read = two_views
+    open_store(whole).dispose()
+    reader = open_store(only_read, read_only=True)
+    assert snapshot(reader, now=0.0).runs == ()
+    writer = open_store(whole)
+    ask(writer, request())
+    assert [row.id for row in snapshot(reader, now=0.0).runs] == [1]  # from the log of the writer
+    ask(writer, request("b"))
+    writer.dispose()
+    assert [row.id for row in snapshot(reader, now=0.0).runs] == [2, 1]
+    reader.dispose()
+
+
+def test_what_a_writer_that_was_killed_left_in_the_log_is_seen_on_a_disk_that_can_only_be_read(
+    two_views: tuple[Path, Path],
+) -> None:
+    whole, only_read = two_views
+    program = """if True:
+        import os, signal, sys
+        from store.engine import open_store
+        from tests.store.store_cases import ask, request
+        ask(open_store(sys.argv[1]), request())
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    subprocess.run([sys.executable, "-c", program, str(whole)], check=False)
+    assert whole.with_name("fsrun.db-wal").stat().st_size > 0
+    reader = open_store(only_read)
+    assert [row.id for row in snapshot(reader, now=0.0).runs] == [1]
+    reader.dispose()
+
+
+def test_number_too_large_for_the_database_is_told_from_an_outage(engine: Engine) -> None:
+    with pytest.raises(NumberTooLarge):
+        get_run(engine, 2**63)
+
+
+def test_place_in_the_home_of_nobody_is_refused() -> None:
+    with pytest.raises(DatabaseUnavailable, match="~nosuchuser"):
+        open_store("~nosuchuser/fsrun.db")
 
 
 def test_database_that_another_process_holds_too_long_is_reported(
