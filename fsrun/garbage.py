@@ -43,14 +43,17 @@ class Garbage:
 
 
 def find_garbage(engine: Engine, home: Home, now: float) -> list[Garbage]:
-    """Return what could be freed: spare checkpoints, unknown files, old backups, logs of dead workers."""
+    """Return what could be freed: unknown files, old backups, logs of dead workers, spare checkpoints.
+
+    Those of which the database knows come last: forgetting them takes a little space on its disk.
+    """
     return [
-        *_spare_checkpoints(engine, home),
         *_copies(engine, home),
         *_unknown_objects(engine, home, now),
         *_unknown_files(engine, home, now),
         *_old_backups(home),
         *_dead_logs(engine, home, now),
+        *_spare_checkpoints(engine, home),
     ]
 
 

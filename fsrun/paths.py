@@ -45,6 +45,11 @@ class Home:
         return self.root / "checkpoints"
 
     @property
+    def compiled(self) -> Path:
+        """What numba has compiled; the folder of the installation may not be writable."""
+        return self.root / "cache" / "numba"
+
+    @property
     def logs(self) -> Path:
         """The logs of runs and of workers."""
         return self.root / "logs"
@@ -71,12 +76,16 @@ class Home:
 def find_home() -> Home:
     """Return the home: FSRUN_HOME where it is set, else the user's data folder; created private."""
     named = os.environ.get("FSRUN_HOME")
-    if named:
-        root = Path(named).expanduser().absolute()
-    else:
-        from platformdirs import user_data_path  # only where it is needed
+    try:
+        if named:
+            root = Path(named).expanduser().absolute()
+        else:
+            from platformdirs import user_data_path  # only where it is needed
 
-        root = user_data_path("fsrun")
+            root = user_data_path("fsrun").expanduser()
+    except RuntimeError as error:  # as in a container whose user is a bare number
+        unknown = f"FSRUN_HOME {named} names a user who has" if named else "this user has"
+        raise FsrunError(f"{unknown} no home folder: set FSRUN_HOME to a folder you may write") from error
     try:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:

@@ -73,14 +73,20 @@ def _processor() -> str:
 
 
 def _commit(folder: Path) -> str:
-    """Return the commit of the checkout fsrun runs from, marked where files differ from it."""
+    """Return the commit of the checkout fsrun runs from, marked where files differ from it.
+
+    Where there is none it begins with "not ": not a checkout, or not known and why.
+    """
     git = shutil.which("git")
     if git is None or not (folder.parent / ".git").exists():
         return "not a checkout"
 
-    def ask(*words: str) -> str:
-        answer = subprocess.run([git, "-C", str(folder), *words], capture_output=True, text=True, check=False)
-        return answer.stdout.strip()
+    def ask(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([git, "-C", str(folder), *words], capture_output=True, text=True, check=False)
 
-    commit = ask("rev-parse", "HEAD") or "no commit"
-    return f"{commit} with changes" if ask("status", "--porcelain") else commit
+    answer = ask("rev-parse", "HEAD")
+    if answer.returncode:
+        reason = answer.stderr.strip().partition("\n")[0].removeprefix("fatal: ")
+        return f"not known ({reason})"
+    commit = answer.stdout.strip()
+    return f"{commit} with changes" if ask("status", "--porcelain").stdout.strip() else commit

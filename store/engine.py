@@ -3,6 +3,7 @@
 Not here: any statement about runs or metrics, and what is particular to PostgreSQL (store.postgres).
 """
 
+import errno
 import os
 import sqlite3
 import threading
@@ -17,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from store import migrations, postgres, remedies
-from store.errors import DatabaseTooNew, DatabaseUnavailable, NumberTooLarge
+from store.errors import DatabaseAway, DatabaseTooNew, DatabaseUnavailable, NumberTooLarge
 
 BUSY_SECONDS = 30.0
 """How long a statement waits for another process's write before it gives up."""
@@ -36,18 +37,24 @@ _WRITE = "store_write"
 _ALONE, _BESIDE_OTHERS = "alone", "beside others"
 
 
-def open_store(url_or_path: str | Path, *, create: bool = True, read_only: bool = False) -> Engine:
+def open_store(
+    url_or_path: str | Path, *, create: bool = True, read_only: bool = False, alone: bool = False
+) -> Engine:
     """Open the database and bring its schema up to date, after a backup of the file beside it.
 
     A path is an SQLite file, made with its folder if missing and `create` holds; a URL may name one too, or
-    a PostgreSQL database, which must be there. A file on a disk that can only be read is only read.
-    Raises DatabaseUnavailable or DatabaseTooNew.
+    a PostgreSQL database, which must be there. A file on a disk that can only be read is only read. `alone`
+    keeps every other process out of a file, which so can be used on a full disk: SQLite then need not write
+    what it shares with others.
+    Raises DatabaseUnavailable, DatabaseAway or DatabaseTooNew.
     """
     url, path = _locate(url_or_path)
     if path is not None:
         _prepare_file(path, create=create and not read_only)
-        read_only = read_only or _is_on_a_read_only_disk(path)
     engine = _make_engine(url, path, read_only)
+    if alone and path is not None:
+        event.listen(engine, "connect", _keep_others_out, insert=True)  # before anything reads
+    read_only = read_only or (path is not None and _is_on_a_read_only_disk(path))
     try:
         if path is not None and not read_only:
             _use_write_ahead_log(engine)
@@ -145,6 +152,10 @@ def _prepare_file(path: Path, *, create: bool) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DatabaseAway(
+                f"cannot make the database {path} ({error.strerror}): free some space on its disk"
+            ) from error
         raise DatabaseUnavailable(
             f"cannot make the database {path} ({error.strerror}): choose a place that can be written"
         ) from error
@@ -220,6 +231,10 @@ def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntr
     connection.isolation_level = None  # the driver must not begin transactions by itself: _begin_sqlite does
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _keep_others_out(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -335,10 +350,11 @@ def _explained(engine: Engine) -> Iterator[None]:
         if engine.dialect.name == "postgresql" and isinstance(error, DBAPIError):
             if postgres.is_about_a_number(error):
                 raise NumberTooLarge(_TOO_LARGE) from error
-            remedy = postgres.remedy(error, BUSY_SECONDS)
+            remedy, passes = postgres.remedy(error, BUSY_SECONDS), postgres.passes(error)
         else:
-            remedy = remedies.remedy(error, BUSY_SECONDS)
+            remedy, passes = remedies.remedy(error, BUSY_SECONDS), remedies.passes(error)
         if remedy is None:
             raise  # a constraint or a statement: a mistake in this package, not in the user's set-up
         reason = remedies.reason(error).splitlines()[0]
-        raise DatabaseUnavailable(f"{_place(engine)}: {reason}; {remedy}") from error
+        kind = DatabaseAway if passes else DatabaseUnavailable
+        raise kind(f"{_place(engine)}: {reason}; {remedy}") from error

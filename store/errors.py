@@ -14,6 +14,10 @@ class DatabaseUnavailable(StoreError):
     """The database cannot be opened, read or written: choose another place, or mend this one."""
 
 
+class DatabaseAway(DatabaseUnavailable):
+    """The disk is full or the server is down for now: wait for it, or make space."""
+
+
 class DatabaseTooNew(StoreError):
     """A newer version of the program made this database: upgrade the program."""
 

@@ -104,6 +104,14 @@ def shown(url: URL) -> str:
     return url.set(query=harmless).render_as_string(hide_password=True)
 
 
+def passes(error: DBAPIError) -> bool:
+    """Say whether the error is over once the server is up and has room again."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return str(state).startswith(("53", "57"))
+    return any(sign in str(error.orig) for sign in ("refused", "too many"))
+
+
 def is_about_a_number(error: DBAPIError) -> bool:
     """Say whether a number was larger than its column holds."""
     return getattr(error.orig, "sqlstate", None) == "22003"

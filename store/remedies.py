@@ -14,12 +14,20 @@ _REMEDIES = {
     "locked": "another process has held it for over {patience:.0f} s: end that one or try again",
     "readonly": "make the file and its folder writable, or choose another place",
     "full": "free some space on its disk and try again",
+    # What SQLite says as well where it cannot make the index of its log, and where a quota is used up.
+    "disk I/O": "most likely its disk or your quota is full: free some space and try again",
 }
+_PASSING = ("full", "disk I/O")
 
 
 def reason(error: DBAPIError | sqlite3.DatabaseError) -> str:
     """Return what the driver said."""
     return str(error.orig if isinstance(error, DBAPIError) else error).strip() or type(error).__name__
+
+
+def passes(error: DBAPIError | sqlite3.DatabaseError) -> bool:
+    """Say whether the error is over once there is space on the disk again."""
+    return any(sign in reason(error) for sign in _PASSING)
 
 
 def remedy(error: DBAPIError | sqlite3.DatabaseError, patience: float) -> str | None:

@@ -9,6 +9,9 @@ import pytest
 # Torch's threads wait for each other on a busy machine; set before torch is loaded, here or in a child.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# One for all homes of the tests, each of which would compile by itself.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "numba"))
+
 # What a shell's & and nohup have set to be ignored, every child would ignore too; with a handler it does not.
 for each in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(each) is signal.SIG_IGN:

@@ -1,6 +1,7 @@
 """What operating systems do differently, and what the user's own folder must not do to a command."""
 
 import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,10 +12,14 @@ import pytest
 from experiments.errors import ConfigError
 from experiments.machine import expanded, locked, python_command, requested_threads, usable_cores
 from fsrun.errors import UsageError
+from fsrun.provenance import _commit
+from fsrun.tui.database import Database
 from fsrun.worker.devices import check_device
 from fsrun.worker.launcher import command
+from fsrun.worker.process import RunnerProcess
 from store.jobs import JobStatus
 from tests.cli.cli_cases import TINY, Case, assert_refused, in_its_own_process
+from tests.worker.worker_cases import wait_until
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,6 +28,14 @@ import os, signal
 del os.sched_getaffinity, os.sched_setaffinity, signal.sigwaitinfo, signal.sigtimedwait
 """
 """What macOS lacks and Linux has; as a sitecustomize.py every Python process runs it at its start."""
+
+NOBODY = """
+import pwd
+def getpwuid(uid):
+    raise KeyError(uid)
+pwd.getpwuid = getpwuid
+"""
+"""A user who is a bare number, as in many containers."""
 
 WAITS_FOR_ITS_LAUNCHER = """
 import os, signal, sys
@@ -113,6 +126,54 @@ def test_the_home_of_a_user_who_has_none_is_refused_by_name() -> None:
     assert expanded("~/a") == Path.home() / "a"
     with pytest.raises(ConfigError, match="~nosuchuser"):
         expanded("~nosuchuser/a")
+
+
+def test_a_user_without_a_home_is_asked_to_set_one(home: Case, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NOBODY)
+    nobody = {"PYTHONPATH": str(tmp_path), "HOME": ""}
+    for settings in (nobody | {"FSRUN_HOME": ""}, {"FSRUN_HOME": "~nosuchuser/x"}):
+        for words in (["ls"], ["doctor"], ["tui"]):
+            answer = in_its_own_process(home, *words, settings=settings, folder=home.root)
+            assert answer.code in (1, 2)
+            assert "Traceback" not in answer.err + answer.out
+            if words == ["ls"]:
+                assert_refused(answer, "no home folder: set FSRUN_HOME")
+    assert list(home.root.iterdir()) == []
+    answer = in_its_own_process(home, "ls", settings=nobody)
+    assert (answer.code, answer.err) == (0, "")
+
+
+def test_a_dashboard_names_its_database_to_a_user_without_a_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nobody(_uid: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.delenv("HOME")
+    assert Database(tmp_path / "fsrun.db").shown == str(tmp_path / "fsrun.db")
+
+
+@pytest.mark.parametrize("named", ["", "/elsewhere"])
+def test_a_runner_keeps_what_numba_compiles_below_the_home_unless_told_otherwise(
+    home: Case, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", named)
+    runner = RunnerProcess(home, "w1", "cpu")
+    facts = Path("/proc") / str(runner.process.pid) / "environ"
+    wait_until(lambda: facts.read_bytes() != b"")  # the system is still starting it
+    known = facts.read_bytes().split(b"\0")
+    runner.kill()
+    runner.close(0)
+    assert f"NUMBA_CACHE_DIR={named or home.root / 'cache' / 'numba'}".encode() in known
+
+
+def test_why_git_does_not_tell_the_commit_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own, as where another user has cloned
+    (tmp_path / "fsrun").mkdir()
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True, capture_output=True)
+    assert _commit(tmp_path / "fsrun").startswith("not known (detected dubious ownership in repository")
 
 
 def test_an_apple_gpu_is_refused_where_torch_has_none() -> None:

@@ -105,12 +105,19 @@ def gc(
     from fsrun.emptying import long_deleted
     from fsrun.garbage import find_garbage
     from fsrun.paths import find_home
+    from store.engine import open_store
+    from store.errors import DatabaseAway
 
-    engine, home, now = open_database(create=False), find_home(), time.time()
-    deleted = long_deleted(engine, home, now, trash_days)
-    total = _free_deleted(engine, deleted, now, yes=yes)
+    home, now = find_home(), time.time()
+    try:
+        engine = open_database(create=False)
+    except DatabaseAway:
+        engine = open_store(home.database, create=False, alone=True)
+    # On a full disk what the database does not know makes the space for changing it.
     found = find_garbage(engine, home, now)
-    total += _free_garbage(engine, found, yes=yes)
+    total = _free_garbage(engine, found, yes=yes)
+    deleted = long_deleted(engine, home, now, trash_days)
+    total += _free_deleted(engine, deleted, now, yes=yes)
     if not found and not deleted:
         typer.echo("Nothing to free.")
         return

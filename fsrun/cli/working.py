@@ -54,10 +54,17 @@ def worker(
             )
     if engine == "local":
         from fsrun.cli.foreground import serve
+        from fsrun.paths import find_home
         from fsrun.worker.devices import check_gpus
+        from fsrun.worker.outage import open_patiently
 
         check_gpus(gpus, device)
-        serve(open_database(), device, gpus, drain=drain)
+        serve(
+            open_patiently(find_home().database, typer.echo, lambda: False, create=True),
+            device,
+            gpus,
+            drain=drain,
+        )
         return
     from fsrun.cli.clusters import Asked, serve_on_ray, serve_on_slurm
 

@@ -123,7 +123,7 @@ def made_line(now: float) -> str:
     """Say when and by which fsrun something is made."""
     facts = provenance()
     day = datetime.fromtimestamp(now).astimezone().strftime("%Y-%m-%d %H:%M")
-    commit = f", commit {facts['commit'][:12]}" if facts["commit"] != "not a checkout" else ""
+    commit = "" if facts["commit"].startswith("not ") else f", commit {facts['commit'][:12]}"
     return f"Made {day} by fsrun {facts['fsrun']}{commit}."
 
 

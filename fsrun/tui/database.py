@@ -3,6 +3,7 @@
 Not here: threads and widgets. Everything here may take long and belongs on a thread of its own.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -63,7 +64,7 @@ class Database:
         """The place as a screen may show it: a URL without its password, a path from the user's folder on."""
         if "://" in self.place:
             return shown(make_url(self.place))
-        path, home = Path(self.place), Path.home()
+        path, home = Path(self.place), os.path.expanduser("~")  # noqa: PTH111 (never raises)
         return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else self.place
 
     def picture(

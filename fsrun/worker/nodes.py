@@ -111,7 +111,7 @@ def differing(wanted: Mapping[str, str], here: Mapping[str, str]) -> Iterator[st
                 "install the same versions on every node"
             )
     commits = [facts.get("commit", "not a checkout") for facts in (here, wanted)]
-    if commits[0] != commits[1] and "not a checkout" not in commits:
+    if commits[0] != commits[1] and not any(each.startswith("not ") for each in commits):
         yield (
             f"its fsrun is of commit {commits[0]}, the command's of {commits[1]}: update them to the same one"
         )

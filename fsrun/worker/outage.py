@@ -6,17 +6,42 @@ Not here: what is wrong with it (store.errors), and how long a statement waits f
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Engine
 
-from store.errors import DatabaseUnavailable
+from store.engine import open_store
+from store.errors import DatabaseAway, DatabaseUnavailable
 
 RETRY_SECONDS = 1.0
 SETTLED_SECONDS = 10.0
 """How long nothing must have failed until an outage counts as over: on a full disk small writes go on."""
 
 T = TypeVar("T")
+
+
+def open_patiently(
+    database: str | Path, say: Callable[[str], None], gives_up: Callable[[], bool], *, create: bool
+) -> Engine:
+    """Open the database once its disk has space or its server is up; DatabaseAway once it gives up.
+
+    Raises what else open_store raises.
+    """
+    began: float | None = None
+    while True:
+        try:
+            engine = open_store(database, create=create)
+            if began is not None:
+                say(f"The database can be used again, after {time.monotonic() - began:.0f} s.")
+            return engine
+        except DatabaseAway as error:
+            if gives_up():
+                raise
+            if began is None:
+                began = time.monotonic()
+                say(f"{error}; going on when it can be used again")
+        time.sleep(RETRY_SECONDS)
 
 
 class Outage:

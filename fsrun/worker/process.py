@@ -48,7 +48,12 @@ class RunnerProcess:
                 stderr=errors,
                 text=True,
                 bufsize=1,
-                env=os.environ | RUNNER_ENVIRONMENT | {"FSRUN_HOME": str(home.root)},
+                env=os.environ
+                | RUNNER_ENVIRONMENT
+                | {
+                    "FSRUN_HOME": str(home.root),
+                    "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR") or str(home.compiled),
+                },
                 start_new_session=True,  # Ctrl-C reaches the worker alone, which then asks politely
             )
 

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from store import orders, queue
+from store.identity import identity
 from store.jobs import JobStatus, Outcome
 from store.results import ResultRow
 from tests.cli.cli_cases import TINY, Case, Points, assert_refused, in_its_own_process
@@ -245,15 +246,45 @@ def test_on_a_full_disk_the_job_waits_and_goes_on_when_there_is_space(
     assert home.numbers(1) == undisturbed
 
 
+def test_started_on_a_full_disk_the_worker_waits_until_gc_has_freed_what_nobody_needs(
+    home: Case, small_disk: Path
+) -> None:
+    assert in_its_own_process(home, "queue", "synthetic", *TINY).code == 0
+    engine = home.engine()
+    identity(engine, time.time())
+    engine.dispose()
+    log = home.worker_log("of-last-week")
+    log.parent.mkdir()
+    log.write_bytes(bytes(1_500_000))
+    os.utime(log, (0, 0))
+    fill(small_disk / "filler")
+    with working(home, "worker", "--drain") as worker:
+        assert worker.stdout is not None
+        assert "free some space" in worker.stdout.readline()
+        freed = in_its_own_process(home, "gc", "--yes")
+        assert (freed.code, freed.err) == (0, "")
+        assert not log.exists()
+        said, refused = worker.communicate(timeout=120)
+    assert (worker.returncode, refused) == (0, "")
+    assert "can be used again" in said
+    assert home.statuses() == [JobStatus.DONE]
+
+
 def test_a_home_that_can_only_be_read_is_named_and_works_when_it_can_be_written(
     home: Case, small_disk: Path
 ) -> None:
     assert in_its_own_process(home, "queue", "synthetic", *TINY).code == 0
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    assert_refused(in_its_own_process(home, "worker", "--drain"), "fsrun.db", "can be written")
+    assert "queued" in in_its_own_process(home, "ls").out
+    assert_refused(in_its_own_process(home, "cancel", "1"), "fsrun.db", "writable")
     doctor = in_its_own_process(home, "doctor")
     assert doctor.code == 1
     assert "wrong  database" in doctor.out
-    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
-    assert in_its_own_process(home, "worker", "--drain").code == 0
+    with working(home, "worker", "--drain") as worker:
+        assert worker.stdout is not None
+        assert "fsrun.db" in worker.stdout.readline()
+        subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+        said, refused = worker.communicate(timeout=120)
+    assert (worker.returncode, refused) == (0, "")
+    assert "can be used again" in said
     assert home.statuses() == [JobStatus.DONE]
