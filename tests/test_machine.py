@@ -209,14 +209,16 @@ def test_slurm_starts_an_element_without_the_current_folder(home: Case) -> None:
     assert started.startswith(f"{sys.executable} -P ")
 
 
-def test_doctor_says_where_a_package_of_our_name_is_from(home: Case, tmp_path: Path) -> None:
-    beside = tmp_path / "beside" / "store"
-    beside.parent.mkdir()
-    beside.symlink_to(ROOT / "store")  # as a stale copy, which loads
-    answer = in_its_own_process(home, "doctor", settings={"PYTHONPATH": str(beside.parent)}, folder=tmp_path)
-    assert answer.code == 1
-    assert f"wrong  versions   fsrun is from {ROOT}, experiments is from {ROOT}, store is from" in answer.out
-    assert str(beside.parent) in answer.out
+@pytest.mark.parametrize("command", ["ls", "doctor"])
+def test_a_package_of_our_name_that_python_would_take_instead_is_named(
+    home: Case, tmp_path: Path, command: str
+) -> None:
+    for name in ("experiments", "store"):
+        project = tmp_path / f"has-{name}"
+        (project / name).mkdir(parents=True)
+        (project / name / "__init__.py").touch()
+        answer = in_its_own_process(home, command, settings={"PYTHONPATH": str(project)}, folder=tmp_path)
+        assert_refused(answer, f"package {name} is taken from {project}", str(ROOT))
 
 
 def test_a_run_is_trained_on_macos_in_a_folder_that_holds_packages_of_our_names(

@@ -6,6 +6,8 @@ Not here: the commands (app.py). Only what loads quickly is imported before `mai
 import os
 import signal
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 from fsrun.errors import INTERRUPTED
 
@@ -18,6 +20,7 @@ def main() -> None:
     unhandled = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if unhandled:
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    _require_our_packages()
     from fsrun.cli.app import app
     from fsrun.cli.errors import reported
     from fsrun.cli.output import guarded
@@ -39,3 +42,16 @@ def main() -> None:
             sys.exit(reported(carry_out))
     finally:
         os.umask(before)
+
+
+def _require_our_packages() -> None:
+    """End the command where Python finds another package under the name of one of ours, or an old copy."""
+    ours = Path(__file__).parents[2]
+    for name in ("experiments", "store"):
+        spec = find_spec(name)
+        found = Path(spec.origin).parents[1] if spec and spec.origin else None
+        if found != ours:
+            sys.exit(
+                f"fsrun: the package {name} is taken from {found or 'nowhere'}, and fsrun from {ours}: "
+                "take that folder out of PYTHONPATH, or type the command in another one"
+            )

@@ -12,9 +12,6 @@ from typing import Annotated
 
 import typer
 
-import experiments
-import fsrun
-import store
 from experiments.errors import ExperimentError
 from experiments.machine import usable_cores
 from fsrun.errors import FsrunError, UsageError
@@ -77,10 +74,6 @@ def _versions() -> str:
     missing = [name for name in PACKAGES if facts[name] == "not installed"]
     if missing:
         raise FsrunError(f"{', '.join(missing)} not installed: install fsrun again")
-    places = {each.__name__: str(Path(each.__path__[0]).parent) for each in (fsrun, experiments, store)}
-    if len(set(places.values())) > 1:
-        found = ", ".join(f"{name} is from {place}" for name, place in places.items())
-        raise FsrunError(f"{found}: type the command in another folder, or take one out of PYTHONPATH")
     return (
         ", ".join(f"{name} {facts[name]}" for name in (*PACKAGES, "python")) + f", commit {facts['commit']}"
     )
