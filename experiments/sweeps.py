@@ -107,6 +107,7 @@ def _runs_of(
     """Return the runs of one method with the settings it has, whose dotted names are in `paths`."""
     raw = _defaults(sweep.experiment, method, sweep.preset)
     seed = resolve_option("seed", method, option_names(sweep.experiment, method)) or "seed"
+    swept = {name: path for name, path in paths.items() if len(settings[name]) > 1 and name not in _SHAPE}
     runs = []
     for values in product(*(settings[name] for name in paths), seeds):
         chosen: dict[str, Any] = {seed: values[-1]}
@@ -114,8 +115,8 @@ def _runs_of(
             chosen["seeds"] = sweep.seeds_per_run
         chosen |= dict(zip(paths.values(), values[:-1], strict=True))
         chosen = _fewer_episodes(sweep.experiment, chosen) | chosen
-        purpose = _swept(settings, dict(zip(paths, values[:-1], strict=True)))
-        runs.append(PlannedRun(parse_config(_with(raw, chosen)), sweep.preset, purpose))
+        config = parse_config(_with(raw, chosen))
+        runs.append(PlannedRun(config, sweep.preset, _told(config, swept)))
     return runs
 
 
@@ -133,10 +134,13 @@ def _seeds(sweep: Sweep, named: Sequence[Any] | None) -> Sequence[Any]:
     return named
 
 
-def _swept(settings: Mapping[str, Sequence[Any]], values: Mapping[str, Any]) -> str:
-    """Return what tells a run from the others of its sweep: "protocol=R2", but for its ways and shots."""
-    told = {name: value for name, value in values.items() if len(settings[name]) > 1 and name not in _SHAPE}
-    return ", ".join(f"{name}={_written(value)}" for name, value in told.items())
+def _told(config: RunConfig, swept: Mapping[str, str]) -> str:
+    """Return what tells a run from the others of its sweep: "protocol=R2"; `swept` maps names to dotted ones.
+
+    Values are as the config has them: "lr=10.0" whether the sweep was over 10 or 10.0.
+    """
+    now = config.model_dump(mode="json")
+    return ", ".join(f"{name}={_written(_found(now, path))}" for name, path in swept.items())
 
 
 def _fewer_episodes(experiment: str, chosen: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from math import ceil, floor, inf, log10
 
 def format_number(value: float) -> str:
     """Return the value in four significant digits: 0.0123, 12.3, 20k, 1.5M, 3.2e-07."""
+    value = float(f"{value:.4g}")  # rounded first: 9999.9 is 10k
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if size <= abs(value) < 1e12:
             return f"{value / (1e3 if unit == 'k' else size):.4g}{unit}"

@@ -104,11 +104,11 @@ def check(draft: Draft, home: Home) -> Checked:
 
 def differences(checked: Checked) -> list[str]:
     """Return what differs from the untouched config, an option a line: method.lr 0.001 → 0.01."""
-    before = {option.name: written(option.value) for option in checked.options}
+    before = {option.name: option.value for option in checked.options}
     return [
-        f"{name} {before.get(name, '')} → {text}"
+        f"{name} {written(before[name]) if name in before else ''} → {text}"
         for name, text in checked.draft.changes.items()
-        if text != before.get(name)
+        if name not in before or values_of(text) != [before[name]]
     ]
 
 

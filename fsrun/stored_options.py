@@ -33,6 +33,11 @@ def different_options(configs: Sequence[str]) -> list[tuple[str, list[str]]]:
     return sorted((row for row in rows if len(set(row[1])) > 1), key=lambda row: ABSENT in row[1])
 
 
+def is_seed(name: str) -> bool:
+    """Return whether seeds of one config may differ in the option: a seed itself, or who trained."""
+    return name in ("seed", "method.seed") or name.partition(".")[0] == "trained_by"
+
+
 def _flat(value: object, name: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for key, item in value.items():

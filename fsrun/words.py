@@ -5,6 +5,7 @@ Not here: where on a screen (fsrun.tui) or in a list (fsrun.cli) they go.
 
 import unicodedata
 from collections.abc import Sequence
+from math import isnan, nan
 
 from rich.text import Text
 
@@ -23,6 +24,7 @@ STATUS_STYLES = {
     "stopping": "rgb(225,145,30)",
     "lost": "bold rgb(225,145,30)",
     "done": "rgb(20,160,115)",
+    "at chance": "rgb(225,145,30)",
     "failed": "bold rgb(220,80,70)",
     "cancelled": "dim",
 }
@@ -33,6 +35,7 @@ SYMBOLS = {
     "stopping": "◐",
     "lost": "?",
     "done": "✓",
+    "at chance": "≈",
     "failed": "✗",
     "cancelled": "–",
 }
@@ -50,6 +53,26 @@ def plain(text: str) -> str:
 def count(number: int, noun: str) -> str:
     """Return a number with its noun: 1 run, 2 runs."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def cut(shown: int, found: int, first: str = "newest") -> str:
+    """Say that a list is cut: newest 1,000 of 3,412."""
+    return f"{first} {shown:,} of {found:,}"
+
+
+def seeds_text(row: RunRow) -> str:
+    """Return the seeds of a run: seed 0, seeds 0-3."""
+    return f"seed{'s' * (row.seeds > 1)} {short_seeds(row)}"
+
+
+def short_seeds(row: RunRow) -> str:
+    """Return the seeds of a run for a narrow column: 0, 0-3."""
+    return seed_range(row.seed, row.seeds)
+
+
+def seed_range(first: int, seeds: int) -> str:
+    """Return consecutive seeds: 0, 0-3."""
+    return str(first) if seeds == 1 else f"{first}-{first + seeds - 1}"
 
 
 def duration(seconds: float | None) -> str:
@@ -71,12 +94,25 @@ def status_word(row: RunRow) -> str:
         return "stopping" if row.cancel_requested else "running"
     if row.status is JobStatus.QUEUED and row.waits_for:
         return "waiting"
-    return row.status.value
+    return "at chance" if is_at_chance(row) else row.status.value
 
 
 def status_text(word: str) -> Text:
     """Return the word behind its symbol, so that it reads without colour too."""
     return Text(f"{SYMBOLS[word]} {word}", STATUS_STYLES[word])
+
+
+def is_at_chance(row: RunRow) -> bool:
+    """Return whether a run is done and its accuracy no better than guessing."""
+    found = (name for name in ("test/accuracy", "val/accuracy") if name in row.results)
+    name = next(found, "") if row.status is JobStatus.DONE else ""
+    return bool(name) and is_chance(row.results[name], row.intervals.get(name), row.n_way)
+
+
+def is_chance(accuracy: float, interval: float | None, n_way: int | None) -> bool:
+    """Return whether an accuracy is no better than guessing, as far as its 95 % interval tells."""
+    half = 0.0 if interval is None or isnan(interval) else interval
+    return n_way is not None and n_way > 1 and accuracy - half <= 1 / n_way
 
 
 def is_lost(row: RunRow) -> bool:
@@ -147,13 +183,18 @@ def number(quantity: str, value: float) -> str:
     return f"{100 * value:.1f}%" if quantity == "accuracy" else format_number(value)
 
 
+def newest_name(row: RunRow) -> str:
+    """Return the name of the result or metric that says most about the run, nothing where there is none."""
+    names = (f"{split}/{quantity}" for split in _SPLITS for quantity in ("accuracy", "loss_ratio"))
+    return next((name for name in names if name in row.results or name in row.latest), "")
+
+
 def newest_value(row: RunRow) -> Text:
     """Return the value that says most about the run, with what it is: test 96.8%, val 91.2%, L1/L0 0.31."""
-    for split in _SPLITS:
-        for quantity, label in (("accuracy", split), ("loss_ratio", "L1/L0")):
-            name = f"{split}/{quantity}"
-            if name in row.results:
-                return Text(f"{label} {number(quantity, row.results[name])}", "bold")
-            if name in row.latest:
-                return Text(f"{label} {number(quantity, row.latest[name])}")
-    return Text()
+    name = newest_name(row)
+    if not name:
+        return Text()
+    split, _, quantity = name.partition("/")
+    value = row.results.get(name, row.latest.get(name, nan))
+    label = split if quantity == "accuracy" else "L1/L0"
+    return Text(f"{label} {number(quantity, value)}", "bold" * (name in row.results))

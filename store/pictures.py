@@ -3,6 +3,7 @@
 Not here: what a snapshot holds (store.snapshot), and how often one is taken.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from store.details import Look, SettledDetails, read_compared
 from store.engine import reading
 from store.rows import RunRow, WorkerRow
-from store.snapshot import SettledRows, Snapshot, read_snapshot
+from store.snapshot import MOST_RUNS, SettledRows, Snapshot, Which, read_snapshot
 
 
 class Pictures:
@@ -26,22 +27,36 @@ class Pictures:
         self._settled_details: SettledDetails = {}
 
     def take(
-        self, *, now: float, selected: int | None = None, look: Look | None = None, limit: int = 1000
+        self,
+        *,
+        now: float,
+        selected: int | None = None,
+        look: Look | None = None,
+        limit: int | None = MOST_RUNS,
+        which: Which | None = None,
+        also: Collection[int] = (),
     ) -> Snapshot:
         """Do what store.snapshot.snapshot does, and read the runs to compare.
 
-        Where nothing was committed since, only ages change. Runs to compare that are not listed are left out.
+        Runs in `also` are listed in any case. Where nothing was committed since, only ages change.
         """
-        look = look or Look()
+        look, which = look or Look(), which or Which()
         with reading(self.engine) as connection:
             driver = connection.connection.dbapi_connection
             if driver is not self._connection:  # perhaps to another file: one that was put in its place
                 self._connection, self._last, self._settled, self._settled_details = driver, None, {}, {}
-            asked = (_state(connection, driver), selected, look, limit)
+            asked = (_state(connection, driver), selected, look, limit, which, frozenset(also))
             if self._last is None or asked != self._asked:
                 self._last = None  # of no use where reading fails
                 taken = read_snapshot(
-                    connection, self._settled, now=now, selected=selected, look=look, limit=limit
+                    connection,
+                    self._settled,
+                    now=now,
+                    selected=selected,
+                    look=look,
+                    limit=limit,
+                    which=which,
+                    also=also,
                 )
                 rows = {row.id: row for row in taken.runs}
                 compared = read_compared(connection, rows, self._settled_details, look)

@@ -5,6 +5,7 @@ Not here: reading them (store.snapshot), and one run in full (store.details).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from json import loads
 
 from store.jobs import JobStatus
 
@@ -13,6 +14,7 @@ from store.jobs import JobStatus
 class RunRow:
     """One run as a line of a list; ages and the remaining time in seconds, `rate` in steps per second.
 
+    A run may carry several `seeds`, from `seed` on; `worked` is the time all its ended attempts took.
     `latest` maps each metric to its newest value, `results` each result to its value, `intervals` to half of
     its 95 % interval, NaN where unknown. `waits_for` are the runs it starts from that are not done. `error`
     is the one line of the error that says most, `variant` what tells the run from others of its preset. Runs
@@ -52,6 +54,13 @@ class RunRow:
     intervals: Mapping[str, float] = field(default_factory=dict)
     lease_left: float | None = None
     worker_died: bool = False
+    seeds: int = 1
+    worked: float = 0.0
+
+    @property
+    def all_seeds(self) -> range:
+        """Every seed that the run carries."""
+        return range(self.seed, self.seed + self.seeds)
 
 
 @dataclass(frozen=True)
@@ -66,3 +75,12 @@ class WorkerRow:
     heartbeat_age: float
     run_id: int | None
     died: bool = False
+
+
+def seeds_in(config: str) -> int:
+    """Return how many seeds a run of this config carries; one where the config does not say."""
+    try:
+        found = loads(config).get("seeds", 1) if '"seeds"' in config else 1
+    except ValueError:
+        return 1
+    return found if isinstance(found, int) else 1

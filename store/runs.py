@@ -95,6 +95,11 @@ class RunRecord:
     results: tuple[ResultRow, ...]
     checkpoints: tuple[CheckpointRow, ...]
 
+    @property
+    def worked(self) -> float:
+        """The time in seconds that all ended attempts of the run took."""
+        return sum(each.ended - each.started for each in self.attempts if each.ended is not None)
+
 
 def enqueue(
     engine: Engine,
@@ -115,15 +120,29 @@ def enqueue(
         return [placing.new_run(request) for request in requests]
 
 
-def unfinished_run(engine: Engine, config_hash: str) -> int | None:
-    """Return the newest queued run of this config: the one to go on with instead of asking again."""
+def runs_there(engine: Engine, config_hashes: Iterable[str]) -> dict[str, tuple[int, JobStatus]]:
+    """Return the newest queued, running or done run of each config that has one, with its status."""
+    there = [JobStatus.QUEUED.value, JobStatus.RUNNING.value, JobStatus.DONE.value]
     query = (
-        select(col(Run.id))
+        select(col(Run.config_hash), col(Run.id), col(Job.status))
         .join(Job, col(Job.run_id) == col(Run.id))
-        .where(col(Run.config_hash) == config_hash, col(Job.status) == JobStatus.QUEUED.value)
+        .where(col(Job.status).in_(there), kept(Run.id))
     )
+    found: dict[str, tuple[int, JobStatus]] = {}
     with reading(engine) as connection:
-        return connection.execute(query.order_by(col(Run.id).desc()).limit(1)).scalar_one_or_none()
+        for config_hash in config_hashes:
+            newest = query.where(col(Run.config_hash) == config_hash).order_by(col(Run.id).desc()).limit(1)
+            if row := connection.execute(newest).one_or_none():
+                found[config_hash] = row.id, JobStatus(row.status)
+    return found
+
+
+def group_statuses(engine: Engine) -> dict[str, JobStatus]:
+    """Return the status of the newest run of every config, by the hash of the config without its seed."""
+    query = select(col(Run.group_hash), col(Job.status)).join(Job, col(Job.run_id) == col(Run.id))
+    with reading(engine) as connection:
+        rows = connection.execute(query.where(kept(Run.id)).order_by(col(Run.id))).all()
+    return {row.group_hash: JobStatus(row.status) for row in rows}
 
 
 def with_prerequisites(engine: Engine, run_ids: Iterable[int]) -> frozenset[int]:

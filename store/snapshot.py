@@ -6,9 +6,10 @@ Not here: how it is drawn, how often it is taken, and how to take many in a row 
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from json import dumps
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, or_, select
 from sqlmodel import col
 
 from store.details import Look, RunDetail, read_detail
@@ -17,14 +18,49 @@ from store.errors import RunNotFound
 from store.jobs import JobStatus, kept, telling_line
 from store.orders import is_paused
 from store.remarks import tags_of
-from store.rows import RunRow, WorkerRow
+from store.rows import RunRow, WorkerRow, seeds_in
 from store.runs import unfinished_parents
-from store.tables import Job, Metric, Remark, Result, Run, Worker, table_of
+from store.tables import Attempt, Job, Metric, Remark, Result, Run, Worker, table_of
+
+MOST_RUNS = 1000
+"""How many runs are listed where nobody asks for more or fewer."""
+
+
+@dataclass(frozen=True)
+class Which:
+    """Which runs a list is about: those that meet everything given; None and "" ask for nothing.
+
+    `held_by` is part of the name of the worker that has the run, or had it last.
+    """
+
+    run_ids: frozenset[int] | None = None
+    status: JobStatus | None = None
+    experiment: str = ""
+    tag: str = ""
+    held_by: str = ""
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return what a query over jobs, runs and remarks must meet; runs in the trash never do."""
+        conditions = [kept(Job.run_id)]
+        if self.run_ids is not None:
+            conditions.append(col(Job.run_id).in_(self.run_ids))
+        if self.status is not None:
+            conditions.append(col(Job.status) == self.status.value)
+        if self.experiment:
+            conditions.append(col(Run.experiment) == self.experiment)
+        if self.tag:
+            conditions.append(col(Remark.tags).contains(dumps(self.tag), autoescape=True))
+        if self.held_by:
+            conditions.append(col(Job.worker_id).contains(self.held_by, autoescape=True))
+        return conditions
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The state of the database at one moment; `counts` is over all runs, also those not listed."""
+    """The state of the database at one moment.
+
+    `found` is how many runs there are of those asked for, listed or not; `counts` is over all runs.
+    """
 
     taken: float
     runs: tuple[RunRow, ...]
@@ -33,18 +69,33 @@ class Snapshot:
     selected: RunDetail | None
     paused: bool = False
     compared: tuple[RunDetail, ...] = ()
+    found: int = 0
 
 
 def snapshot(
-    engine: Engine, *, now: float, selected: int | None = None, max_points: int = 200, limit: int = 1000
+    engine: Engine,
+    *,
+    now: float,
+    selected: int | None = None,
+    max_points: int = 200,
+    limit: int | None = MOST_RUNS,
+    which: Which | None = None,
 ) -> Snapshot:
-    """Read the newest `limit` runs, all that are running, and the selected one with its curves.
+    """Read the newest `limit` runs, or all, and those that are running; of them those in `which`.
 
-    Runs come newest first, curves in at most about `max_points` entries. Raises RunNotFound if the
-    selected run is not there.
+    The selected run is read with its curves, in at most about `max_points` entries. Runs come newest first.
+    Raises RunNotFound if the selected run is not there.
     """
     with reading(engine) as connection:
-        return read_snapshot(connection, {}, now=now, selected=selected, look=Look(max_points), limit=limit)
+        return read_snapshot(
+            connection,
+            {},
+            now=now,
+            selected=selected,
+            look=Look(max_points),
+            limit=limit,
+            which=which or Which(),
+        )
 
 
 SettledRows = dict[int, tuple[tuple[Any, ...], RunRow]]
@@ -58,15 +109,18 @@ def read_snapshot(
     now: float,
     selected: int | None,
     look: Look,
-    limit: int,
+    limit: int | None,
+    which: Which,
+    also: Collection[int] = (),
 ) -> Snapshot:
     """Do what snapshot does, inside a transaction, but for the runs compared (store.details).
 
-    Lines in `settled`, from this database, are not read again where they still hold; it is brought up to
-    date.
+    Runs in `also` are listed in any case. Lines in `settled`, from this database, are not read again where
+    they still hold; it is brought up to date.
     """
     workers = _workers(connection, now)
-    runs = _runs(connection, settled, now, workers, selected, limit)
+    listed = {*also, *look.compared, *(() if selected is None else (selected,))}
+    runs = _runs(connection, settled, now, workers, _listed(which, limit, listed))
     if selected is not None and selected not in runs:
         raise RunNotFound(f"there is no run {selected}: `fsrun ls` lists the runs there are")
     return Snapshot(
@@ -76,6 +130,7 @@ def read_snapshot(
         counts=_counts(connection),
         paused=is_paused(connection),
         selected=None if selected is None else read_detail(connection, runs[selected], look),
+        found=connection.execute(_jobs(func.count()).where(*which.conditions())).scalar_one(),
     )
 
 
@@ -94,6 +149,8 @@ def _counts(connection: Connection) -> Mapping[JobStatus, int]:
     return Counter({JobStatus(status): count for status, count in counted})
 
 
+_AT_ONCE = 10_000  # runs: one query takes no more than some 30,000 numbers
+
 _STANDING = (
     col(Job.run_id),
     col(Job.status),
@@ -107,28 +164,38 @@ _STANDING = (
 """What tells whether the line of a run that is not running has changed: all else changes only with these."""
 
 
+def _jobs(*columns: Any) -> Select[Any]:
+    """Return a query over every job with its run, and its remark where there is one."""
+    query = select(*columns).select_from(table_of(Job)).join(Run, col(Run.id) == col(Job.run_id))
+    return query.outerjoin(Remark, col(Remark.run_id) == col(Job.run_id))
+
+
+def _listed(which: Which, limit: int | None, also: Collection[int]) -> ColumnElement[bool]:
+    """Return the condition that a job is in the list."""
+    wanted = and_(*which.conditions())
+    if limit is not None:
+        newest = _jobs(col(Job.run_id)).where(wanted).order_by(col(Job.run_id).desc()).limit(limit).subquery()
+        running = and_(wanted, col(Job.status) == JobStatus.RUNNING.value)
+        wanted = or_(col(Job.run_id).in_(select(newest.c.run_id)), running)
+    return or_(wanted, and_(col(Job.run_id).in_(also), kept(Job.run_id))) if also else wanted
+
+
 def _runs(
     connection: Connection,
     settled: SettledRows,
     now: float,
     workers: Collection[WorkerRow],
-    selected: int | None,
-    limit: int,
+    listed: ColumnElement[bool],
 ) -> dict[int, RunRow]:
-    newest = select(col(Run.id)).where(kept(Run.id)).order_by(col(Run.id).desc()).limit(limit).subquery()
-    listed = or_(
-        col(Job.run_id).in_(select(newest.c.id)),
-        col(Job.status) == JobStatus.RUNNING.value,
-        col(Job.run_id) == (-1 if selected is None else selected),
-    )
-    query = select(*_STANDING).outerjoin(Remark, col(Remark.run_id) == col(Job.run_id))
-    query = query.where(listed, kept(Job.run_id)).order_by(col(Job.run_id).desc())
-    rows = connection.execute(query).all()
+    rows = connection.execute(_jobs(*_STANDING).where(listed).order_by(col(Job.run_id).desc())).all()
     standing = {row.run_id: tuple(row) for row in rows}
     for run_id in settled.keys() - standing.keys():
         del settled[run_id]
     known = {run_id: row for run_id, (then, row) in settled.items() if then == standing[run_id]}
-    fresh = _read_rows(connection, standing.keys() - known.keys(), now, workers)
+    fresh: dict[int, RunRow] = {}
+    unread = sorted(standing.keys() - known.keys())
+    for first in range(0, len(unread), _AT_ONCE):
+        fresh |= _read_rows(connection, unread[first : first + _AT_ONCE], now, workers)
     for run_id, row in fresh.items():
         if row.status is not JobStatus.RUNNING:
             settled[run_id] = (standing[run_id], row)
@@ -145,18 +212,11 @@ def _read_rows(
     connection: Connection, run_ids: Collection[int], now: float, workers: Collection[WorkerRow]
 ) -> dict[int, RunRow]:
     """Return the lines of some runs, but for what they wait for."""
-    query = (
-        select(
-            table_of(Job),
-            *(column for column in table_of(Run).c if column.name != "config"),
-            col(Remark.note),
-            col(Remark.tags),
-        )
-        .join(Run, col(Run.id) == col(Job.run_id))
-        .outerjoin(Remark, col(Remark.run_id) == col(Job.run_id))
-        .where(col(Job.run_id).in_(run_ids))
-    )
-    rows = connection.execute(query).all() if run_ids else []
+    query = _jobs(table_of(Job), table_of(Run), col(Remark.note), col(Remark.tags))
+    rows = connection.execute(query.where(col(Job.run_id).in_(run_ids))).all()
+    spent = select(col(Attempt.run_id), func.sum(col(Attempt.ended) - col(Attempt.started)))
+    spent = spent.where(col(Attempt.run_id).in_(run_ids), col(Attempt.ended).is_not(None))
+    worked = {row[0]: row[1] for row in connection.execute(spent.group_by(col(Attempt.run_id)))}
     latest = _values(connection, run_ids, Metric, "last_value")
     results = _values(connection, run_ids, Result, "value")
     intervals = _values(connection, run_ids, Result, "interval")
@@ -170,6 +230,7 @@ def _read_rows(
             heartbeat_age=ages.get(row.worker_id) if row.status == JobStatus.RUNNING else None,
             lease_left=None if row.lease_until is None else row.lease_until - now,
             waits_for=(),
+            worked=worked.get(row.run_id, 0.0),
         )
         for row in rows
     }
@@ -204,6 +265,7 @@ def _run_row(row: Row[Any], **joined: Any) -> RunRow:
         variant=row.variant,
         note=row.note or "",
         tags=tags_of(row.tags),
+        seeds=seeds_in(row.config),
         **joined,
     )
 
@@ -215,8 +277,6 @@ def _values(
     table = table_of(model).c
     query = select(table.run_id, table.name, table[column]).where(table.run_id.in_(run_ids))
     values: dict[int, dict[str, float]] = {}
-    if not run_ids:
-        return values
     for run_id, name, value in connection.execute(query.order_by(table.run_id, table.name)).all():
         values.setdefault(run_id, {})[name] = float("nan") if value is None else value
     return values

@@ -1,6 +1,7 @@
 """Rows of the database as words."""
 
 from dataclasses import replace
+from math import nan
 
 import pytest
 
@@ -13,6 +14,7 @@ from fsrun.words import (
     newest_value,
     plain,
     progress_text,
+    seeds_text,
     short_task,
     status_word,
     task_text,
@@ -79,6 +81,32 @@ def test_a_status_says_what_hinders_the_run() -> None:
     assert status_word(replace(ROW, worker_died=True)) == "lost"
     assert status_word(replace(ROW, heartbeat_age=None)) == "lost"
     assert not is_lost(replace(ROW, status=JobStatus.DONE, heartbeat_age=None))
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "interval", "word"),
+    [
+        (0.05, 0.003, "at chance"),
+        (0.052, 0.003, "at chance"),
+        (0.054, 0.003, "done"),
+        (0.05, None, "at chance"),
+        (0.06, None, "done"),
+        (0.9, nan, "done"),
+    ],
+)
+def test_a_run_that_is_no_better_than_guessing_among_20_classes_is_at_chance(
+    accuracy: float, interval: float | None, word: str
+) -> None:
+    intervals = {} if interval is None else {"test/accuracy": interval}
+    done = replace(ROW, status=JobStatus.DONE, results={"test/accuracy": accuracy}, intervals=intervals)
+    assert status_word(done) == word
+    assert status_word(replace(done, status=JobStatus.RUNNING)) == "running"
+    assert status_word(replace(done, results={"test/loss_ratio": 0.01}, n_way=None)) == "done"
+
+
+def test_all_seeds_of_a_run_are_named() -> None:
+    assert seeds_text(ROW) == "seed 0"
+    assert seeds_text(replace(ROW, seed=4, seeds=4)) == "seeds 4-7"
 
 
 def test_only_a_finished_run_is_at_100_per_cent() -> None:

@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from fsrun.stored_options import options_of
-from fsrun.words import duration, method_title, number, plain
+from fsrun.words import count, duration, is_chance, method_title, number, plain, seed_range
 from store.jobs import JobStatus
+from store.rows import seeds_in
 from store.runs import RunRecord
 
 
@@ -42,7 +43,7 @@ def _summary(run: RunRecord) -> dict[str, str]:
         "status": f"{run.status.value}, step {run.step:,} of {run.spec.total_steps:,}",
         "preset": plain(run.spec.preset),
         **({"variant": plain(run.spec.variant)} if run.spec.variant else {}),
-        "seed": str(run.spec.seed),
+        "seed": seed_range(run.spec.seed, seeds_in(run.spec.config)),
         "created": _clock(run.created),
         "config hash": run.spec.config_hash,
     }
@@ -56,8 +57,8 @@ def _summary(run: RunRecord) -> dict[str, str]:
         facts["note"] = plain(run.note)
     if run.parents:
         facts["starts from"] = ", ".join(f"run {parent}" for parent in run.parents)
-    if run.started and run.finished:
-        facts["took"] = duration(run.finished - run.started)
+    if run.finished and run.attempts:
+        facts["took"] = duration(run.worked)
     return facts
 
 
@@ -66,7 +67,9 @@ def _results(run: RunRecord) -> dict[str, str]:
     for row in run.results:
         quantity = row.name.split("/")[-1]
         interval = f" ± {number(quantity, row.interval)}" if row.interval is not None else ""
-        facts[row.name] = f"{number(quantity, row.value)}{interval}, {row.episodes} episodes"
+        episodes = "" if row.episodes is None else f", {count(row.episodes, 'episode')}"
+        chance = quantity == "accuracy" and is_chance(row.value, row.interval, run.spec.n_way)
+        facts[row.name] = f"{number(quantity, row.value)}{interval}{episodes}{', at chance' * chance}"
     return facts
 
 

@@ -179,9 +179,11 @@ def _workers() -> str:
     from fsrun.cli.options import open_database
     from fsrun.liveness import with_the_dead
     from fsrun.words import LOST_AFTER, duration, is_lost
-    from store.snapshot import snapshot
+    from store.jobs import JobStatus
+    from store.snapshot import Which, snapshot
 
-    taken = with_the_dead(snapshot(open_database(), now=time.time()))
+    running = Which(status=JobStatus.RUNNING)
+    taken = with_the_dead(snapshot(open_database(), now=time.time(), limit=None, which=running))
     lost = [row for row in taken.runs if is_lost(row)]
     if lost:
         named = ", ".join(f"run {row.id}" for row in lost)

@@ -17,16 +17,27 @@ from sqlalchemy import Engine
 from fsrun.cli.output import unheeded
 from fsrun.cli.tables import results_table
 from fsrun.paths import find_home
-from fsrun.words import duration, method_title, newest_value, plain, short_task
+from fsrun.words import (
+    cut,
+    duration,
+    is_at_chance,
+    method_title,
+    newest_value,
+    plain,
+    seeds_text,
+    short_task,
+)
 from fsrun.worker.supervisor import Supervisor
 from fsrun.writing import append_line
 from store.fleets import is_of
 from store.jobs import JobStatus
 from store.pictures import Pictures
 from store.rows import RunRow
-from store.snapshot import Snapshot
+from store.snapshot import Snapshot, Which, snapshot
 
 LOOK_SECONDS = 0.5
+NAMED = 20
+"""How many queued runs are named at the end of a drained queue."""
 STOPPING = "the job writes a checkpoint and goes back to the queue"
 
 
@@ -39,9 +50,14 @@ def work_in_foreground(
 ) -> bool:
     """Carry out some runs and show them; return whether all that were asked for are done."""
     watch = _work(engine, device, processes, drain=True, only=only)
-    rows = [row for row in watch.rows() if row.id in asked]
-    watch.console.print(results_table(rows))
-    return all(row.status is JobStatus.DONE for row in rows)
+    return show_results(engine, asked, watch.console)
+
+
+def show_results(engine: Engine, asked: Collection[int], console: Console) -> bool:
+    """Show what some runs came to; return whether all of them are done."""
+    taken = snapshot(engine, now=time.time(), limit=None, which=Which(run_ids=frozenset(asked)))
+    console.print(results_table(taken.runs[::-1]))
+    return [row.status for row in taken.runs] == [JobStatus.DONE] * len(set(asked))
 
 
 def serve(engine: Engine, device: str, processes: int = 1, *, drain: bool) -> None:
@@ -136,16 +152,19 @@ class Watch:
             disable=not self.console.is_terminal,
         )
         self.bars: dict[int, TaskID] = {}
-        self.seen = {row.id: (row.status, row.attempt) for row in self.rows()}
+        self.seen: dict[int, tuple[JobStatus, int]] = {}
+        if only is not None:
+            self.seen = {row.id: (row.status, row.attempt) for row in self._look().runs}
         self.looked_at = 0.0
         self.paused = False
 
-    def rows(self) -> list[RunRow]:
-        """Return the runs this worker is about, the oldest first."""
-        return self._rows_of(self.pictures.take(now=time.time()))
-
-    def _rows_of(self, taken: Snapshot) -> list[RunRow]:
-        return [row for row in reversed(taken.runs) if self.only is None or row.id in self.only]
+    def _look(self) -> Snapshot:
+        """Return the runs this is about: those asked for, or those these workers have or have had."""
+        if self.only is not None:
+            which = Which(run_ids=frozenset(self.only))
+        else:
+            which = Which(held_by=f"-{self.fleet}-" if self.fleet else self.worker_id)
+        return self.pictures.take(now=time.time(), limit=None, which=which, also=self.held)
 
     def say(self, line: str) -> None:
         """Print one line, and keep it in the log."""
@@ -165,11 +184,11 @@ class Watch:
         if not now and time.monotonic() - self.looked_at < LOOK_SECONDS:
             return
         self.looked_at = time.monotonic()
-        taken = self.pictures.take(now=time.time())
+        taken = self._look()
         if taken.paused and not self.paused:
             self.say("The queue is paused: no job is begun until fsrun resume.")
         self.paused = taken.paused
-        for row in self._rows_of(taken):
+        for row in reversed(taken.runs):
             is_ours = self._is_ours(row)
             if self.seen.get(row.id) != (row.status, row.attempt):
                 if is_ours:
@@ -196,8 +215,7 @@ class Watch:
 
     def _end(self, row: RunRow) -> str:
         if row.status is JobStatus.DONE:
-            took = duration((row.finished or 0) - (row.started or 0))
-            return f"done in {took}: {newest_value(row)}"
+            return f"done in {duration(row.worked)}: {newest_value(row)}{', at chance' * is_at_chance(row)}"
         if row.status is JobStatus.FAILED:
             return f"failed: {row.error}"
         if row.status is JobStatus.QUEUED:
@@ -221,14 +239,17 @@ class Watch:
     def _name(self, row: RunRow) -> str:
         return " ".join(
             part
-            for part in (f"run {row.id}", method_title(row.method), short_task(row), f"seed {row.seed}")
+            for part in (f"run {row.id}", method_title(row.method), short_task(row), seeds_text(row))
             if part
         )
 
     def say_what_is_left(self) -> None:
         """Print one line for what a drained queue still holds, nothing where it is empty."""
-        waiting = [row for row in self.rows() if row.status is JobStatus.QUEUED]
-        for row in waiting:
+        which = Which(self.only if self.only is None else frozenset(self.only), JobStatus.QUEUED)
+        taken = snapshot(self.pictures.engine, now=time.time(), limit=NAMED, which=which)
+        for row in reversed(taken.runs):
             blockers = ", ".join(str(parent) for parent in row.waits_for)
             reason = f"waits for run {blockers}" if blockers else "is queued"
             self.say(f"{self._name(row)} {reason}")
+        if taken.found > NAMED:
+            self.say(f"{cut(NAMED, taken.found)} that are queued; fsrun ls --status queued for all")

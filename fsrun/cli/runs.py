@@ -6,7 +6,6 @@ Not here: making runs (queueing.py).
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -43,36 +42,42 @@ def ls(
     group: Annotated[
         bool, typer.Option("--group", help="One line for each config, with the mean over its seeds.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many lines.")] = 50,
+    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="How many lines; 0 for all.")] = 50,
 ) -> None:
     """List runs, the newest first."""
     from fsrun.cli.tables import console, groups_table, runs_table
     from fsrun.liveness import with_the_dead
     from fsrun.tui.columns import COLUMNS, column
     from fsrun.tui.listing import GroupLine, View, entries_of, lines_of
+    from fsrun.words import cut
     from store.jobs import JobStatus
-    from store.snapshot import snapshot
+    from store.snapshot import Which, snapshot
 
     _check_known("status", status, [each.value for each in JobStatus])
     _check_known("column", sort, [each.name for each in COLUMNS])
     now = time.time()
-    taken = with_the_dead(snapshot(open_database(), now=now))
+    query = " ".join(words or ())
+    which = Which(status=None if status is None else JobStatus(status), tag=tag or "")
+    in_turn = sort == "id" and not (query or group or reverse)  # else all must be read to know the first
+    taken = with_the_dead(
+        snapshot(open_database(), now=now, limit=limit or None if in_turn else None, which=which)
+    )
     if taken.paused:
         typer.echo("The queue is paused: fsrun resume lets workers go on.")
-    query = " ".join(words or ())
-    rows = [row for row in taken.runs if status in (None, row.status.value) and tag in (None, *row.tags)]
-    view = View(query, sort, descending=column(sort).descending, folded=group)
-    lines = lines_of(entries_of(replace(taken, runs=tuple(rows)), frozenset()), view)
+    view = View(query, sort, descending=column(sort).descending != reverse, folded=group)
+    lines = lines_of(entries_of(taken, frozenset()), view)
     if not lines:
         typer.echo(f"No runs{_that_would(status, tag, query)}")
         return
-    page, shown = console(), lines[:limit]
+    page, shown = console(), lines[: limit or None]
     groups = [line.group for line in shown if isinstance(line, GroupLine)]
     runs = [line.row for line in shown]
     page.print(groups_table(groups, page.width) if group else runs_table(runs, now, page.width))
-    if len(lines) > limit:
-        more = "older" if sort == "id" else "more"
-        typer.echo(f"... and {len(lines) - limit} {more}: fsrun ls --limit {len(lines)}")
+    found = taken.found if in_turn else len(lines)
+    if found > len(shown):
+        first = "newest" if sort == "id" and not reverse else "first"
+        typer.echo(f"{cut(len(shown), found, first)}; --limit 0 for all")
 
 
 def _check_known(kind: str, name: str | None, known: Sequence[str]) -> None:

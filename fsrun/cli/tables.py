@@ -19,6 +19,8 @@ from fsrun.words import (
     plain,
     progress_text,
     remarks_text,
+    seeds_text,
+    short_seeds,
     short_task,
     status_text,
     status_word,
@@ -68,7 +70,7 @@ def runs_table(rows: Sequence[RunRow], now: float, width: int = 80) -> Table:
 
 
 def _what(row: RunRow) -> tuple[str, ...]:
-    return row.experiment, row.method, short_task(row), f"s{row.seed}"
+    return row.experiment, row.method, short_task(row), f"s{short_seeds(row)}"
 
 
 def _state(row: RunRow) -> Text:
@@ -126,7 +128,7 @@ def results_table(rows: Sequence[RunRow]) -> Table:
         table.add_row(
             str(row.id),
             status_text(status_word(row)),
-            _joined(method_title(row.method), task_text(row), f"seed {row.seed}"),
+            _joined(method_title(row.method), task_text(row), seeds_text(row)),
             Text(plain(row.error)) if row.error else newest_value(row),
         )
     return table

@@ -84,7 +84,7 @@ _STATES = {"lost": "lost its worker and waits for another to resume it", "waitin
 
 def _say_result(engine: "Engine", row: "RunRow") -> None:
     """Say what the run measured. Raises FsrunError where it did not come to its end."""
-    from fsrun.words import duration, number, plain
+    from fsrun.words import duration, is_at_chance, number, plain
     from store.jobs import JobStatus
     from store.runs import get_run
 
@@ -92,8 +92,8 @@ def _say_result(engine: "Engine", row: "RunRow") -> None:
         raise FsrunError(f"run {row.id} failed: {row.error}; fsrun show {row.id} has the whole of it")
     if row.status is JobStatus.CANCELLED:
         raise FsrunError(f"run {row.id} was cancelled: fsrun retry {row.id} queues it again")
-    took = duration((row.finished or 0) - (row.started or 0))
-    typer.echo(f"Run {row.id} is done after {took}.")
+    chance = ", at chance" * is_at_chance(row)
+    typer.echo(f"Run {row.id} is done after {duration(row.worked)}{chance}.")
     for result in get_run(engine, row.id).results:
         quantity = result.name.rpartition("/")[2]
         interval = "" if result.interval is None else f" ± {number(quantity, result.interval)}"

@@ -3,7 +3,6 @@
 Not here: the questions (experiments.ablations), and queueing the runs (`fsrun queue ablations`).
 """
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +19,9 @@ from fsrun.report.errors import NothingToReport
 from fsrun.report.measured import Measured, combine, newest_group, traced
 from fsrun.report.paired import Difference, paired_difference
 from fsrun.report.render import Column, Table
-from fsrun.words import duration
+from fsrun.words import count, duration
 from store.results import FinishedResult, finished_results
-from store.snapshot import snapshot
+from store.runs import group_statuses
 
 AS_IN_BASE = "as in the base"
 NOT_RUN = "not run"
@@ -75,7 +74,7 @@ def ablations(engine: Engine, *, run_id: int | None = None) -> Ablations:
             "no run of fastslow has finished: type `fsrun queue ablations --preset quick`, "
             "`fsrun worker --drain`"
         )
-    statuses = {row.group_hash: row.status.value for row in reversed(snapshot(engine, now=time.time()).runs)}
+    statuses = {key: status.value for key, status in group_statuses(engine).items()}
     answers = {each.title: tuple(_answers(each, base, groups, statuses)) for each in QUESTIONS}
     return Ablations(combine(base.runs, scale=100), base.config, answers)
 
@@ -198,10 +197,11 @@ def _cells(answer: Answer) -> tuple[str, ...]:
 
 def _notes(found: Ablations) -> Iterator[str]:
     ours = found.base
-    count = "1 run" if len(ours.runs) == 1 else f"{len(ours.runs)} runs"
     changes = f" with {', '.join(ours.differences)}" if ours.differences else ""
-    yield f"Base: {count} of preset {ours.preset}{changes}; each option changes it in this one thing."
-    yield f"Accuracy: mean over {ours.episodes:,} episodes ± half of the 95 % interval."
+    base = f"{count(len(ours.runs), 'run')} of preset {ours.preset}{changes}"
+    yield f"Base: {base}; each option changes it in this one thing."
+    over = "test episodes" if ours.episodes is None else count(ours.episodes, "episode")
+    yield f"Accuracy: mean over {over} ± half of the 95 % interval."
     yield "Ahead of base: paired, on the same numbered episodes, with the interval of the difference."
     yield "Training: without pre-training, which all share, and without the evaluation."
     if any(answer.measured is None for answers in found.answers.values() for answer in answers):

@@ -218,9 +218,10 @@ def _cells(curve: MethodCurve, point: Point) -> tuple[str, ...]:
 
 def _notes(found: Classes) -> Iterator[str]:
     points = [point for curve in found.curves for point in curve.points]
-    episodes = sorted({point.measured.episodes or 0 for point in points})
-    count = " or ".join(f"{each:,}" for each in episodes)
-    yield f"Accuracy: mean over {count} episodes ± half of the 95 % interval; each method as it was run last."
+    episodes = sorted({each.measured.episodes for each in points if each.measured.episodes is not None})
+    numbers = " or ".join(f"{each:,}" for each in episodes) or "test"
+    over = f"{numbers} episode{'s' * (episodes != [1])}"
+    yield f"Accuracy: mean over {over} ± half of the 95 % interval; each method as it was run last."
     if found.experiment == "drawn":
         yield "The features are random numbers: time and memory are real, accuracy says nothing."
     if found.features is not None:

@@ -18,13 +18,12 @@ from fsrun.errors import FsrunError, UsageError
 from fsrun.report.measured import Measured, combine
 from fsrun.report.paired import Difference, difference_of, episodes_of, shared_values
 from fsrun.report.repetition import MAIN
-from fsrun.stored_options import ABSENT, different_options
+from fsrun.stored_options import ABSENT, different_options, is_seed
 from fsrun.words import method_title
 from store.jobs import JobStatus, numbered
 from store.results import FinishedResult, finished_results
 from store.runs import get_run
 
-_NOT_OPTIONS = ("seed", "trained_by")  # of a config: what members of a group may differ in
 _TESTED_BY = ("split", "sampling", "n_way", "k_shot", "n_query", "seed")
 
 
@@ -84,9 +83,9 @@ def compare(engine: Engine, a: Sequence[int], b: Sequence[int]) -> Comparison:
     options = [
         (name, (one, other))
         for name, (one, other) in different_options([_complete(first), _complete(second)])
-        if name.partition(".")[0] not in _NOT_OPTIONS
+        if not is_seed(name)
     ]
-    titles = _titles(first, second, options)
+    titles = _titles([side[0] for side in sides[0]], [side[0] for side in sides[1]], options)
     return Comparison(*titles, (tuple(a), tuple(b)), first.config, effects, tuple(options))
 
 
@@ -114,7 +113,7 @@ def _check_seeds(runs: Sequence[FinishedResult]) -> None:
     first = runs[0]
     for other in runs[1:]:
         differing = different_options([_complete(first), _complete(other)])
-        names = [name for name, _ in differing if name.partition(".")[0] not in _NOT_OPTIONS]
+        names = [name for name, _ in differing if not is_seed(name)]
         if names:
             raise UsageError(
                 f"runs {first.run_id} and {other.run_id} are no seeds of one config, they differ in "
@@ -181,10 +180,10 @@ def _why_not(a: Sequence[FinishedResult], b: Sequence[FinishedResult]) -> str:
 
 
 def _titles(
-    first: FinishedResult, second: FinishedResult, options: Sequence[tuple[str, tuple[str, str]]]
+    a: Sequence[FinishedResult], b: Sequence[FinishedResult], options: Sequence[tuple[str, tuple[str, str]]]
 ) -> tuple[str, str]:
     """Return what tells the sides apart: their methods, else the options that differ, else their numbers."""
-    one, other = method_title(first.method), method_title(second.method)
+    one, other = method_title(a[0].method), method_title(b[0].method)
     if one != other:
         return one, other
     if options and len(options) <= 2:
@@ -192,7 +191,8 @@ def _titles(
             ", ".join(f"{name.rpartition('.')[2]}={pair[side]}" for name, pair in options) for side in (0, 1)
         ]
         return f"{one} with {values[0]}", f"{other} with {values[1]}"
-    return f"{one} (run {first.run_id})", f"{other} (run {second.run_id})"
+    runs = [numbered([run.run_id for run in side]) for side in (a, b)]
+    return f"{one} ({runs[0]})", f"{other} ({runs[1]})"
 
 
 def _complete(run: FinishedResult) -> str:

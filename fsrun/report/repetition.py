@@ -16,6 +16,7 @@ from fsrun.differences import complete
 from fsrun.errors import FsrunError
 from fsrun.provenance import PEAK_BYTES, SECONDS_PER_EPISODE
 from fsrun.report.paired import Difference, difference_of, values_of
+from fsrun.words import count
 from store.errors import RunNotFound
 from store.jobs import JobStatus
 from store.repeats import REPEATS, curve_ends, repeats_of
@@ -78,7 +79,7 @@ class Repetition:
         return (
             f"{self.match.value}: {main.name} of run {self.again.id} is {'+' * (mean >= 0)}"
             f"{with_interval(mean, half)}{unit} from that of run {self.first.id}, over "
-            f"{main.apart.episodes:,} episodes"
+            f"{count(main.apart.episodes, 'episode')}"
         )
 
 

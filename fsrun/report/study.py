@@ -19,7 +19,7 @@ from store.jobs import JobStatus
 from store.metrics import Curve, read_curve
 from store.results import FinishedResult, finished_results
 from store.runs import RunRecord, get_run
-from store.snapshot import snapshot
+from store.snapshot import Which, snapshot
 
 QUANTITIES = ("loss_ratio", "frobenius", "fixed_point_distance", "eigenvalue_low", "eigenvalue_high")
 
@@ -101,8 +101,8 @@ def _finished(engine: Engine) -> Sequence[FinishedResult]:
 
 
 def _newest_running(engine: Engine) -> list[RunRecord]:
-    listed = snapshot(engine, now=time.time()).runs
-    synthetic = [row for row in listed if row.experiment == "synthetic"]
+    # All that are running are among them, however many are newer.
+    synthetic = snapshot(engine, now=time.time(), limit=1, which=Which(experiment="synthetic")).runs
     running = [get_run(engine, row.id) for row in synthetic if row.status is JobStatus.RUNNING]
     if not running:
         remedy = "`fsrun worker --drain`" if synthetic else "`fsrun run synthetic --preset quick`"

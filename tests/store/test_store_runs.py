@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from store import checkpoints, metrics, queue, workers
+from store import checkpoints, metrics, queue, trash, workers
 from store.errors import DatabaseUnavailable, RunNotFound
 from store.jobs import JobStatus
 from store.results import ResultRow, finished_results
-from store.runs import Enqueued, RunRequest, enqueue, get_run, unfinished_run, with_prerequisites
+from store.runs import Enqueued, RunRequest, enqueue, get_run, group_statuses, runs_there, with_prerequisites
 from store.snapshot import snapshot
 from tests.store.store_cases import Writer, ask, complete, request, spec, take
 
@@ -98,12 +98,25 @@ def test_enqueue_stores_all_or_nothing(engine: Engine) -> None:
     assert snapshot(engine, now=0.0).runs == ()
 
 
-def test_unfinished_run_is_the_newest_queued_one_of_that_config(engine: Engine) -> None:
-    _first, second = ask(engine, request(), request())
-    assert unfinished_run(engine, spec().config_hash) == second
+def test_the_run_that_is_there_is_the_newest_of_its_config_that_waits_runs_or_is_done(engine: Engine) -> None:
+    first, second = ask(engine, request(), request())
+    config = spec().config_hash
+    assert runs_there(engine, [config, "other"]) == {config: (second, JobStatus.QUEUED)}
     queue.request_cancel(engine, [second], now=1.0)
-    take(engine)
-    assert unfinished_run(engine, spec().config_hash) is None
+    claim = take(engine)
+    assert runs_there(engine, [config]) == {config: (first, JobStatus.RUNNING)}
+    complete(engine, claim)
+    assert runs_there(engine, [config]) == {config: (first, JobStatus.DONE)}
+    trash.trash(engine, [first], now=3.0)
+    assert runs_there(engine, [config]) == {}
+
+
+def test_a_config_has_the_status_of_its_newest_run_however_many_are_newer(engine: Engine) -> None:
+    ask(engine, request("old"))
+    old = take(engine)
+    queue.fail(engine, old.run_id, old.attempt, "boom", now=2.0)
+    ask(engine, *(request("other", seed=seed) for seed in range(1001)))
+    assert group_statuses(engine) == {"old": JobStatus.FAILED, "other": JobStatus.QUEUED}
 
 
 def test_checkpoints_come_furthest_first(engine: Engine, tmp_path: Path) -> None:

@@ -3,14 +3,18 @@
 Not here: how it is drawn.
 """
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import Engine
 
 from store import queue, workers
 from store.errors import RunNotFound
 from store.jobs import JobStatus, Outcome
+from store.remarks import change_tags
 from store.results import ResultRow
-from store.snapshot import Snapshot, snapshot
+from store.runs import RunRequest, get_run
+from store.snapshot import Snapshot, Which, snapshot
 from tests.store.store_cases import Writer, ask, complete, request, spec, take
 
 
@@ -92,3 +96,38 @@ def test_picture_cannot_be_changed_by_who_looks_at_it(engine: Engine) -> None:
     (row,) = snapshot(engine, now=1.0).runs
     with pytest.raises(AttributeError):
         row.step = 5  # type: ignore[misc]
+
+
+def test_a_list_holds_what_is_asked_for_however_many_runs_are_newer(engine: Engine) -> None:
+    ask(engine, request("old"))
+    old = take(engine)
+    queue.fail(engine, old.run_id, old.attempt, "boom", now=2.0)
+    ask(engine, *(request("new", seed=seed) for seed in range(1001)))
+    failed = snapshot(engine, now=3.0, which=Which(status=JobStatus.FAILED))
+    assert ([row.id for row in failed.runs], failed.found) == ([old.run_id], 1)
+    newest = snapshot(engine, now=3.0)
+    assert (len(newest.runs), newest.found, newest.runs[-1].id) == (1000, 1002, 3)
+    assert len(snapshot(engine, now=3.0, limit=None).runs) == 1002
+    assert [row.id for row in snapshot(engine, now=3.0, which=Which(frozenset({1, 3}))).runs] == [3, 1]
+
+
+def test_a_list_is_of_one_experiment_tag_or_worker_where_that_is_asked(engine: Engine) -> None:
+    mine, other = ask(engine, request("a"), request("b"))
+    take(engine, worker="host-1")
+    take(engine, worker="host-2")
+    change_tags(engine, [mine], add=["paper"])
+    change_tags(engine, [other], add=["paper2"])
+    for which in (Which(tag="paper"), Which(held_by="host-1")):
+        assert [row.id for row in snapshot(engine, now=1.0, which=which).runs] == [mine]
+    assert snapshot(engine, now=1.0, which=Which(experiment="synthetic")).found == 0
+
+
+def test_a_line_tells_the_time_of_all_attempts_and_every_seed(engine: Engine) -> None:
+    asked = RunRequest(replace(spec(seed=3), config='{"seed": 3, "seeds": 4}'))
+    ask(engine, asked)
+    first = take(engine, now=10.0)
+    queue.release(engine, first.run_id, first.attempt, now=25.0)
+    complete(engine, take(engine, now=1000.0), now=1040.0)
+    (row,) = snapshot(engine, now=2000.0).runs
+    assert (row.worked, list(row.all_seeds)) == (55.0, [3, 4, 5, 6])
+    assert get_run(engine, row.id).worked == 55.0

@@ -171,7 +171,16 @@ def test_whatever_the_values_the_chart_has_the_size_asked_for(
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(0.0123456, "0.01235"), (5000, "5000"), (20_000, "20k"), (1.5e6, "1.5M"), (3.2e-7, "3.2e-07"), (0, "0")],
+    [
+        (0.0123456, "0.01235"),
+        (5000, "5000"),
+        (9999.9, "10k"),
+        (20_000, "20k"),
+        (999_999, "1M"),
+        (1.5e6, "1.5M"),
+        (3.2e-7, "3.2e-07"),
+        (0, "0"),
+    ],
 )
 def test_numbers_have_four_digits(value: float, words: str) -> None:
     assert format_number(value) == words
