@@ -44,6 +44,13 @@ class Row:
             method.get(option.removeprefix("method.")) == value for option, value in self.sets.items()
         )
 
+    def command(self, experiment: str, shape: Shape, preset: str = "cpu") -> str:
+        """Return what to type so that one cell of the row is measured."""
+        sets = {**self.also.get(preset, {}), **self.sets}
+        words = [f"--set {option.removeprefix('method.')}={value}" for option, value in sets.items()]
+        start = f"fsrun queue {experiment} --method {self.method} --preset {preset}"
+        return " ".join([start, f"--n-way {shape[0]} --k-shot {shape[1]}", *words])
+
 
 ROWS: tuple[Row, ...] = (
     Row("pixel-knn", "pixel-knn", {"method.distance": "l2"}),

@@ -4,11 +4,12 @@ Not here: who asks, by keys (fsrun.tui.orders) or by commands (fsrun.cli).
 """
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
-from fsrun.errors import NotAll
+from fsrun.errors import AlreadyThere, NotAll
 from store import orders, queue, remarks, trash
 from store.jobs import JobStatus, are, numbered
 
@@ -105,8 +106,17 @@ def pause_or_resume(engine: Engine, now: float) -> str:
     return "the queue goes on"
 
 
-def queue_runs(engine: Engine, now: float, planned: "Sequence[PlannedRun]", priority: int = 0) -> str:
-    """Queue a sweep."""
-    from fsrun.planning import enqueue_planned, queued_line  # takes long to load
+def queue_runs(
+    engine: Engine, now: float, planned: "Sequence[PlannedRun]", priority: int = 0, *, again: bool = False
+) -> str:
+    """Queue a sweep; what is there of it only `again`. Raises AlreadyThere where nothing else is left."""
+    from fsrun.planning import enqueue_planned, known_runs, queued_line  # takes long to load
 
-    return queued_line(enqueue_planned(engine, planned, now=now, priority=priority))
+    known = known_runs(engine, planned)
+    if again or not known.statuses:
+        return queued_line(enqueue_planned(engine, planned, now=now, priority=priority))
+    if not known.fresh:
+        order = partial(queue_runs, planned=planned, priority=priority, again=True)
+        raise AlreadyThere(known.line, order)
+    line = queued_line(enqueue_planned(engine, known.fresh, now=now, priority=priority))
+    return f"{line}; {known.line}, not queued again"

@@ -3,6 +3,7 @@
 Not here: what a sweep is (experiments.sweeps), and the queue itself (store.runs).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -32,8 +33,8 @@ from fsrun.paths import Home
 from fsrun.provenance import provenance
 from fsrun.shared_data import fetch, needed
 from fsrun.words import duration
-from store.jobs import numbered
-from store.runs import Enqueued, RunRequest, RunSpec, enqueue
+from store.jobs import JobStatus, numbered
+from store.runs import Enqueued, RunRequest, RunSpec, enqueue, runs_there
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ class Asked:
 
 
 def plan_asked(asked: Asked) -> list[PlannedRun]:
-    """Return the runs of a sweep or a study. Raises ConfigError or UsageError."""
+    """Return the runs of a sweep or a study, each once. Raises ConfigError or UsageError."""
     if asked.experiment in STUDIES:
-        return _plan_study(asked)
+        return _each_once(_plan_study(asked))
     if asked.experiment not in EXPERIMENTS:
         raise unknown_name("experiment", asked.experiment, [*EXPERIMENTS, *STUDIES])
     if asked.on is not None:
@@ -72,7 +73,15 @@ def plan_asked(asked: Asked) -> list[PlannedRun]:
         asked.seeds if together else 1,
         parse_settings(asked.settings),
     )
-    return plan(sweep)
+    return _each_once(plan(sweep))
+
+
+def _each_once(planned: Iterable[PlannedRun]) -> list[PlannedRun]:
+    """Return the runs without those whose config another has before them, as in a sweep over 10,10.0."""
+    first: dict[str, PlannedRun] = {}
+    for each in planned:
+        first.setdefault(config_hash(each.config), each)
+    return list(first.values())
 
 
 def plan_edited(
@@ -89,7 +98,7 @@ def plan_edited(
         settings["seeds"] = [seeds]
     sets = [dict(zip(settings, values, strict=True)) for values in product(*settings.values())]
     configs = share_trainings([edited(config, each) for each in sets])
-    return [PlannedRun(each, preset) for each in configs]
+    return _each_once(PlannedRun(each, preset) for each in configs)
 
 
 def _plan_study(asked: Asked) -> list[PlannedRun]:
@@ -131,6 +140,31 @@ def enqueue_planned(
 ) -> list[Enqueued]:
     """Queue the runs and what they start from, all or nothing."""
     return enqueue(engine, requests(planned), now=now, priority=priority, provenance=provenance())
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is there of a sweep: its runs that wait, run or are done, and what no run has been asked for."""
+
+    statuses: Mapping[int, JobStatus]
+    fresh: tuple[PlannedRun, ...]
+
+    @property
+    def line(self) -> str:
+        """Which runs are there: "run 5 has this config (queued)"."""
+        counts = Counter(self.statuses.values())
+        said = ", ".join(f"{number} {status}" for status, number in counts.items())
+        said = next(iter(counts)).value if len(counts) == 1 else said
+        has = "have these configs" if len(self.statuses) > 1 else "has this config"
+        return f"{runs_named(sorted(self.statuses))} {has} ({said})"
+
+
+def known_runs(engine: Engine, planned: Sequence[PlannedRun]) -> Known:
+    """Return which runs of a sweep exist, and which do not."""
+    hashes = [config_hash(each.config) for each in planned]
+    there = runs_there(engine, hashes)
+    fresh = [each for each, name in zip(planned, hashes, strict=True) if name not in there]
+    return Known(dict(there.values()), tuple(fresh))
 
 
 def queued_line(queued: Sequence[Enqueued]) -> str:

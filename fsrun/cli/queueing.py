@@ -3,6 +3,7 @@
 Not here: what a sweep is (experiments.sweeps), and the worker.
 """
 
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,6 +53,9 @@ On = Annotated[
 Priority = Annotated[int, typer.Option(min=-1000, max=1000, help="Higher runs first.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the sweep and store nothing.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Again = Annotated[
+    bool, typer.Option("--again", help="Also where a queued, running or done run has the same config.")
+]
 Gpus = Annotated[
     int,
     typer.Option(min=1, max=64, help="Of this machine, for each pre-training; with --device cpu, processes."),
@@ -69,10 +73,17 @@ def queue(
     on: On = None,
     priority: Priority = 0,
     dry_run: DryRun = False,
+    again: Again = False,
 ) -> None:
-    """Queue a sweep: the product of the lists, shown before it is stored."""
+    """Queue a sweep: the product of the lists, shown first. What is there is not queued again."""
     from fsrun.paths import find_home
-    from fsrun.planning import effort, enqueue_planned, queued_line, require_data  # loads the store
+    from fsrun.planning import (  # loads the store
+        effort,
+        enqueue_planned,
+        known_runs,
+        queued_line,
+        require_data,
+    )
 
     planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings, on)
     _show(planned)
@@ -81,12 +92,28 @@ def queue(
     if dry_run:
         typer.echo("Dry run: nothing was stored.")
         return
+    engine = open_database()
+    known = known_runs(engine, planned)
+    if known.statuses and not again:
+        if not known.fresh and not _is_wanted_again(known.line):
+            typer.echo("Nothing was queued.")
+            return
+        if known.fresh:
+            typer.echo(sentence(f"{known.line}: not queued again, --again does that"))
+        planned = list(known.fresh) or planned
     require_data(planned, find_home())
-    queued = enqueue_planned(open_database(), planned, now=time.time(), priority=priority)
+    queued = enqueue_planned(engine, planned, now=time.time(), priority=priority)
     typer.echo(sentence(queued_line(queued)))
     typer.echo(
         "Next:  fsrun worker   (or fsrun worker --drain to stop when all is done), and fsrun tui to watch."
     )
+
+
+def _is_wanted_again(line: str) -> bool:
+    """Ask at a terminal; a script must say so beforehand: FsrunError."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise FsrunError(f"{line}: nothing was queued, --again queues it once more")
+    return typer.confirm(sentence(line) + " Queue it again?")
 
 
 def run(
@@ -100,30 +127,34 @@ def run(
     on: On = None,
     device: Device = "auto",
     gpus: Gpus = 1,
+    again: Again = False,
 ) -> None:
-    """Queue a sweep and carry it out here; after Ctrl-C the same command goes on where it stopped."""
-    from fsrun.cli.foreground import work_in_foreground  # loads the store
+    """Queue a sweep and carry it out here. The same command goes on after Ctrl-C, and shows what is done."""
+    from fsrun.cli.foreground import show_results, work_in_foreground  # loads the store
+    from fsrun.cli.tables import console
     from fsrun.object_store import check
     from fsrun.paths import find_home
-    from fsrun.planning import enqueue_planned, require_data, runs_named
+    from fsrun.planning import Known, enqueue_planned, known_runs, require_data
     from fsrun.worker.devices import check_gpus
-    from store.runs import unfinished_run, with_prerequisites
+    from store.jobs import JobStatus
+    from store.runs import with_prerequisites
 
     check_gpus(gpus, device)
     planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings, on)
-    require_data(planned, find_home())
-    check(find_home().storage)
     engine = open_database()
-    specs = _specs(planned)
-    known = [unfinished_run(engine, spec) for spec in specs]
-    fresh = [each for each, run_id in zip(planned, known, strict=True) if run_id is None]
-    going_on = [run_id for run_id in known if run_id is not None]
-    if going_on:
-        typer.echo(f"Going on with {runs_named(going_on)}, queued earlier with the same options.")
-    queued = enqueue_planned(engine, fresh, now=time.time())
-    asked = going_on + [each.run_id for each in queued]
-    finished = work_in_foreground(engine, device, gpus, asked, with_prerequisites(engine, asked))
-    if finished:
+    known = Known({}, tuple(planned)) if again else known_runs(engine, planned)
+    if known.statuses:
+        done = all(status is JobStatus.DONE for status in known.statuses.values())
+        what = "--again runs it once more" if done else "going on with what is not done"
+        typer.echo(sentence(f"{known.line}: {what}"))
+        if done and not known.fresh:
+            show_results(engine, known.statuses, console())
+            return
+    require_data(known.fresh, find_home())
+    check(find_home().storage)
+    queued = enqueue_planned(engine, known.fresh, now=time.time())
+    asked = sorted(known.statuses) + [each.run_id for each in queued]
+    if work_in_foreground(engine, device, gpus, asked, with_prerequisites(engine, asked)):
         return
     raise FsrunError(
         f"not finished: see fsrun show {asked[0]}, then go on with the same command or fsrun worker"
@@ -156,12 +187,6 @@ def _warn(planned: "list[PlannedRun]") -> None:
     if found:
         more = f" (and {len(found) - 1} more of these runs)" if len(found) > 1 else ""
         typer.echo(f"Warning: {found[0]}{more}.", err=True)
-
-
-def _specs(planned: "list[PlannedRun]") -> list[str]:
-    from experiments.config import config_hash
-
-    return [config_hash(each.config) for each in planned]
 
 
 def _show(planned: "list[PlannedRun]") -> None:

@@ -15,13 +15,16 @@ class Column:
     """A column as a person sees it; numbers are set flush right.
 
     Where there is no room for all, columns of the highest `spare` are left out first; 0 is never left out.
-    In a column that `repeats`, an empty cell stands for what is above it.
+    In a column that `repeats`, an empty cell stands for what is above it. `value` and `runs` name the fields
+    of a record that hold the value behind a cell, and the runs behind it.
     """
 
     heading: str
     numeric: bool = False
     spare: int = 0
     repeats: bool = False
+    value: str = ""
+    runs: str = "run_ids"
 
 
 @dataclass(frozen=True)

@@ -65,21 +65,47 @@ def _columns(shapes: Sequence[Shape], *, elsewhere: bool) -> tuple[Column, ...]:
     places = places if len(shapes) > 1 else dict.fromkeys(shapes, 0)
     return (
         Column("Method"),
-        Column("Paper", numeric=True, spare=_PAPER),
-        *(Column(short(shape), numeric=True, spare=min(places[shape], _PAPER - 1)) for shape in shapes),
+        Column("Paper", numeric=True, spare=_PAPER, value="paper_percent"),
         *(
-            Column(f"to F/S {short(shape)}", numeric=True, spare=_EPISODES + 1 if places[shape] else _BEHIND)
+            Column(
+                short(shape),
+                numeric=True,
+                spare=min(places[shape], _PAPER - 1),
+                value=f"{short(shape)}_percent",
+                runs=f"{short(shape)}_run_ids",
+            )
             for shape in shapes
         ),
-        *(Column("Imported", numeric=True, spare=_ELSEWHERE) for _ in range(elsewhere)),
-        Column("Training", numeric=True, spare=_TIME),
-        Column("Parameters", numeric=True, spare=_PARAMETERS),
-        Column("Preset", spare=_PRESET),
+        *(
+            Column(
+                f"to F/S {short(shape)}",
+                numeric=True,
+                spare=_EPISODES + 1 if places[shape] else _BEHIND,
+                value=f"{short(shape)}_to_fastslow_points",
+                runs=f"{short(shape)}_run_ids",
+            )
+            for shape in shapes
+        ),
+        *(
+            Column(
+                "Imported",
+                numeric=True,
+                spare=_ELSEWHERE,
+                value="main_imported_percent",
+                runs="main_imported_run_ids",
+            )
+            for _ in range(elsewhere)
+        ),
+        Column("Training", numeric=True, spare=_TIME, value="main_train_seconds", runs="main_trained_by"),
+        Column(
+            "Parameters", numeric=True, spare=_PARAMETERS, value="main_parameters", runs="main_trained_by"
+        ),
+        Column("Preset", spare=_PRESET, value="main_preset", runs="main_run_ids"),
         Column("Runs", spare=_RUNS),
-        Column("Trained by", spare=_TRAINERS),
+        Column("Trained by", spare=_TRAINERS, runs="main_trained_by"),
         Column("Source measured", spare=_SOURCE),
-        Column("Mini paper/ours", spare=_MINI),
-        Column("Episodes", numeric=True, spare=_EPISODES),
+        Column("Mini paper/ours", spare=_MINI, value="paper_mini_percent", runs="mini_run_ids"),
+        Column("Episodes", numeric=True, spare=_EPISODES, value="main_episodes", runs="main_run_ids"),
     )
 
 
@@ -180,6 +206,7 @@ def _record(row: Table2Row) -> dict[str, Any]:
         "row": row.name,
         "method": row.method,
         "title": row.title,
+        "shapes": [list(cell.shape) for cell in row.cells],
         "paper_percent": row.paper,
         "source": row.source,
         "note": row.note,
@@ -196,7 +223,16 @@ def _record(row: Table2Row) -> dict[str, Any]:
     for cell in row.cells:
         record |= {f"{short(cell.shape)}_{name}": value for name, value in _cell_record(cell).items()}
     record |= {f"mini_{name}": value for name, value in _cell_record(row.on_mini).items()}
+    main = _cell_record(row.main)
+    record |= {f"main_{name}": main[name] for name in _OF_THE_ROW}
     return record | {"runs": {str(run.run_id): traced(run) for each in ours for run in each.runs}}
+
+
+_OF_THE_ROW = (
+    *("preset", "episodes", "train_seconds", "parameters", "trained_by", "run_ids"),
+    *("imported_percent", "imported_run_ids"),
+)
+"""What the columns say that a row has once: of its main cell."""
 
 
 def _cell_record(cell: Cell) -> dict[str, Any]:

@@ -3,23 +3,27 @@
 Not here: what is on the screens (screens/, widgets/) and what is read (database.py).
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
+from textual.actions import parse
 from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.message import Message
 from textual.reactive import var
 from textual.screen import Screen
 
-from fsrun.errors import FsrunError
+from fsrun.errors import AlreadyThere, FsrunError
 from fsrun.tui import orders
 from fsrun.tui.database import Database, Order
 from fsrun.tui.messages import (
+    ListWanted,
     LogCopied,
     LookedCloser,
     OrderCarriedOut,
+    OrderDoubted,
     OrderRefused,
     Picture,
     PictureTaken,
@@ -34,6 +38,7 @@ from fsrun.tui.pager import page, plain_copy
 from fsrun.tui.reading import Reader
 from fsrun.tui.report_keys import REPORT_KEYS
 from fsrun.tui.resources import Resources
+from fsrun.tui.screens.confirm import Confirm
 from fsrun.tui.screens.overview import Overview
 from fsrun.tui.screens.run import RunScreen
 from fsrun.tui.shell import Shell
@@ -43,6 +48,8 @@ from store.errors import StoreError
 from store.rows import RunRow
 
 if TYPE_CHECKING:
+    from textual.actions import ActionParseResult
+
     from fsrun.tui.screens.export import Chosen
 
 SILENT_SECONDS = 3.0
@@ -78,6 +85,8 @@ class Dashboard(Shell):
 
     def on_mount(self) -> None:
         """Show the overview and begin to read."""
+        marked = (each for each in self.state.get("marked", []) if isinstance(each, int))
+        self._reader.ask_for(marked=frozenset(marked))
         self.push_screen(Overview(self._database.shown, self.state, read_only=self.read_only))
         self._reader.start()
         self.set_interval(1.0, self._mind_silence)
@@ -129,6 +138,7 @@ class Dashboard(Shell):
     def _mark(self, run_ids: frozenset[int]) -> None:
         self.marked = run_ids
         self.state.set("marked", sorted(run_ids))
+        self._reader.ask_for(marked=run_ids)
 
     def _hold_marks(self, picture: Picture, marked: Collection[object]) -> None:
         """Keep the marks whose runs are there, and none that were set in another database."""
@@ -154,6 +164,10 @@ class Dashboard(Shell):
     @on(RunHighlighted)
     def _select(self, message: RunHighlighted) -> None:
         self._reader.ask_for(selected=message.run_id)
+
+    @on(ListWanted)
+    def _list_every(self, message: ListWanted) -> None:
+        self._reader.ask_for(every=message.every)
 
     @on(LookedCloser)
     def _look_closer(self, message: LookedCloser) -> None:
@@ -190,6 +204,21 @@ class Dashboard(Shell):
             return self.page.name != name if name else not isinstance(self.page, Overview)
         if action == "order":
             return orders.applies(str(parameters[0]), self._chosen()) or (None if self._has_runs() else False)
+        return True
+
+    async def run_action(
+        self,
+        action: "str | ActionParseResult",
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Do what a key stands for; say why where it is an order that the chosen runs do not allow."""
+        if await super().run_action(action, default_namespace, namespaces):
+            return True
+        _, name, parameters = parse(action) if isinstance(action, str) else action
+        if name != "order" or self.check_action(name, parameters) is not None:
+            return False
+        self.say(orders.refusal(str(parameters[0]), self._chosen()))
         return True
 
     def action_order(self, name: str) -> None:
@@ -244,7 +273,22 @@ class Dashboard(Shell):
             self._carry_out(lambda: OrderCarriedOut(write(*chosen)))
 
     def _order(self, order: Order) -> None:
-        self._carry_out(lambda: OrderCarriedOut(self._database.carry_out(order)))
+        def carry_out() -> Message:
+            try:
+                return OrderCarriedOut(self._database.carry_out(order))
+            except AlreadyThere as there:
+                return OrderDoubted(str(there), there.order)
+
+        self._carry_out(carry_out)
+
+    @on(OrderDoubted)
+    def _ask_again(self, message: OrderDoubted) -> None:
+        def answer(sure: bool | None) -> None:
+            if sure:
+                self._order(message.order)
+
+        question = f"{message.line[0].upper()}{message.line[1:]}.\n\nQueue it once more?"
+        self.push_screen(Confirm(question, yes="Queue", no="Leave"), answer)
 
     def _carry_out(self, order: Callable[[], Message]) -> None:
         """Carry the order out on a thread: the database or the disk may be busy for long."""

@@ -3,9 +3,10 @@
 Not here: which lines there are (fsrun.tui.listing) and where they are drawn (fsrun.tui.widgets.run_table).
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import isnan
+from math import isnan, nan
 
 from rich.text import Text
 
@@ -17,10 +18,13 @@ from fsrun.words import (
     SYMBOLS,
     bar,
     duration,
+    is_at_chance,
+    newest_name,
     newest_value,
     number,
     plain,
     progress_text,
+    short_seeds,
     short_task,
     status_text,
     status_word,
@@ -28,7 +32,7 @@ from fsrun.words import (
 from store.jobs import JobStatus
 from store.rows import RunRow
 
-SortKey = float | str | None
+SortKey = float | str | tuple[bool, float] | None
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def _shared(
 _ORDER = {
     word: place
     for place, word in enumerate(
-        ("lost", "stopping", "running", "failed", "queued", "waiting", "cancelled", "done")
+        ("lost", "stopping", "running", "failed", "queued", "waiting", "cancelled", "at chance", "done")
     )
 }
 """Statuses in the order in which they need a person."""
@@ -97,15 +101,15 @@ def _share(row: RunRow) -> float:
     return row.step / row.total_steps if row.total_steps else 0.0
 
 
-_QUANTITIES = ("test/accuracy", "val/accuracy", "train/accuracy", "test/loss_ratio", "train/loss_ratio")
-
-
 def _newest_key(row: RunRow) -> SortKey:
-    for name in _QUANTITIES:
-        value = row.results.get(name, row.latest.get(name))
-        if value is not None and not isnan(value):
-            return value
-    return None
+    name = newest_name(row)
+    return _goodness(name, row.results.get(name, row.latest.get(name, nan)))
+
+
+def _goodness(name: str, value: float) -> SortKey:
+    """Return what is larger the better the value is: a loss ratio the lower it is, and below accuracies."""
+    accuracy = name.endswith("/accuracy")
+    return None if isnan(value) else (accuracy, value if accuracy else -value)
 
 
 def _loss(row: RunRow) -> float | None:
@@ -115,14 +119,11 @@ def _loss(row: RunRow) -> float | None:
 
 def _counts(group: Group, width: int) -> Text:
     """Return how many runs of the group stand how: 3✓ 1✗ 1●."""
-    order = (
-        JobStatus.RUNNING, JobStatus.FAILED, JobStatus.DONE, JobStatus.QUEUED, JobStatus.CANCELLED,
-    )  # fmt: skip
-    parts = [
-        Text(f"{group.counts[status]}{SYMBOLS[status]}", STATUS_STYLES[status])
-        for status in order
-        if group.counts.get(status)
-    ]
+    counts = Counter(
+        "at chance" if is_at_chance(entry.row) else entry.row.status.value for entry in group.entries
+    )
+    order = ("running", "failed", "at chance", "done", "queued", "cancelled")
+    parts = [Text(f"{counts[word]}{SYMBOLS[word]}", STATUS_STYLES[word]) for word in order if counts[word]]
     roomy = sum(part.cell_len for part in parts) + len(parts) - 1 <= width
     return Text(" " * roomy).join(parts)
 
@@ -175,7 +176,7 @@ COLUMNS = (
     _shared("task", 6, 2, short_task, _task_key),
     _shared(VARIANT, 24, 3, lambda row: row.variant, lambda row: row.variant or None),
     _shared("preset", 6, 6, lambda row: row.preset, lambda row: row.preset),
-    Column("seed", 4, 5, lambda entry, _: Text(str(entry.row.seed)), lambda group, _: Text(),
+    Column("seed", 4, 5, lambda entry, _: Text(short_seeds(entry.row)), lambda group, _: Text(),
            lambda entry: entry.row.seed, lambda group: None, right=True),
     Column("status", 11, 0, lambda entry, _: status_text(status_word(entry.row)), _counts,
            _status_key, lambda group: min(map(_status_key, group.entries)), grow=2),
@@ -188,7 +189,9 @@ COLUMNS = (
            lambda entry: entry.row.eta_seconds, lambda group: group.eta_seconds, right=True),
     Column("newest", 12, 0, lambda entry, _: newest_value(entry.row), _outcome,
            lambda entry: _newest_key(entry.row),
-           lambda group: group.outcome.mean if group.outcome else _newest_key(group.first),
+           lambda group: _goodness(group.outcome.name, group.outcome.mean)
+           if group.outcome
+           else _newest_key(group.first),
            right=True, grow=3, descending=True),
     Column("loss", 8, 9, lambda entry, _: _number(_loss(entry.row)), lambda group, _: Text(),
            lambda entry: _loss(entry.row), lambda group: None, right=True),

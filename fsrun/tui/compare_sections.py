@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from fsrun.stored_options import different_options
+from fsrun.stored_options import different_options, is_seed
 from fsrun.tui.comparing import Member
 from fsrun.tui.outcomes import outcomes
 from fsrun.words import plain, status_text, status_word
@@ -73,6 +73,8 @@ def options(members: Sequence[Member], search: str) -> Text:
     words = search.casefold().split()
     lines = []
     for name, values in found:
+        if is_seed(name):
+            continue
         block = [Text(name, "bold")]
         for member, value in zip(members, values, strict=True):
             block.append(Text(f"  {value}", "").append(f"  {member.name}", "dim"))

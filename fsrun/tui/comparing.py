@@ -6,10 +6,10 @@ Not here: the numbers they ended with (outcomes.py), and the screen (screens/com
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fsrun.stored_options import different_options
+from fsrun.stored_options import different_options, is_seed
 from fsrun.tui.curves import Chart, Line, lines_of
 from fsrun.tui.rulers import steps_per_epoch
-from fsrun.words import method_title, plain, short_task
+from fsrun.words import method_title, plain, seeds_text, short_task
 from store.details import RunDetail
 
 _LONGEST = 24  # characters of one option's value in a name
@@ -30,9 +30,10 @@ def members_of(runs: Sequence[RunDetail], *, merge: bool) -> tuple[Member, ...]:
         groups.setdefault(run.row.group_hash if merge else run.row.id, []).append(run)
     found = list(groups.values())
     names = names_of([group[0] for group in found], with_seed=not merge)
+    seeds = [{seed for run in group for seed in run.row.all_seeds} for group in found]
     return tuple(
-        Member(f"{name} ({len(group)} seeds)" if len(group) > 1 else name, tuple(group))
-        for name, group in zip(names, found, strict=True)
+        Member(f"{name} ({len(each)} seeds)" if merge and len(each) > 1 else name, tuple(group))
+        for name, group, each in zip(names, found, seeds, strict=True)
     )
 
 
@@ -77,14 +78,13 @@ def _told(runs: Sequence[RunDetail]) -> Iterator[list[str]]:
 
 def _options(runs: Sequence[RunDetail], *, with_seed: bool) -> Iterator[list[str]]:
     """Give the options that differ, under the last part of their names, the seed last."""
-    differing = [
-        (name, values) for name, values in different_options([run.config for run in runs]) if name != "seed"
-    ]
-    for name, values in differing:
+    for name, values in different_options([run.config for run in runs]):
+        if is_seed(name):
+            continue
         short = name.rpartition(".")[2]
         yield [f"{short}={value.strip(chr(34))[:_LONGEST]}" for value in values]
     if with_seed:
-        yield [f"seed {run.row.seed}" for run in runs]
+        yield [seeds_text(run.row) for run in runs]
 
 
 def _line(member: Member) -> Line | None:

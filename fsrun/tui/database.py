@@ -5,7 +5,7 @@ Not here: threads and widgets. Everything here may take long and belongs on a th
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from store.errors import DatabaseUnavailable, RunNotFound
 from store.identity import given_identity
 from store.pictures import Pictures
 from store.postgres import shown
-from store.snapshot import Snapshot
+from store.snapshot import MOST_RUNS, Snapshot
 
 if TYPE_CHECKING:  # reports take long to load
     from fsrun.tui.reports import Reports
@@ -74,10 +74,13 @@ class Database:
         max_points: int,
         closely: Closely | None = None,
         report: str = "",
+        every: bool = False,
+        marked: Collection[int] = (),
     ) -> Picture:
         """Read what the screen shows, all of it as it was at one moment.
 
-        A selected run that is not there any more counts as none. `report` is "table2", "classes" or "theory".
+        Listed are the newest runs, or `every` one, and those that are `marked`. A selected run that is not
+        there any more counts as none. `report` is "table2", "classes" or "theory".
         """
         closely = closely or Closely()
         engine = self._current_engine()
@@ -87,11 +90,12 @@ class Database:
         # A window is read half as wide again on either side.
         most = max_points if closely.window is None else 2 * max_points
         look = Look(most, closely.window, closely.compared, closely.metric)
+        limit = None if every else MOST_RUNS
         with _schema_named(engine), reading(engine):
             try:
-                taken = self._pictures.take(now=now, selected=selected, look=look)
+                taken = self._pictures.take(now=now, selected=selected, look=look, limit=limit, also=marked)
             except RunNotFound:
-                taken = self._pictures.take(now=now)
+                taken = self._pictures.take(now=now, limit=limit, also=marked)
             picture = Picture(
                 with_the_dead(taken),
                 identity=given_identity(engine),

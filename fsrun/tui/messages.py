@@ -3,11 +3,12 @@
 Not here: who acts on it (fsrun.tui.app).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Engine
 from textual.message import Message
 
 from fsrun.tui.closely import Closely, LogTail
@@ -65,6 +66,13 @@ class LookedCloser(Message):
 
 
 @dataclass
+class ListWanted(Message):
+    """The list of runs is to be made of every run there is, or of the newest."""
+
+    every: bool
+
+
+@dataclass
 class SectionChosen(Message):
     """The user wants to read this section."""
 
@@ -83,6 +91,14 @@ class OrderCarriedOut(Message):
     """What the user ordered is in the database; `notice` says so in one line."""
 
     notice: str
+
+
+@dataclass
+class OrderDoubted(Message):
+    """What the user wants to queue is there already, as `line` says; `order` queues it once more."""
+
+    line: str
+    order: Callable[[Engine, float], str]
 
 
 @dataclass

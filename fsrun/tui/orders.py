@@ -19,7 +19,7 @@ from fsrun.tui.screens.confirm import Confirm
 from fsrun.tui.screens.edit import Edit
 from fsrun.words import method_title, plain
 from store.details import RunDetail
-from store.jobs import JobStatus, numbered
+from store.jobs import JobStatus, are, numbered
 from store.remarks import check_note, check_tags
 from store.rows import RunRow
 
@@ -49,6 +49,24 @@ _APPLIES: Mapping[str, Sequence[JobStatus]] = {
     "sooner": (JobStatus.QUEUED,),
     "later": (JobStatus.QUEUED,),
 }
+
+
+_INSTEAD = {
+    "cancel": "only queued and running runs can be cancelled",
+    "retry": "only failed and cancelled runs can be queued again; e queues a copy",
+    "delete": "only runs that are over can be deleted; c cancels",
+    "sooner": "only queued runs have a priority",
+    "later": "only queued runs have a priority",
+}
+
+
+def refusal(name: str, rows: Sequence[RunRow]) -> str:
+    """Say why an order does not apply to the chosen runs."""
+    if not rows:
+        return "no run is chosen"
+    numbers, statuses = [row.id for row in rows], " or ".join(sorted({row.status.value for row in rows}))
+    named = numbered(numbers) if len(rows) <= 10 else f"{len(rows)} runs"
+    return f"{named} {are(numbers)} {statuses}: {_INSTEAD[name]}"
 
 
 def applies(name: str, rows: Sequence[RunRow]) -> bool:

@@ -29,6 +29,8 @@ class Wish:
     max_points: int = 200
     report: str = ""
     closely: Closely = field(default_factory=Closely)
+    every: bool = False  # all runs there are, not only the newest
+    marked: frozenset[int] = frozenset()
 
 
 class Reader:

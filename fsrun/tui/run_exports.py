@@ -8,13 +8,22 @@ from typing import Any
 
 from fsrun.report.render import Column, Table, to_csv
 from fsrun.tui.exporting import Export, of_table, of_text
-from fsrun.words import method_title, newest_value, short_task, status_word
+from fsrun.words import (
+    is_at_chance,
+    method_title,
+    newest_name,
+    newest_value,
+    short_seeds,
+    short_task,
+    status_word,
+)
 from store.details import RunDetail
 from store.rows import RunRow
 
 
 def of_runs(rows: Sequence[RunRow]) -> tuple[Export, ...]:
     """Return the formats of a list of runs."""
+    measured = sorted({name for row in rows for name in row.results})
     headings = (
         "run",
         "experiment",
@@ -34,7 +43,7 @@ def of_runs(rows: Sequence[RunRow]) -> tuple[Export, ...]:
             columns=tuple(Column(name, numeric=name in ("run", "seed", "steps")) for name in headings),
             rows=tuple(map(_cells, rows)),
             notes=(),
-            records=tuple(map(_record, rows)),
+            records=tuple(_record(row, measured) for row in rows),
         )
     )
 
@@ -54,7 +63,7 @@ def _cells(row: RunRow) -> tuple[str, ...]:
         short_task(row),
         row.preset,
         row.variant,
-        str(row.seed),
+        short_seeds(row),
         status_word(row),
         f"{row.step:,}",
         newest_value(row).plain,
@@ -62,7 +71,12 @@ def _cells(row: RunRow) -> tuple[str, ...]:
     )
 
 
-def _record(row: RunRow) -> dict[str, Any]:
+def _record(row: RunRow, measured: Sequence[str]) -> dict[str, Any]:
+    """Return the run for programs: each result is a field NAME of its own, its interval NAME_interval."""
+    newest = newest_name(row)
+    values: dict[str, Any] = {}
+    for name in measured:
+        values |= {name: row.results.get(name), f"{name}_interval": row.intervals.get(name)}
     return {
         "run_id": row.id,
         "experiment": row.experiment,
@@ -72,13 +86,18 @@ def _record(row: RunRow) -> dict[str, Any]:
         "preset": row.preset,
         "variant": row.variant,
         "seed": row.seed,
+        "seeds": row.seeds,
         "status": row.status.value,
+        "at_chance": is_at_chance(row),
         "step": row.step,
         "total_steps": row.total_steps,
         "group_hash": row.group_hash,
         "tags": list(row.tags),
         "note": row.note,
         "error": row.error,
+        "newest": row.results.get(newest, row.latest.get(newest)),
+        "newest_name": newest,
+        **values,
         "latest": dict(row.latest),
         "results": dict(row.results),
     }

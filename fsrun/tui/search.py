@@ -35,7 +35,7 @@ _FIELDS: Mapping[str, Callable[[Entry], Iterable[str]]] = {
     "task": lambda entry: (short_task(entry.row), task_text(entry.row)),
     "preset": lambda entry: (entry.row.preset,),
     "variant": lambda entry: (entry.row.variant,),
-    "seed": lambda entry: (str(entry.row.seed),),
+    "seed": lambda entry: map(str, entry.row.all_seeds),
     "status": lambda entry: (status_word(entry.row), entry.row.status.value),
     "device": lambda entry: (entry.device,),
     "tag": lambda entry: entry.row.tags,

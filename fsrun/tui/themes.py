@@ -20,6 +20,9 @@ ORANGE: RGB = (225, 145, 30)
 GREEN: RGB = (20, 160, 115)
 RED: RGB = (220, 80, 70)
 PINK: RGB = (205, 120, 165)
+VERMILLION: RGB = (213, 94, 0)
+VIOLET: RGB = (140, 130, 215)
+GREY: RGB = (128, 128, 128)
 """The inks as fsrun.words and fsrun.plot name them; a theme may mix each anew."""
 
 # Okabe and Ito's palette: sky blue, orange, bluish green, vermillion and reddish purple; darker where the
@@ -33,10 +36,13 @@ _OKABE_ITO = {
 }
 _OKABE_ITO_ON_LIGHT = {
     BLUE: (0, 114, 178),
-    ORANGE: (158, 108, 0),
+    ORANGE: (154, 104, 0),
     GREEN: (0, 122, 89),
     RED: (184, 80, 0),
     PINK: (158, 84, 124),
+    VERMILLION: (176, 60, 0),
+    VIOLET: (100, 88, 180),
+    GREY: (105, 105, 105),
 }
 _ON_LIGHT = {
     BLUE: (20, 105, 165),
@@ -44,6 +50,9 @@ _ON_LIGHT = {
     GREEN: (10, 118, 84),
     RED: (190, 45, 40),
     PINK: (165, 70, 120),
+    VERMILLION: (176, 60, 0),
+    VIOLET: (100, 88, 180),
+    GREY: (105, 105, 105),
 }
 
 

@@ -1,3 +1,4 @@
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -187,7 +188,7 @@ def test_settings_reach_the_config_by_short_and_by_full_name(typed: Typed, home:
 
 def test_priority_is_kept_and_the_run_it_needs_gets_it_too(typed: Typed, home: Case) -> None:
     typed("queue", *GLYPHS, "--method", "fastslow")
-    typed("queue", *GLYPHS, "--method", "fastslow", "--seeds", "2", "--priority", "5")
+    typed("queue", *GLYPHS, "--method", "fastslow", "--seeds", "2", "--priority", "5", "--again")
     assert [home.run(number).priority for number in (1, 2, 3, 4)] == [5, 0, 5, 5]
 
 
@@ -203,6 +204,52 @@ def test_queued_runs_get_another_priority_and_what_they_wait_for_is_begun_before
     assert "priority -3" in typed("show", "2").words
     assert_refused(typed("priority", "9", "1", "99"), "no run 99")
     assert home.run(1).priority == 0
+
+
+def test_a_config_that_is_there_is_queued_again_only_where_a_script_says_so(typed: Typed, home: Case) -> None:
+    typed("queue", "synthetic", *TINY)
+    again = typed("queue", "synthetic", *TINY)
+    assert_refused(again, "run 1 has this config (queued)", "--again")
+    assert again.code == 1
+    assert home.statuses() == [JobStatus.QUEUED]
+    assert typed("queue", "synthetic", *TINY, "--again").code == 0
+    assert len(home.statuses()) == 2
+    typed("cancel", "1", "2")
+    assert typed("queue", "synthetic", *TINY).code == 0  # a cancelled run stands in nobody's way
+
+
+def test_of_a_sweep_only_what_is_not_there_is_queued(typed: Typed, home: Case) -> None:
+    typed("queue", "synthetic", *TINY, "--set", "slow_lr=0.001,0.002")
+    answer = typed("queue", "synthetic", *TINY, "--set", "slow_lr=0.001,0.002,0.003")
+    assert answer.code == 0
+    assert "Runs 1 to 2 have these configs (queued): not queued again" in answer.words
+    assert "Queued run 3" in answer.words
+    assert home.run(3).spec.variant.startswith("slow_lr=0.003")
+
+
+@pytest.mark.parametrize(("typed_in", "runs"), [("y", 2), ("n", 1)])
+def test_at_a_terminal_one_is_asked_whether_a_config_is_queued_again(
+    typed: Typed, home: Case, monkeypatch: pytest.MonkeyPatch, typed_in: str, runs: int
+) -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    typed("queue", "synthetic", *TINY)
+    monkeypatch.setattr("sys.stdin", Terminal(f"{typed_in}\n"))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    answer = typed("queue", "synthetic", *TINY)
+    assert answer.code == 0
+    assert "Run 1 has this config (queued). Queue it again? [y/N]" in answer.words
+    assert len(home.statuses()) == runs
+
+
+def test_a_value_counts_once_however_it_is_written(typed: Typed, home: Case) -> None:
+    typed("queue", "synthetic", *TINY, "--set", "slow_lr=10,10.0,20")
+    assert [home.run(number).spec.variant for number in (1, 2)] == [
+        f"slow_lr={rate}, episodes=50, steps=400" for rate in ("10.0", "20.0")
+    ]
+    assert len(home.statuses()) == 2
 
 
 def test_nothing_is_stored_when_one_run_of_the_sweep_is_wrong(typed: Typed, home: Case) -> None:
@@ -249,7 +296,7 @@ def test_ls_shows_the_newest_run_first_and_what_each_waits_for(typed: Typed) -> 
     assert "for 1" not in rows[2]
     limited = typed("ls", "--limit", "1").out.splitlines()
     assert limited[1].split()[0] == "3"
-    assert limited[-1] == "... and 2 older: fsrun ls --limit 3"
+    assert limited[-1] == "newest 1 of 3; --limit 0 for all"
 
 
 def test_the_database_may_lie_elsewhere(

@@ -34,6 +34,16 @@ def test_the_same_command_in_two_homes_gives_the_same_numbers(finished_home: Cas
     assert set(points) >= {"train/loss_ratio", "train/frobenius", "train/fixed_point_distance"}
 
 
+def test_the_same_command_once_more_shows_the_result_and_runs_nothing(
+    finished_home: Case, looking: Typed
+) -> None:
+    answer = looking("run", "synthetic", *TINY)
+    assert (answer.code, answer.err) == (0, "")
+    assert "Run 1 has this config (done)" in answer.words
+    assert "L1/L0" in answer.out
+    assert finished_home.statuses() == [JobStatus.DONE]
+
+
 def test_show_tells_config_attempt_result_and_where_the_numbers_come_from(looking: Typed) -> None:
     answer = looking("show", "1")
     assert (answer.code, answer.err) == (0, "")

@@ -10,13 +10,14 @@ from textual.pilot import Pilot
 from textual.theme import Theme
 
 from fsrun.paths import Home
+from fsrun.plot.inks import COLOURS
 from fsrun.tui.app import Dashboard
 from fsrun.tui.database import Database
 from fsrun.tui.screens.overview import Overview
 from fsrun.tui.screens.table2 import Table2Screen
 from fsrun.tui.screens.too_small import TooSmall
 from fsrun.tui.state import State, state_file
-from fsrun.tui.themes import BLUE, GREEN, ORANGE, PINK, RED, THEMES, following, mixed
+from fsrun.tui.themes import BLUE, GREEN, GREY, ORANGE, PINK, RED, THEMES, following, mixed
 from fsrun.tui.widgets.run_table import RunTable
 from store.identity import identity
 from store.jobs import JobStatus
@@ -275,3 +276,21 @@ def test_a_start_in_a_terminal_too_small_says_so(lab: Lab) -> None:
         await until(pilot, shows(pilot, "#1 Linear"))
 
     use(lab.dashboard(), steps, (50, 15))
+
+
+def luminance(ink: Ink) -> float:
+    """Return the relative luminance of WCAG 2."""
+    linear = [part / 3294.6 if part <= 10 else ((part / 255 + 0.055) / 1.055) ** 2.4 for part in ink]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
+def test_every_ink_stands_out_from_every_ground(theme: Theme) -> None:
+    grounds = {
+        name: Color.parse(str(getattr(theme, name))).rgb for name in ("background", "surface", "panel")
+    }
+    for ink in {*COLOURS, BLUE, ORANGE, GREEN, RED, PINK, GREY}:
+        for name, ground in grounds.items():
+            dark, light = sorted((luminance(mixed(theme.name, ink)), luminance(ground)))
+            # WCAG 2: text on the ground of lists and charts, and lines on any ground
+            assert (light + 0.05) / (dark + 0.05) >= (4.5 if name == "background" else 3), (ink, name)

@@ -145,6 +145,8 @@ def test_writing_says_where_and_refuses_what_it_may_not_touch(tmp_path: Path) ->
 def test_the_list_and_the_curves_of_a_run_are_written_too(lab: Lab, tmp_path: Path) -> None:
     (run_id,) = lab.ask("glyphs", "protonet")
     lab.report(lab.work(run_id), [20, 40], {"train/loss": lambda step: 1 / step})
+    (measured,) = lab.ask("synthetic")
+    lab.finish(lab.work(measured), "test/loss_ratio", 0.31)
 
     async def steps(pilot: Pilot[None]) -> None:
         await until(pilot, shows(pilot, "running"))
@@ -156,7 +158,10 @@ def test_the_list_and_the_curves_of_a_run_are_written_too(lab: Lab, tmp_path: Pa
         await until(pilot, shows(pilot, "the table of points is in"))
 
     use(lab.dashboard(), steps, (160, 40))
-    (row,) = csv.DictReader((tmp_path / "runs.csv").read_text().splitlines())
+    done, row = csv.DictReader((tmp_path / "runs.csv").read_text().splitlines())
     assert (row["run_id"], row["status"]) == (str(run_id), "running")
+    assert row["test/loss_ratio"] == ""
+    assert [float(done[f"test/loss_ratio{part}"]) for part in ("", "_interval")] == [0.31, 0.0012]
+    assert (done["newest_name"], float(done["newest"])) == ("test/loss_ratio", 0.31)
     points = list(csv.DictReader((tmp_path / "curves.csv").read_text().splitlines()))
     assert [(point["step"], float(point["last"])) for point in points] == [("20", 0.05), ("40", 0.025)]

@@ -63,18 +63,48 @@ def test_retry_queues_a_failed_run_again(lab: Lab) -> None:
     use(lab.dashboard(), steps)
 
 
-def test_keys_that_do_not_apply_to_the_run_do_nothing(lab: Lab) -> None:
+def test_keys_that_do_not_apply_to_the_run_change_nothing_and_say_why(lab: Lab) -> None:
     (run_id,) = lab.ask("synthetic")
     lab.finish(lab.work(run_id), "test/loss_ratio", 0.31)
 
     async def steps(pilot: Pilot[None]) -> None:
         await until(pilot, shows(pilot, "✓ done", "test/loss_ratio 0.3100 ± 0.0012"))
-        await pilot.press("c", "r")
-        await pilot.pause(0.2)
+        for key, why in (
+            ("c", "run 1 is done: only queued and running runs can be cancelled"),
+            ("r", "only failed and cancelled runs can be queued again"),
+            ("plus", "run 1 is done: only queued runs have a priority"),
+        ):
+            await pilot.press(key)
+            await until(pilot, shows(pilot, why))
         assert isinstance(pilot.app.screen, Overview)
         assert status_of(lab, run_id) is JobStatus.DONE
 
     use(lab.dashboard(), steps)
+
+
+def test_d_on_a_queued_run_says_that_it_must_be_cancelled_first(lab: Lab) -> None:
+    (run_id,) = lab.ask("synthetic")
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await pilot.press("d")
+        await until(pilot, shows(pilot, "run 1 is queued: only runs that are over can be deleted; c cancels"))
+        assert status_of(lab, run_id) is JobStatus.QUEUED
+
+    use(lab.dashboard(), steps)
+
+
+def test_a_run_that_ended_while_one_was_asked_is_named_and_the_others_are_cancelled(lab: Lab) -> None:
+    first, second = lab.ask("glyphs", "pixel-knn", n_way=(5, 10))
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await pilot.press("asterisk", "c")
+        await until(pilot, is_open(pilot, Confirm))
+        lab.finish(lab.work(first), "test/accuracy", 0.9)
+        await pilot.press("y")
+        await until(pilot, shows(pilot, f"run {second} is cancelled; run {first} is done: only queued"))
+        assert status_of(lab, second) is JobStatus.CANCELLED
+
+    use(lab.dashboard(), steps, (120, 30))
 
 
 def test_delete_asks_first_and_undo_brings_the_run_back(lab: Lab) -> None:

@@ -1,9 +1,12 @@
 """What the keys and the mouse do on the first screen, at three sizes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.screen import Screen
 
 from fsrun.tui.app import Dashboard
 from fsrun.tui.screens.compare import CompareScreen
@@ -15,6 +18,7 @@ from fsrun.tui.screens.sort import SortMenu
 from fsrun.tui.screens.table2 import Table2Screen
 from fsrun.tui.widgets.key_line import KeyLine
 from fsrun.tui.widgets.run_table import RunTable
+from store.runs import RunRequest, enqueue, get_run
 from tests.tui.tui_cases import Lab, halving, is_open, rising, screen_text, shows, until, use
 
 SIZES = [(60, 20), (80, 24), (160, 50)]
@@ -254,3 +258,52 @@ def test_the_command_palette_offers_what_the_keys_do(seeds: Lab) -> None:
         await until(pilot, is_open(pilot, QueueForm))
 
     use(seeds.dashboard(), steps)
+
+
+def test_no_two_entries_of_the_command_palette_have_one_name(seeds: Lab) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        ways: dict[type[Screen[Any]], tuple[str, ...]] = {
+            Overview: (),
+            RunScreen: ("enter",),
+            CompareScreen: ("escape", "asterisk", "m"),
+        }
+        for screen, keys in ways.items():
+            await pilot.press(*keys)
+            await until(pilot, is_open(pilot, screen))
+            names = [command.title for command in pilot.app.get_system_commands(pilot.app.screen)]
+            assert sorted(set(names)) == sorted(names)
+
+    use(seeds.dashboard(), steps)
+
+
+def test_a_search_that_finds_nothing_says_so(seeds: Lab) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        await pilot.press("slash", *"nosuch")
+        await until(pilot, shows(pilot, "no run matches nosuch: esc shows all runs", "0 of "))
+        await pilot.press("escape")
+        await until(pilot, lambda: "no run matches" not in screen_text(pilot))
+
+    use(seeds.dashboard(), steps)
+
+
+def test_only_the_newest_of_very_many_runs_are_listed_which_is_said_and_a_search_finds_all(
+    lab: Lab,
+) -> None:
+    (old,) = lab.ask("glyphs", "pixel-knn")
+    (newer,) = lab.ask("synthetic")
+    asked = [RunRequest(replace(get_run(lab.engine, newer).spec, seed=seed)) for seed in range(1, 1003)]
+    enqueue(lab.engine, asked, now=lab.now, provenance={})
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until(pilot, shows(pilot, "newest 1,000 of 1,004 listed"))
+        await pilot.press("slash", *"pixel", "enter")
+        await until(pilot, lambda: listed(pilot) == [(old,)])
+        assert "newest 1,000" not in screen_text(pilot)
+        await pilot.press("space", "escape")
+        await until(pilot, shows(pilot, "newest 1,001 of 1,004 listed"))
+        assert marked(pilot) == {old}  # listed because it is marked
+        await pilot.press("S")
+        await until(pilot, lambda: len(listed(pilot)) == 1004)
+        assert listed(pilot)[0] == (old,)
+
+    use(lab.dashboard(), steps, (120, 30))

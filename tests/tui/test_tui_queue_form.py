@@ -1,5 +1,6 @@
 """Queueing from the dashboard: the form, what it says as one types, and what is in the store after."""
 
+from functools import partial
 from itertools import product
 
 from textual.pilot import Pilot
@@ -19,6 +20,10 @@ def configs(lab: Lab) -> list[SyntheticRun]:
     found = [config_from_json(get_run(lab.engine, row.id).spec.config) for row in rows]
     assert all(isinstance(config, SyntheticRun) for config in found)
     return [config for config in found if isinstance(config, SyntheticRun)]
+
+
+def has_runs(lab: Lab, count: int) -> bool:
+    return len(configs(lab)) == count
 
 
 async def opened(pilot: Pilot[None], key: str) -> QueueForm:
@@ -116,6 +121,24 @@ def test_a_copy_says_what_differs_and_keeps_all_else(lab: Lab) -> None:
         first, second = configs(lab)
         assert (second.method.fast_lr, second.method.slow_lr, second.data.dimension) == (0.1, 0.003, 7)
         assert second.model_copy(update={"method": first.method}) == first
+
+    use(lab.dashboard(), steps, size=(100, 30))
+
+
+def test_a_run_that_is_there_is_queued_once_more_only_after_asking(lab: Lab) -> None:
+    lab.ask("synthetic")
+
+    async def steps(pilot: Pilot[None]) -> None:
+        for answer, runs in (("n", 1), ("y", 2)):
+            await opened(pilot, "e")
+            await until(pilot, shows(pilot, "nothing yet", "Queue 1 run"))
+            await pilot.press("ctrl+s")
+            await until(pilot, shows(pilot, "Run 1 has this config (queued).", "Queue it once more?"))
+            await pilot.press(answer)
+            await until(pilot, is_open(pilot, Overview))
+            await until(pilot, partial(has_runs, lab, runs))
+        first, second = configs(lab)
+        assert first == second
 
     use(lab.dashboard(), steps, size=(100, 30))
 

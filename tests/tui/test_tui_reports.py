@@ -1,8 +1,14 @@
 """The screens that show reports: what is on them, what their keys do, and when they are made."""
 
+import json
+from itertools import pairwise
+
 import pytest
 from textual.pilot import Pilot
 
+from experiments.config import ImageRun, config_to_json
+from experiments.table2 import ROWS, Row
+from fsrun.planning import Asked, plan_asked
 from fsrun.report.render import Column, Table
 from fsrun.tui.reports import Reports
 from fsrun.tui.screens.menu import Menu
@@ -12,6 +18,7 @@ from fsrun.tui.screens.run import RunScreen
 from fsrun.tui.screens.table2 import Table2Screen
 from fsrun.tui.widgets.plots import Plots
 from fsrun.tui.widgets.report_table import ReportTable, order, sort_key
+from fsrun.words import duration
 from store.snapshot import snapshot
 from tests.report.linear_cases import end, finished, start
 from tests.report.report_cases import Filled, config_of
@@ -59,10 +66,16 @@ def test_the_story_follows_the_cursor_and_enter_opens_the_run_behind_the_row(fil
     async def steps(pilot: Pilot[None]) -> None:
         await pilot.press("2")
         await until(pilot, shows(pilot, "The cell is Vinyals et al.'s baseline on raw pixels"))
-        await pilot.press("j", "j")
+        await pilot.press("j")
+        await until(pilot, shows(pilot, "Pixel-KNN, cosine"))
+        await pilot.press("enter")
+        await until(pilot, shows(pilot, "Pixel-KNN, cosine 5w1s was not run yet", "--set distance=cosine"))
+        await pilot.press("j")
         await until(pilot, shows(pilot, "The cell is not a 20-way number"))
         await pilot.press("enter")
-        await until(pilot, shows(pilot, "MANN was not run yet: type `fsrun queue omniglot --method mann"))
+        await until(
+            pilot, shows(pilot, "MANN 5w1s was not run yet: type `fsrun queue omniglot --method mann")
+        )
         await pilot.press("g", "enter")
         await until(pilot, is_open(pilot, RunScreen))
         await until(pilot, shows(pilot, f"#{run_id} Pixel-KNN on omniglot"))
@@ -70,6 +83,81 @@ def test_the_story_follows_the_cursor_and_enter_opens_the_run_behind_the_row(fil
         await until(pilot, is_open(pilot, Table2Screen))
 
     use(dashboard_of(filled), steps, (160, 50))
+
+
+def cell_of(pilot: Pilot[None], heading: str) -> int:
+    """Return which column of the table, from the left, has the heading."""
+    table = pilot.app.screen.query_one(ReportTable)
+    return [column.key.value for column in table.ordered_columns].index(heading)
+
+
+def test_enter_opens_the_run_behind_the_cell_and_lists_several(filled: Filled) -> None:
+    fives = [
+        filled.measure("pixel-knn", 0.4, seed=seed, settings={"evaluation.n_way": [5]}) for seed in (0, 1)
+    ]
+    twenty = filled.measure("pixel-knn", 0.2671)
+    mini = filled.measure("pixel-knn", 0.21, experiment="miniimagenet")
+
+    async def enter(pilot: Pilot[None], heading: str) -> None:
+        table = pilot.app.screen.query_one(ReportTable)
+        table.move_cursor(row=0, column=cell_of(pilot, heading))
+        await pilot.press("enter")
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await pilot.press("2")
+        await until(pilot, shows(pilot, "26.71", "40.00"))
+        for heading, run_id in (("20w1s", twenty), ("Mini paper/ours", mini)):
+            await enter(pilot, heading)
+            await until(pilot, shows(pilot, f"#{run_id} Pixel-KNN on "))
+            await pilot.press("escape")
+            await until(pilot, is_open(pilot, Table2Screen))
+        await enter(pilot, "5w1s")
+        await until(pilot, is_open(pilot, Menu))
+        await until(pilot, shows(pilot, *(f"run {run_id}, seed" for run_id in fives)))
+        await pilot.press("j", "enter")
+        await until(pilot, shows(pilot, f"#{fives[1]} Pixel-KNN on "))
+        await pilot.press("escape")
+        await enter(pilot, "5w5s")
+        await until(pilot, shows(pilot, "5w5s was not run yet", "--n-way 5 --k-shot 5", "distance=l2"))
+
+    use(dashboard_of(filled), steps, (300, 50))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_what_a_cell_advises_to_type_measures_that_row_and_no_other(row: Row) -> None:
+    for shape in row.shapes:
+        words = row.command("omniglot", shape).split()
+        settings = [value for option, value in pairwise(words) if option == "--set"]
+        (planned,) = plan_asked(
+            Asked("omniglot", (row.method,), "cpu", (shape[0],), (shape[1],), settings=settings)
+        )
+        assert isinstance(planned.config, ImageRun)
+        test = planned.config.evaluation
+        assert (test.n_way, test.k_shot) == shape
+        stored = json.loads(config_to_json(planned.config))
+        assert [each.name for each in ROWS if each.holds(stored)] == [row.name]
+
+
+def test_training_is_sorted_by_its_seconds() -> None:
+    seconds = [3900.0, 59.0, None, 200.0]  # 1h05m, 59s, nothing, 3m20s
+    table = Table(
+        "t",
+        (Column("Training", numeric=True, value="s"),),
+        tuple((duration(each),) for each in seconds),
+        (),
+        tuple({"s": each} for each in seconds),
+    )
+    assert order(table, "Training", descending=True) == [0, 3, 1, 2]
+    assert order(table, "Training", descending=False) == [1, 3, 0, 2]
+
+
+def test_every_column_of_table_2_names_fields_that_its_records_have(filled: Filled) -> None:
+    filled.measure("pixel-knn", 0.2671)
+    for table in Reports(filled.engine).table2():
+        for column in table.columns:
+            for record in table.records:
+                assert isinstance(record[column.runs], list)
+                assert not column.value or column.value in record
 
 
 def test_table_2_is_sorted_by_the_chosen_column_and_back_by_its_opposite(filled: Filled) -> None:

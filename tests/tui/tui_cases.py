@@ -90,10 +90,19 @@ def screen_text(pilot: Pilot[None]) -> str:
     return "\n".join(strip.text[:width].rstrip() for strip in strips[:height])
 
 
+def is_settled(dashboard: Dashboard) -> bool:
+    """Return whether the first picture is there, with the run under the cursor where there is one."""
+    picture = dashboard.picture
+    if picture is None or dashboard.trouble:
+        return bool(dashboard.trouble)
+    empty = not picture.snapshot.runs or bool(dashboard.state.get("search", ""))
+    return empty or picture.snapshot.selected is not None
+
+
 def use(dashboard: Dashboard, steps: Steps, size: tuple[int, int] = (80, 24)) -> None:
     async def session() -> None:
         async with dashboard.run_test(size=size) as pilot:
-            await until(pilot, lambda: bool(dashboard.picture or dashboard.trouble))
+            await until(pilot, lambda: is_settled(dashboard))
             await pilot.pause()
             await steps(pilot)
 

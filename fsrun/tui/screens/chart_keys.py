@@ -44,7 +44,7 @@ class ChartKeys(Screen[None]):
         Binding("v", "cursor", "Values", tooltip="cursor on or off: reads values; or click"),
         Binding("left_square_bracket", "smooth(-1)", "Less smooth", tooltip="smooth less"),
         Binding("right_square_bracket", "smooth(1)", "Smooth", tooltip="smooth more"),
-        Binding("L", "scale", "Log", tooltip="logarithmic or linear y axis of this chart"),
+        Binding("L", "scale", "Log scale", tooltip="logarithmic or linear y axis of this chart"),
         Binding("X", "axis", "X axis", tooltip="x axis: steps, time, epochs where known"),
         Binding("i", "isolate", "Isolate", tooltip="one curve alone, each in turn, then all"),
     ]

@@ -17,7 +17,7 @@ from fsrun.tui.columns import column
 from fsrun.tui.curves import charts_of
 from fsrun.tui.exporting import Export
 from fsrun.tui.listing import View, entries_of, lines_of
-from fsrun.tui.messages import GroupToggled, Picture, SearchChanged, SearchEnded, SortChosen
+from fsrun.tui.messages import GroupToggled, ListWanted, Picture, SearchChanged, SearchEnded, SortChosen
 from fsrun.tui.report_keys import REPORTS
 from fsrun.tui.resources import Resources
 from fsrun.tui.run_exports import of_runs
@@ -110,6 +110,7 @@ class Overview(Screen[None]):
         self.set_reactive(Overview.with_workers, self._state.get("workers", True))
         self.query_one(SearchLine).show(self.view.query)
         self.query_one(RunTable).view = self.view
+        self.post_message(ListWanted(looks_through_all(self.view)))
         self.watch(self.app, "marked", self._show_marks)
         self.watch(self.app, "resources", self._show_resources)
         self.watch(self.app, "picture", self._show)
@@ -129,6 +130,7 @@ class Overview(Screen[None]):
     def watch_view(self, before: View, view: View) -> None:
         """List the runs as the user wants it now, and keep that for the next start."""
         keep_view(self._state, view)
+        self.post_message(ListWanted(looks_through_all(view)))
         self.query_one(RunTable).view = view
         self._list()
         if bool(before.query) != bool(view.query):
@@ -254,6 +256,11 @@ class Overview(Screen[None]):
     def _show_resources(self, resources: Resources | None) -> None:
         self._resources = resources
         self._show_workers()
+
+
+def looks_through_all(view: View) -> bool:
+    """Return whether a list needs every run: only the newest ones first can be cut at the newest."""
+    return bool(view.query) or view.folded or (view.sort, view.descending) != ("id", True)
 
 
 def kept_view(state: State) -> View:

@@ -10,7 +10,18 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from fsrun.axes import with_interval
-from fsrun.words import STATUS_STYLES, duration, method_title, number, plain, status_word, task_text
+from fsrun.words import (
+    STATUS_STYLES,
+    count,
+    duration,
+    is_at_chance,
+    method_title,
+    number,
+    plain,
+    seeds_text,
+    status_word,
+    task_text,
+)
 from store.details import RunDetail
 from store.jobs import JobStatus
 from store.results import IMPORTED_FROM, ResultRow
@@ -40,7 +51,7 @@ class Facts(Widget):
 def identity(row: RunRow) -> Text:
     """Return which run it is, most telling first."""
     parts = [f"{method_title(row.method)} on {plain(row.experiment)}", task_text(row)]
-    parts += [f"preset {plain(row.preset)}", f"seed {row.seed}", plain(row.variant)]
+    parts += [f"preset {plain(row.preset)}", seeds_text(row), plain(row.variant)]
     return Text(f"#{row.id} ", "dim").append(" · ".join(part for part in parts if part), "not dim bold")
 
 
@@ -49,7 +60,8 @@ def standing(detail: RunDetail, *, has_workers: bool) -> Text:
     row, word = detail.row, status_word(detail.row)
     if row.status is JobStatus.DONE:
         measured = " · ".join(map(result_words, tellingly(detail.results))) or "done"
-        return Text(measured, STATUS_STYLES["done"]).append(_origin(detail), "dim")
+        chance = " · at chance" * is_at_chance(row)
+        return Text(measured + chance, STATUS_STYLES[word]).append(_origin(detail), "dim")
     if row.status is JobStatus.FAILED:
         return Text(_one_line(row.error or "failed"), STATUS_STYLES["failed"])
     if row.status is JobStatus.CANCELLED:
@@ -70,14 +82,13 @@ def _origin(detail: RunDetail) -> str:
 
 def result_words(result: ResultRow) -> str:
     """Return a result with its interval: test/accuracy 96.80 ± 0.12 % over 1000 episodes."""
-    name, count = plain(result.name), result.episodes
+    name, episodes = plain(result.name), result.episodes
     if name.endswith("/accuracy"):
         interval = None if result.interval is None else 100 * result.interval
-        over = "" if count is None else f" over {count} episodes"
+        over = "" if episodes is None else f" over {count(episodes, 'episode')}"
         return f"{name} {with_interval(100 * result.value, interval)} %{over}"
-    return (
-        f"{name} {with_interval(result.value, result.interval)}{'' if count is None else f' (n = {count})'}"
-    )
+    size = "" if episodes is None else f" (n = {episodes})"
+    return f"{name} {with_interval(result.value, result.interval)}{size}"
 
 
 def tellingly(results: Sequence[ResultRow]) -> list[ResultRow]:

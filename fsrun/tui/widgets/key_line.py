@@ -54,7 +54,7 @@ class KeyLine(Widget):
         right = 1
         for key in fitting(self.keys, self.size.width - 1):
             left, right = right, right + _width(key)
-            if left <= event.x < right - _GAP and key.enabled:
+            if left <= event.x < right - _GAP:
                 await self.app.run_action(key.action, key.node)
 
     def _renew(self, screen: Screen[object]) -> None:

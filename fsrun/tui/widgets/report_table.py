@@ -31,28 +31,45 @@ def sort_key(cell: str) -> SortKey:
     return False, float(number.group().replace(",", "")) if number else float("inf"), words.casefold()
 
 
+def value_key(value: float | str | None) -> SortKey:
+    """Return what a value sorts by: numbers before words, nothing at all last."""
+    if value is None or value == "":
+        return True, 0.0, ""
+    return (False, value, "") if isinstance(value, int | float) else (False, float("inf"), value.casefold())
+
+
 def order(table: Table, heading: str, *, descending: bool) -> list[int]:
     """Return the places of the rows in the order of a column, the report's own where there is none so called.
 
-    Rows with nothing in the column come last either way.
+    They sort by the values behind the cells where the column names them. Rows with nothing in the column come
+    last either way.
     """
     places = list(range(len(table.rows)))
     headings = [column.heading for column in table.columns]
     if heading not in headings:
         return places
-    column = headings.index(heading)
-    keys = [sort_key(row[column]) for row in table.rows]
+    place_of_column = headings.index(heading)
+    field = table.columns[place_of_column].value
+    keys = [
+        value_key(record.get(field)) if field else sort_key(row[place_of_column])
+        for row, record in zip(table.rows, table.records, strict=True)
+    ]
     empty = [place for place in places if keys[place][0]]
     there = [place for place in places if not keys[place][0]]
     return sorted(there, key=lambda place: keys[place][1:], reverse=descending) + empty
 
 
 class ReportTable(DataTable[Text]):
-    """Rows of a report; tells which one the cursor is on, and which one was opened."""
+    """Rows of a report; tells which row the cursor is on, and which cell was opened."""
 
     BINDING_GROUP_TITLE = "Rows"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select_cursor", "Open run", tooltip="open the newest run behind the row"),
+        Binding(
+            "enter",
+            "select_cursor",
+            "Open run",
+            tooltip="open the run behind the cell; or choose of several",
+        ),
         Binding("j", "cursor_down", "Down", tooltip="next row"),
         Binding("k", "cursor_up", "Up", tooltip="row before"),
         Binding("g,home", "scroll_top", "First", tooltip="first row"),
@@ -67,14 +84,18 @@ class ReportTable(DataTable[Text]):
             super().__init__()
             self.place = place
 
-    class Opened(Highlighted):
-        """The user wants to see the run behind this row."""
+    class Opened(Message):
+        """The user wants to see the run behind the cell of this row below this heading."""
+
+        def __init__(self, place: int, heading: str) -> None:
+            super().__init__()
+            self.place, self.heading = place, heading
 
     table: var[Table | None] = var(None)
     sorting: var[tuple[str, bool]] = var(("", False))  # heading, whether the largest comes first
 
     def __init__(self) -> None:
-        super().__init__(cursor_type="row", cell_padding=0, cursor_foreground_priority="renderable")
+        super().__init__(cursor_type="cell", cell_padding=0, cursor_foreground_priority="renderable")
 
     def watch_table(self) -> None:
         """Draw the new table, the cursor staying on its row."""
@@ -105,34 +126,35 @@ class ReportTable(DataTable[Text]):
         event.stop()
         self.sort_by(event.column_key.value or "")
 
-    def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
+    def on_data_table_cell_highlighted(self, event: DataTable.CellHighlighted) -> None:
         """Tell which row the cursor is on."""
         event.stop()
-        if event.row_key.value is not None:
-            self.post_message(self.Highlighted(int(event.row_key.value)))
+        if event.cell_key.row_key.value is not None:
+            self.post_message(self.Highlighted(int(event.cell_key.row_key.value)))
 
-    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
-        """Tell which row was opened."""
+    def on_data_table_cell_selected(self, event: DataTable.CellSelected) -> None:
+        """Tell which cell was opened."""
         event.stop()
-        if event.row_key.value is not None:
-            self.post_message(self.Opened(int(event.row_key.value)))
+        row, column = event.cell_key.row_key.value, event.cell_key.column_key.value
+        if row is not None and column is not None:
+            self.post_message(self.Opened(int(row), column))
 
     def _draw(self) -> None:
         if self.table is None or not self.size.width:
             return
-        shown, there = fitted(self.table, self.size.width - 2), self._place_of_cursor()
+        shown, (there, heading) = fitted(self.table, self.size.width - 2), self._cell_of_cursor()
         places = order(self.table, *self.sorting[:1], descending=self.sorting[1])
         self.clear(columns=True)
         for index, column in enumerate(shown.columns):
             cells = [row[index] for row in shown.rows]
             arrow = ("↓" if self.sorting[1] else "↑") if column.heading == self.sorting[0] else ""
-            heading = Text(column.heading + arrow, "dim")
+            title = Text(column.heading + arrow, "dim")
             width = max(Text(cell).cell_len for cell in (*cells, column.heading + arrow))
             if column.numeric:
-                heading.pad_left(width - heading.cell_len)
-            self.add_column(heading, width=width + 1, key=column.heading)
+                title.pad_left(width - title.cell_len)
+            self.add_column(title, width=width + 1, key=column.heading)
         for place in places:
-            style = "dim" if sort_key(_measured(self.table, place))[0] else ""
+            style = "" if _is_measured(self.table, place) else "dim"
             cells = [plain(cell) for cell in shown.rows[place]]
             widths = [column.width - 1 for column in self.ordered_columns]
             self.add_row(
@@ -143,17 +165,20 @@ class ReportTable(DataTable[Text]):
                 key=str(place),
             )
         if there in places:
-            self.move_cursor(row=places.index(there), animate=False)
+            headings = [column.heading for column in shown.columns]
+            across = headings.index(heading) if heading in headings else 0
+            self.move_cursor(row=places.index(there), column=across, animate=False)
 
-    def _place_of_cursor(self) -> int:
-        if not self.is_valid_row_index(self.cursor_row):
-            return 0
-        return int(self.coordinate_to_cell_key(self.cursor_coordinate).row_key.value or 0)
+    def _cell_of_cursor(self) -> tuple[int, str]:
+        """Return the place of the row in the report, and the heading of the column."""
+        if not self.is_valid_coordinate(self.cursor_coordinate):
+            return 0, ""
+        key = self.coordinate_to_cell_key(self.cursor_coordinate)
+        return int(key.row_key.value or 0), key.column_key.value or ""
 
 
-def _measured(table: Table, place: int) -> str:
-    """Return something where any accuracy was measured in the row, nothing where none was."""
-    return "" if NOT_RUN in table.rows[place] and not table.records[place].get("run_ids") else "measured"
+def _is_measured(table: Table, place: int) -> bool:
+    return NOT_RUN not in table.rows[place] or bool(table.records[place].get("run_ids"))
 
 
 def _cell(words: str, style: str, width: int) -> Text:

@@ -17,6 +17,7 @@ from fsrun.tui.columns import Column, column, layout
 from fsrun.tui.listing import GroupLine, Line, View
 from fsrun.tui.messages import GroupToggled, RunHighlighted, RunOpened, RunsMarked, SortChosen
 from fsrun.tui.widgets.strips import strip_of
+from fsrun.words import plain, seeds_text
 
 _MARK = "◆"
 _SIGNS = {True: "▾", False: "▸"}
@@ -165,6 +166,9 @@ class RunTable(ScrollView, can_focus=True):
         if y == 0:
             return self._drawn(self._header(), "run-table--header")
         place = self._place_of(y)
+        if y == 1 and not self.lines_shown and self.view.query:
+            words = f"  no run matches {plain(self.view.query)}: esc shows all runs"
+            return self._drawn(Text(words, "dim"), "")
         if place >= self.row_count:
             return Strip.blank(width, self.rich_style)
         line = self.lines_shown[place]
@@ -285,7 +289,7 @@ def _cell(line: Line, each: Column) -> Text:
     if isinstance(line, GroupLine):
         return each.group_cell(line.group, each.width)
     if line.nested and each.shared:
-        return Text(f"└seed {line.entry.row.seed}" if each.name == "method" else "", "dim")
+        return Text(f"└{seeds_text(line.row)}" if each.name == "method" else "", "dim")
     return each.cell(line.entry, each.width)
 
 

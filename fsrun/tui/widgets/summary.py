@@ -7,7 +7,7 @@ from rich.text import Text
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from fsrun.words import STATUS_STYLES, living, plain
+from fsrun.words import STATUS_STYLES, cut, living, plain
 from store.jobs import JobStatus
 from store.snapshot import Snapshot
 
@@ -47,6 +47,8 @@ def _counts(snapshot: Snapshot) -> Text:
         for status in _SHOWN
         if snapshot.counts.get(status)
     ]
+    if len(snapshot.runs) < snapshot.found:
+        parts.insert(0, Text(f"{cut(len(snapshot.runs), snapshot.found)} listed", "dim"))
     alive = living(snapshot.workers)
     unserved = not alive and bool(snapshot.counts.get(JobStatus.QUEUED))
     workers = f"{alive or 'no'} worker{'s' * (alive != 1)}"
