@@ -142,7 +142,7 @@ def _run_part(run: RunRecord) -> RunPart:
         starts_from=run.parents,
         created=run.created,
         finished=run.finished or 0.0,
-        seconds=sum((each.ended or each.started) - each.started for each in run.attempts),
+        seconds=run.worked,
         device=attempt.device,
         asked_with=_lasting(run.provenance),
         made_with=_lasting(attempt.provenance),

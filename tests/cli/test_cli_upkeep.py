@@ -83,7 +83,7 @@ def test_db_restore_puts_a_backup_in_place_and_keeps_what_was_there(
     backup = tmp_path / "copy.db"
     assert f"fsrun db restore {backup}" in typed("db", "backup", str(backup)).words
     user = home.engine()
-    assert typed("queue", "synthetic", *TINY).code == 0
+    assert typed("queue", "synthetic", *TINY, "--again").code == 0
     with reading(user):
         pass
     in_use = in_its_own_process(home, "db", "restore", str(backup))  # a lock holds between processes

@@ -1,6 +1,7 @@
 """What a worker prints while it works: of its own jobs, whatever other workers do beside it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from fsrun.planning import requests
 from store import queue
 from store.engine import open_store
 from store.results import ResultRow
-from store.runs import enqueue
+from store.runs import RunRequest, enqueue, get_run
 
 
 @pytest.fixture
@@ -77,3 +78,17 @@ def test_runs_that_were_asked_for_are_told_of_whoever_has_them(
     claim(engine, "other", 1)
     claim(engine, "other", 2)
     assert told(watch, capsys) == ["run 2 started"]
+
+
+def test_a_job_is_told_of_to_its_end_however_many_runs_are_newer(
+    engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = get_run(engine, 3).spec
+    enqueue(engine, [RunRequest(replace(spec, seed=seed)) for seed in range(1001)], now=1.0, provenance={})
+    watch = Watch(engine, None, "mine")
+    job = claim(engine, "mine", 1)
+    assert told(watch, capsys) == ["run 1 started"]
+    finish(engine, job)
+    assert told(watch, capsys) == ["run 1 90.0%"]
+    watch.say_what_is_left()
+    assert capsys.readouterr().out.splitlines()[-1].startswith("newest 20 of 1,003 that are queued")

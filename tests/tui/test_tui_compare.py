@@ -171,3 +171,16 @@ def test_runs_that_met_other_episodes_are_not_paired(lab: Lab) -> None:
         queue.finish(lab.engine, run_id, job.attempt, [result], now=lab.now)
     one, other = members_of(details(lab, runs), merge=False)
     assert ahead(one, other, "test/accuracy") is None
+
+
+def test_seeds_of_one_config_are_counted_and_none_is_named_for_all(lab: Lab) -> None:
+    run_ids = [
+        run_id
+        for lr, seeds in ((0.01, [0, 1]), (0.1, [5, 6]))
+        for run_id in lab.ask("omniglot", "pretrain", settings={"method.lr": [lr], "seed": seeds})
+    ]
+    names = [member.name for member in members_of(details(lab, run_ids), merge=True)]
+    assert names == ["lr=0.01 (2 seeds)", "lr=0.1 (2 seeds)"]
+    several, alone = lab.ask("synthetic", seeds_per_run=2), lab.ask("synthetic", settings={"seed": [7]})
+    names = [member.name for member in members_of(details(lab, several + alone), merge=False)]
+    assert ["seeds 0-1" in names[0], "seed 7" in names[1]] == [True, True]

@@ -60,7 +60,7 @@ def test_ctrl_c_hands_the_run_back_and_the_same_command_ends_it_with_the_same_nu
 
     answer = in_its_own_process(home, "run", "synthetic", *LONG)
     assert (answer.code, answer.err) == (0, "")
-    assert "Going on with run 1" in answer.out
+    assert "Run 1 has this config (queued): going on" in answer.out
     assert "started again (attempt 2)" in answer.out
     assert home.statuses() == [JobStatus.DONE]
     assert outcomes(home) == [Outcome.RELEASED, Outcome.DONE]
