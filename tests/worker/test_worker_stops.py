@@ -203,7 +203,7 @@ def test_a_running_job_is_cancelled_with_a_checkpoint_that_retry_keeps(home: Cas
     with working(home, "worker", "--drain") as worker:
         wait_until(lambda: is_under_way(home))
         answer = in_its_own_process(home, "cancel", "1")
-        assert answer.out == "Run 1: asked to stop at its next chunk.\n"
+        assert answer.out == "Run 1 will stop at its next checkpoint.\n"
         said, _ = worker.communicate(timeout=60)
     assert "run 1 Linear fast/slow seed 0 cancelled" in said
     stopped = home.run(1)
