@@ -210,6 +210,6 @@ def test_a_running_job_is_cancelled_with_a_checkpoint_that_retry_keeps(home: Cas
     assert stopped.status is JobStatus.CANCELLED
     assert [row.step for row in stopped.checkpoints] == [stopped.step]
 
-    assert in_its_own_process(home, "retry", "1").out == "Queued again: run 1.\n"
+    assert in_its_own_process(home, "retry", "1").out == "Run 1 is queued again.\n"
     assert home.statuses() == [JobStatus.QUEUED]
     assert home.run(1).checkpoints == stopped.checkpoints
