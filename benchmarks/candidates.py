@@ -48,7 +48,9 @@ def _sink(folder: Path) -> Any:
     runs.enqueue(engine, empty_jobs(1), now=time.time(), provenance={})
     claim = queue.claim(engine, "benchmark", now=time.time(), lease_seconds=3600.0)
     outage = import_module("fsrun.worker.outage").Outage(engine, print)
-    made = sink.StoreSink(engine, claim.run_id, claim.attempt, outage, lambda: True)
+    home = import_module("fsrun.paths").Home(folder)
+    files = import_module("fsrun.checkpoint_files").checkpoint_files(home)
+    made = sink.StoreSink(engine, claim.run_id, claim.attempt, outage, lambda: True, files)
     made.started(0)
     return made
 

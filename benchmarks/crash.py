@@ -49,7 +49,7 @@ def undisturbed_states(crew: Crew, jobs: Sequence[RunRequest]) -> dict[str, Fina
     rows = snapshot(engine, now=time.time(), limit=MANY).runs
     if code or any(row.status is not JobStatus.DONE for row in rows):
         raise SystemExit(f"the undisturbed runs did not end well: {crew.said()}")
-    return {get_run(engine, row.id).spec.config_hash: final_state(engine, row.id) for row in rows}
+    return {get_run(engine, row.id).spec.config_hash: final_state(engine, crew.home, row.id) for row in rows}
 
 
 @dataclass
@@ -169,7 +169,7 @@ def judge(disturbance: Disturbance, undisturbed: dict[str, FinalState]) -> Verdi
     for row in rows:
         if row.status is JobStatus.DONE:
             known = undisturbed[get_run(engine, row.id).spec.config_hash]
-            differences[row.id] = difference(known, final_state(engine, row.id))
+            differences[row.id] = difference(known, final_state(engine, disturbance.crew.home, row.id))
     wait_until(lambda: not disturbance.crew.alive(), 10)
     return Verdict(
         runs=len(rows),

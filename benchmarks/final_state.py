@@ -13,6 +13,7 @@ from sqlmodel import col
 
 from experiments.checkpoint import load_checkpoint
 from experiments.errors import CheckpointError
+from fsrun.paths import Home
 from store.engine import reading
 from store.metrics import metric_names, read_curve
 from store.runs import get_run
@@ -38,7 +39,7 @@ class FinalState:
     weights: str
 
 
-def final_state(engine: Engine, run_id: int) -> FinalState:
+def final_state(engine: Engine, home: Home, run_id: int) -> FinalState:
     """Return what the run left behind."""
     record = get_run(engine, run_id)
     points: dict[tuple[str, int], str] = {}
@@ -59,7 +60,9 @@ def final_state(engine: Engine, run_id: int) -> FinalState:
         points=points,
         counted=counted,
         summaries=tuple(summaries),
-        weights=_digest(record.checkpoints[0].path) if record.checkpoints else "no checkpoint",
+        weights=_digest(home.checkpoints / record.checkpoints[0].path)
+        if record.checkpoints
+        else "no checkpoint",
     )
 
 

@@ -31,7 +31,8 @@ FLAT_MB = 10.0
 """How much a process may grow from its second tenth of the jobs to the last and still count as flat."""
 
 _EXPECTED = re.compile(
-    r"fsrun\.db|logs/run-\d+\.log|logs/worker-[^/]+\.log|checkpoints/[0-9a-f]{12}/run-\d+/step-\d+-attempt-1\.safetensors"
+    r"fsrun\.db|logs/run-\d+\.log|logs/worker-[^/]+\.log"
+    r"|checkpoints/[0-9a-f]{12}/(owner|run-\d+/step-\d+-attempt-1\.safetensors)"
 )
 
 
@@ -130,7 +131,7 @@ def _strange(folders: Collection[Path], jobs: int) -> tuple[str, ...]:
         if path.is_file()
     ]
     strange = [name for name in names if not _EXPECTED.fullmatch(name)]
-    checkpoints = sum(name.startswith("checkpoints/") for name in names)
+    checkpoints = sum(name.endswith(".safetensors") for name in names)
     return (*strange, *([f"{checkpoints} checkpoints"] if checkpoints > jobs else []))
 
 

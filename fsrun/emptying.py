@@ -8,11 +8,10 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from fsrun.checkpoint_files import checkpoint_files
+from fsrun.checkpoint_files import CheckpointFiles, own_checkpoint_files
 from fsrun.paths import Home
 from fsrun.words import method_title, plain
 from store.checkpoints import CheckpointRow
-from store.identity import identity
 from store.trash import TrashedRun, purge, trashed
 
 DAY = 86400.0
@@ -44,12 +43,11 @@ class Deleted:
 
 def long_deleted(engine: Engine, home: Home, now: float, days: float) -> list[Deleted]:
     """Return the runs that have been in the trash for so many days, each before what it starts from."""
-    # Files of other databases in this home, such as the one that this is a copy of, may be needed by those.
-    own = identity(engine, now)
-    return [_deleted(run, home, own) for run in trashed(engine, now - days * DAY)]
+    files = own_checkpoint_files(engine, home, now)
+    return [_deleted(run, home, files) for run in trashed(engine, now - days * DAY)]
 
 
-def free_deleted(engine: Engine, home: Home, deleted: Deleted) -> bool:
+def free_deleted(engine: Engine, home: Home, deleted: Deleted, now: float) -> bool:
     """Free one run and its files; return whether it was freed: somebody may just have brought it back.
 
     The database goes first: it must never name a file that is gone. Raises StorageUnavailable.
@@ -58,15 +56,15 @@ def free_deleted(engine: Engine, home: Home, deleted: Deleted) -> bool:
         return False
     for path in deleted.files:
         path.unlink(missing_ok=True)
+    files = own_checkpoint_files(engine, home, now)
     for row in deleted.checkpoints:
-        checkpoint_files(home).remove(row)
+        files.remove(row)
     return True
 
 
-def _deleted(run: TrashedRun, home: Home, own: str) -> Deleted:
-    kept = checkpoint_files(home)
-    local = [row for row in run.checkpoints if kept.local(row).is_relative_to(home.checkpoints / own)]
-    sizes = {row: size for row in local if (size := kept.size(row)) is not None}
+def _deleted(run: TrashedRun, home: Home, kept: CheckpointFiles) -> Deleted:
+    own = [row for row in run.checkpoints if kept.owns(row)]
+    sizes = {row: size for row in own if (size := kept.size(row)) is not None}
     files = []
     log = home.log(run.run_id)
     # One written to since is that of another database's run in this home.

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from fsrun.checkpoint_files import CheckpointFiles, checkpoint_files
+from fsrun.checkpoint_files import CheckpointFiles, discard, own_checkpoint_files
 from fsrun.object_store import listed
 from fsrun.paths import Home
 from store.checkpoints import CheckpointRow
-from store.identity import identity
 from store.upkeep import active_runs, forget, known_files, live_workers
 
 SETTLED_SECONDS = 3600.0
@@ -47,13 +46,14 @@ def find_garbage(engine: Engine, home: Home, now: float) -> list[Garbage]:
 
     Those of which the database knows come last: forgetting them takes a little space on its disk.
     """
+    files = own_checkpoint_files(engine, home, now)
     return [
-        *_copies(engine, home),
-        *_unknown_objects(engine, home, now),
-        *_unknown_files(engine, home, now),
+        *_copies(engine, files),
+        *_unknown_objects(engine, files, now),
+        *_unknown_files(engine, files, now),
         *_old_backups(home),
         *_dead_logs(engine, home, now),
-        *_spare_checkpoints(engine, home),
+        *_spare_checkpoints(engine, files),
     ]
 
 
@@ -64,49 +64,43 @@ def free(engine: Engine, garbage: Garbage) -> None:
     """
     if garbage.row is not None:
         forget(engine, garbage.row)
-    CheckpointFiles().discard(garbage.path, garbage.url)
+    discard(garbage.path, garbage.url)
 
 
-def _spare_checkpoints(engine: Engine, home: Home) -> Iterator[Garbage]:
-    files = checkpoint_files(home)
+def _spare_checkpoints(engine: Engine, files: CheckpointFiles) -> Iterator[Garbage]:
     for known in known_files(engine):
-        size = files.size(known.row) if known.spare else None
+        size = files.size(known.row) if known.spare and files.owns(known.row) else None
         if size is not None:
             why = f"run {known.row.run_id} is done and has a further checkpoint"
             yield Garbage(files.local(known.row), size, why, known.row, known.row.url)
 
 
-def _copies(engine: Engine, home: Home) -> Iterator[Garbage]:
+def _copies(engine: Engine, files: CheckpointFiles) -> Iterator[Garbage]:
     """Yield copies of what the storage keeps, of runs that are not running."""
-    files, active = checkpoint_files(home), active_runs(engine)
+    active = active_runs(engine)
     for known in known_files(engine):
         path = files.local(known.row)
         if known.row.url and not known.spare and known.row.run_id not in active and path.is_file():
             yield Garbage(path, path.stat().st_size, "a copy of what the storage keeps")
 
 
-def _unknown_objects(engine: Engine, home: Home, now: float) -> Iterator[Garbage]:
-    if home.kept_checkpoints is None:
+def _unknown_objects(engine: Engine, files: CheckpointFiles, now: float) -> Iterator[Garbage]:
+    if files.url is None:
         return
     active = {f"run-{run_id}" for run_id in active_runs(engine)}
     known = {each.row.url for each in known_files(engine)}
-    for found in listed(f"{home.kept_checkpoints}/{identity(engine, now)}"):
+    for found in (each for own in sorted(files.own_objects) for each in listed(f"{files.url}/{own}")):
         settled = found.modified is not None and now - found.modified > SETTLED_SECONDS
         if settled and found.url not in known and found.url.split("/")[-2] not in active:
-            path = home.checkpoints.joinpath(*found.url.split("/")[-3:])
+            path = files.folder.joinpath(*found.url.split("/")[-3:])
             yield Garbage(path, found.bytes, "no run knows it", url=found.url)
 
 
-def _unknown_files(engine: Engine, home: Home, now: float) -> Iterator[Garbage]:
+def _unknown_files(engine: Engine, files: CheckpointFiles, now: float) -> Iterator[Garbage]:
     active = {f"run-{run_id}" for run_id in active_runs(engine)}
-    # By name, because a home that was moved as a whole still has its files.
-    known = {(each.row.path.parent.name, each.row.path.name) for each in known_files(engine)}
-    # Files of other databases in this home, or from before each had a folder, may be needed by others.
-    own = home.checkpoints / identity(engine, now)
-    for path in sorted(own.glob("run-*/*")):
-        if (path.parent.name, path.name) in known or path.parent.name in active:
-            continue
-        if path.is_file():
+    known = {files.local(each.row) for each in known_files(engine)}
+    for path in sorted(path for own in files.own for path in (files.folder / own).glob("run-*/*")):
+        if path not in known and path.parent.name not in active and path.is_file():
             facts = path.stat()
             if now - facts.st_mtime > SETTLED_SECONDS:
                 yield Garbage(path, facts.st_size, "no run knows it")

@@ -52,7 +52,7 @@ def import_model(engine: Engine, home: Home, folder: Path) -> ImportedModel:
     path.parent.mkdir(parents=True, exist_ok=True)
     put(path, lambda unfinished: shutil.copyfile(folder / WEIGHTS, unfinished))
     place = checkpoint_files(home).keep(path)
-    attach(engine, run_id, step=facts["step"], path=place, sha256=facts["sha256"], now=now)
+    attach(engine, run_id, step=facts["step"], place=place, sha256=facts["sha256"], now=now)
     return ImportedModel(run_id, present=False)
 
 

@@ -1,6 +1,6 @@
 """Which checkpoint files a run has.
 
-Not here: the files themselves; only their paths, steps and hashes are known.
+Not here: the files themselves (fsrun.checkpoint_files); only their places, steps and hashes are known.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,8 @@ from store.upserts import upsert
 class CheckpointRow:
     """One file from which a run can go on; `sha256` is the file's, in hexadecimal.
 
-    Of one that is kept at a `url`, `path` is that of its copies, below the folder of checkpoints.
+    `path` is relative to the folder of checkpoints, which may be copied or moved as a whole. A checkpoint
+    that is kept at a `url` may have a copy there.
     """
 
     run_id: int
@@ -32,27 +33,27 @@ class CheckpointRow:
     url: str = ""
 
 
-def add(
-    engine: Engine, run_id: int, attempt: int, *, step: int, path: Path | str, sha256: str, now: float
-) -> None:
-    """Record a complete checkpoint, at a path or at a URL. Raises LeaseLost."""
+def add(engine: Engine, run_id: int, attempt: int, *, step: int, place: str, sha256: str, now: float) -> None:
+    """Record a complete checkpoint, at a path below the folder of checkpoints or a URL. Raises LeaseLost."""
     with writing(engine) as connection:
         fence(connection, run_id, attempt)
-        upsert(connection, table_of(Checkpoint), [_row(run_id, attempt, step, path, sha256, now)])
+        upsert(connection, table_of(Checkpoint), [_row(run_id, attempt, step, place, sha256, now)])
 
 
-def attach(engine: Engine, run_id: int, *, step: int, path: Path | str, sha256: str, now: float) -> None:
+def attach(engine: Engine, run_id: int, *, step: int, place: str, sha256: str, now: float) -> None:
     """Record the weights of a finished run from elsewhere; others can start from it then."""
     with writing(engine) as connection:
-        upsert(connection, table_of(Checkpoint), [_row(run_id, 1, step, path, sha256, now)])
+        upsert(connection, table_of(Checkpoint), [_row(run_id, 1, step, place, sha256, now)])
 
 
-def _row(run_id: int, attempt: int, step: int, path: Path | str, sha256: str, now: float) -> dict[str, Any]:
+def _row(run_id: int, attempt: int, step: int, place: str, sha256: str, now: float) -> dict[str, Any]:
+    if Path(place).is_absolute():
+        raise ValueError(f"{place} is absolute: a home that is copied or moved would lose its checkpoints")
     return {
         "run_id": run_id,
         "step": step,
         "attempt": attempt,
-        "path": str(path),
+        "path": place,
         "sha256": sha256,
         "created": now,
     }
@@ -90,7 +91,7 @@ def checkpoints_of(connection: Connection, run_id: int) -> tuple[CheckpointRow, 
 
 
 def checkpoint_row(row: Any) -> CheckpointRow:
-    """Return a row of the table; a place that is a URL ends with folder of the database, run and file."""
+    """Return a row of the table; a URL ends with the folders of the database and the run, and the file."""
     url = row.path if "://" in row.path else ""
     path = Path(*url.split("/")[-3:]) if url else Path(row.path)
     return CheckpointRow(row.run_id, row.step, row.attempt, path, row.sha256, row.created, url)

@@ -15,12 +15,16 @@ from sqlalchemy import Engine, delete, or_, select, tuple_
 from sqlmodel import col
 
 from store.checkpoints import CheckpointRow, checkpoint_row
-from store.engine import copy_file, reading, revision_of, schema_of, writing
+from store.engine import copy_file, open_store, reading, revision_of, schema_of, writing
 from store.errors import DatabaseUnavailable
+from store.identity import identities_in, take_the_place_of
 from store.jobs import JobStatus
 from store.tables import Attempt, Checkpoint, Job, Run, Worker, table_of
 
 MAX_PROBLEMS = 20
+ASIDE = ".replaced-"
+"""Stands after the name of a SQLite file in those of the files that lay there before it was restored."""
+
 _SHARED_FIRST, _SHARED_BYTES = 0x40000002, 510  # of a file of SQLite; part of its format
 
 
@@ -93,7 +97,7 @@ def _check_copy(path: Path) -> None:
         raise DatabaseUnavailable(f"the copy {path} is damaged ({answer.splitlines()[0]}): take another one")
 
 
-def restore(path: Path, backup: Path, aside: Path) -> None:
+def restore(path: Path, backup: Path, aside: Path, now: float) -> None:
     """Put a copy of the backup in the place of a SQLite file, which goes to `aside` with what belongs to it.
 
     Raises DatabaseUnavailable where the backup is no sound database, or another process uses the file, and
@@ -102,6 +106,7 @@ def restore(path: Path, backup: Path, aside: Path) -> None:
     if not backup.is_file() or schema_of(backup) is None:
         raise DatabaseUnavailable(f"{backup} is no backup of a database: name another file")
     _check_copy(backup)
+    replaced = identities_in(path)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as held:
         if path.exists():
@@ -111,6 +116,9 @@ def restore(path: Path, backup: Path, aside: Path) -> None:
             with suppress(FileNotFoundError):
                 path.with_name(path.name + end).rename(aside.with_name(aside.name + end))
         copy_file(backup, path)
+    engine = open_store(path)
+    take_the_place_of(engine, replaced, now)
+    engine.dispose()
 
 
 @contextmanager

@@ -75,11 +75,13 @@ def restore(path: Annotated[Path, typer.Argument(help="A file that fsrun db back
     database = find_home().database
     if not isinstance(database, Path):
         raise UsageError("FSRUN_DB_URL is set: only the file in FSRUN_HOME is replaced here")
-    moment = datetime.fromtimestamp(time.time()).strftime("%Y%m%d-%H%M%S")
-    aside = database.with_name(f"{database.name}.replaced-{moment}")
-    upkeep.restore(database, expanded(path).absolute(), aside)
-    kept = f"; what was there is {aside}" if aside.exists() else ""
-    typer.echo(f"Restored {path}{kept}.")
+    now = time.time()
+    moment = datetime.fromtimestamp(now).strftime("%Y%m%d-%H%M%S")
+    aside = database.with_name(f"{database.name}{upkeep.ASIDE}{moment}")
+    upkeep.restore(database, expanded(path).absolute(), aside, now)
+    typer.echo(f"Restored {path}.")
+    if aside.exists():
+        typer.echo(f"What was there is {aside}: fsrun gc frees its checkpoints once you have removed it.")
 
 
 @app.command("upgrade", epilog="Example:  fsrun db upgrade")
@@ -134,7 +136,7 @@ def _free_deleted(engine: "Engine", deleted: "Sequence[Deleted]", now: float, *,
 
     total = 0
     for each in deleted:
-        if yes and not free_deleted(engine, find_home(), each):
+        if yes and not free_deleted(engine, find_home(), each, now):
             typer.echo(f"run {each.run.run_id} was brought back meanwhile and stays")
             continue
         typer.echo(f"{each.bytes / 1e6:8.1f} MB  {each.line(now)}")

@@ -165,14 +165,15 @@ def _checkpoints() -> str:
     newest = {each.row.run_id: each for each in reversed(known_files(open_database()))}
     files = checkpoint_files(find_home())
     gone = [each for each in newest.values() if files.size(each.row) is None]
-    needed = [each.row for each in gone if each.status is not JobStatus.DONE]
-    if needed:
+    if gone:
+        first = gone[0].row
+        done = sum(each.status is JobStatus.DONE for each in gone)
         raise FsrunError(
-            f"{needed[0].url or needed[0].path} is gone, with the newest checkpoint of {len(needed)} "
-            "unfinished runs: put it back, or they go on from an older one"
+            f"{first.url or files.local(first)} is gone, and with it the newest checkpoint of {len(gone)} "
+            f"of {len(newest)} runs: put them back, or {len(gone) - done} unfinished runs go on from an "
+            f"older one and {done} finished runs can neither be exported nor started from"
         )
-    note = f", {len(gone)} of finished runs gone" if gone else ""
-    return f"the newest of {len(newest)} runs{note}"
+    return f"the newest of {len(newest)} runs"
 
 
 def _workers() -> str:

@@ -28,7 +28,7 @@ from experiments.events import Finished, Measurement, Stopped
 from experiments.method import Resources
 from experiments.run import run
 from experiments.team import Team
-from fsrun.checkpoint_files import checkpoint_files
+from fsrun.checkpoint_files import own_checkpoint_files
 from fsrun.paths import PRIVATE, Home, find_home
 from fsrun.provenance import PROCESSES, REPAIRED, SEEN, THREADS, facts_of
 from fsrun.shared_data import fetch, needed
@@ -150,7 +150,7 @@ def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
     parents = job.outage.persist(
         lambda: [get_run(job.engine, parent) for parent in record.parents], job.gives_up
     )
-    files = checkpoint_files(job.home)
+    files = job.outage.persist(lambda: own_checkpoint_files(job.engine, job.home, time.time()), job.gives_up)
     patiently(job.should_stop, lambda: fetch(job.home, needed([config])))
     if isinstance(config, ImageRun) and isinstance(config.data, ImageNetData):
         index = read_feature_index(job.home.data, config.data.features)

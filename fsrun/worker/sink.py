@@ -17,7 +17,7 @@ from threading import Event, Lock, Thread
 from sqlalchemy import Engine
 
 from experiments.errors import StorageUnavailable
-from fsrun.checkpoint_files import CheckpointFiles, sha256_of
+from fsrun.checkpoint_files import CheckpointFiles, discard, sha256_of
 from fsrun.worker.outage import Outage
 from store import checkpoints, metrics
 from store.checkpoints import CheckpointRow
@@ -34,10 +34,6 @@ logger = logging.getLogger("fsrun.sink")
 
 _Report = tuple[float, tuple[int, ...], list[tuple[str, tuple[float, ...]]]]
 """What one call brought: when by the monotonic clock, the steps, and each metric's values at them."""
-
-
-ON_THIS_DISK = CheckpointFiles()
-"""Checkpoints stay the files that they are."""
 
 
 @contextmanager
@@ -63,7 +59,7 @@ class StoreSink:
         attempt: int,
         outage: Outage,
         gives_up: Callable[[], bool],
-        files: CheckpointFiles = ON_THIS_DISK,
+        files: CheckpointFiles,
     ) -> None:
         self.engine = engine
         self.files = files
@@ -115,7 +111,7 @@ class StoreSink:
             unneeded = self.outage.persist(lambda: self._note_checkpoint(step, place, digest), self.gives_up)
         except LeaseLost:
             with _left_for_later():  # nobody will ever know of it
-                self.files.discard(path, place)
+                discard(path, place)
             raise
         for old in unneeded:
             with _left_for_later():
@@ -177,7 +173,7 @@ class StoreSink:
 
     def _note_checkpoint(self, step: int, place: str, digest: str) -> tuple[CheckpointRow, ...]:
         job = (self.engine, self.run_id, self.attempt)
-        checkpoints.add(*job, step=step, path=place, sha256=digest, now=time.time())
+        checkpoints.add(*job, step=step, place=place, sha256=digest, now=time.time())
         return checkpoints.prune(*job, keep=KEPT_CHECKPOINTS)
 
     def _measure_rate(self, step: int, at: float) -> None:

@@ -31,7 +31,9 @@ def trained(home: Case, engine: Engine, run_id: int) -> list[Path]:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"x" * 1000)
     write_points(engine, run_id, 1, [Point("a/b", 1, 1.0, 1.0)], step=100, rate=None, now=1.0)
-    checkpoints.add(engine, run_id, 1, step=100, path=path, sha256="0", now=1.0)
+    checkpoints.add(
+        engine, run_id, 1, step=100, place=str(path.relative_to(home.checkpoints)), sha256="0", now=1.0
+    )
     queue.finish(engine, run_id, 1, [], now=time.time())
     return [path, home.log(run_id)]
 

@@ -96,7 +96,7 @@ def test_db_restore_puts_a_backup_in_place_and_keeps_what_was_there(
     assert_refused(typed("db", "restore", str(cut)), "cut.db")
     assert len(home.statuses()) == 2
     (home.root / "fsrun.db-wal").write_bytes(b"what a killed process left")
-    assert typed("db", "restore", str(backup)).out.startswith(f"Restored {backup}; what was there is ")
+    assert typed("db", "restore", str(backup)).out.startswith(f"Restored {backup}.\nWhat was there is ")
     assert len(home.statuses()) == 1
     (kept,) = home.root.glob("fsrun.db.replaced-*[0-9]")
     assert kept.with_name(f"{kept.name}-wal").read_bytes() == b"what a killed process left"
@@ -133,7 +133,15 @@ def test_gc_lists_and_frees_what_nobody_needs_and_nothing_else(typed: Typed, hom
         assert claim is not None
         for step in (100, 200):
             path = old_file(home.checkpoint(mine, run_id, 1, step))
-            checkpoints.add(engine, run_id, 1, step=step, path=path, sha256="0", now=1.0)
+            checkpoints.add(
+                engine,
+                run_id,
+                1,
+                step=step,
+                place=str(path.relative_to(home.checkpoints)),
+                sha256="0",
+                now=1.0,
+            )
             {1: spare if step == 100 else needed}.get(run_id, resumable).append(path)
     queue.finish(engine, 1, 1, [], now=time.time())
     queue.fail(engine, 2, 1, "boom", now=time.time())
@@ -159,17 +167,28 @@ def test_gc_lists_and_frees_what_nobody_needs_and_nothing_else(typed: Typed, hom
     assert [row.step for row in home.run(1).checkpoints] == [200]
 
 
-def test_a_home_that_was_moved_keeps_its_checkpoints(typed: Typed, home: Case, tmp_path: Path) -> None:
+def test_a_home_that_was_moved_keeps_its_checkpoints_and_doctor_says_what_is_gone(
+    typed: Typed, home: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert typed("queue", "synthetic", *TINY).code == 0
     engine = home.engine()
     mine = identity(engine, time.time())
     queue.claim(engine, "w", now=time.time(), lease_seconds=60)
     path = old_file(home.checkpoint(mine, 1, 1, 100))
-    checkpoints.add(engine, 1, 1, step=100, path=path, sha256="0", now=1.0)
-    queue.fail(engine, 1, 1, "boom", now=time.time())
+    checkpoints.add(
+        engine, 1, 1, step=100, place=str(path.relative_to(home.checkpoints)), sha256="0", now=1.0
+    )
+    queue.finish(engine, 1, 1, [], now=time.time())
     engine.dispose()
     moved = Case(home.root.rename(tmp_path / "moved"))
     assert garbage.find_garbage(moved.engine(), moved, time.time()) == []
+    monkeypatch.setenv("FSRUN_HOME", str(moved.root))
+    assert "ok checkpoint the newest of 1 runs" in typed("doctor").words
+    file = moved.checkpoints / path.relative_to(home.checkpoints)
+    file.unlink()
+    wrong = typed("doctor")
+    assert wrong.code == 1
+    assert f"wrong checkpoint {file} is gone, and with it the newest checkpoint of 1 of 1 runs" in wrong.words
 
 
 def test_gc_leaves_the_checkpoints_of_other_databases_in_the_home_alone(
@@ -183,7 +202,15 @@ def test_gc_leaves_the_checkpoints_of_other_databases_in_the_home_alone(
         claim = queue.claim(engine, "w", now=time.time(), lease_seconds=60)
         assert claim is not None
         path = old_file(home.checkpoint(identity(engine, 1.0), claim.run_id, 1, 100))
-        checkpoints.add(engine, claim.run_id, 1, step=100, path=path, sha256="0", now=1.0)
+        checkpoints.add(
+            engine,
+            claim.run_id,
+            1,
+            step=100,
+            place=str(path.relative_to(home.checkpoints)),
+            sha256="0",
+            now=1.0,
+        )
         queue.fail(engine, claim.run_id, 1, "boom", now=time.time())
         kept.append(path)
         engine.dispose()

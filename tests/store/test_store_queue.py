@@ -115,7 +115,7 @@ def test_expired_lease_is_taken_over_and_the_old_owner_is_shut_out(engine: Engin
         lambda: queue.crashed(*owner, "killed", now=40.0),
         lambda: metrics.write_points(*owner, [], step=9, rate=None, now=40.0),
         lambda: metrics.rewind(*owner, 0),
-        lambda: checkpoints.add(*owner, step=9, path=Path("x"), sha256="0", now=40.0),
+        lambda: checkpoints.add(*owner, step=9, place="x", sha256="0", now=40.0),
         lambda: checkpoints.prune(*owner, keep=1),
     ]
     for write in writes:

@@ -124,11 +124,11 @@ def test_checkpoints_come_furthest_first(engine: Engine, tmp_path: Path) -> None
     for now, steps in ((0.0, (100, 200)), (1000.0, (200, 150))):
         claim = take(engine, now=now)
         for step in steps:
-            path = tmp_path / f"{claim.attempt}-{step}.safetensors"
-            checkpoints.add(engine, run_id, claim.attempt, step=step, path=path, sha256="ab", now=now)
+            place = f"{claim.attempt}-{step}.safetensors"
+            checkpoints.add(engine, run_id, claim.attempt, step=step, place=place, sha256="ab", now=now)
     found = checkpoints.newest_first(engine, run_id)
     assert [(row.step, row.attempt) for row in found] == [(200, 2), (200, 1), (150, 2), (100, 1)]
-    assert found[0].path == tmp_path / "2-200.safetensors"
+    assert found[0].path == Path("2-200.safetensors")
     assert get_run(engine, run_id).checkpoints == found
 
 
@@ -137,7 +137,7 @@ def test_pruning_keeps_the_furthest_checkpoints_and_names_the_files_to_delete(en
     writer = Writer(engine, take(engine))
     for step in (100, 200, 300):
         writer.write([step], [1.0])
-        checkpoints.add(engine, run_id, 1, step=step, path=Path(f"{step}"), sha256="ab", now=2.0)
+        checkpoints.add(engine, run_id, 1, step=step, place=f"{step}", sha256="ab", now=2.0)
     assert [row.path for row in checkpoints.prune(engine, run_id, 1, keep=2)] == [Path("100")]
     assert checkpoints.prune(engine, run_id, 1, keep=2) == ()
     assert [row.step for row in checkpoints.newest_first(engine, run_id)] == [300, 200]
@@ -150,8 +150,8 @@ def test_pruning_drops_a_checkpoint_that_the_attempt_passed_over(engine: Engine)
         metrics.rewind(engine, run_id, claim.attempt, 100)
         for step in steps:
             Writer(engine, claim).write([step], [1.0])
-            path = Path(f"{claim.attempt}-{step}")
-            checkpoints.add(engine, run_id, claim.attempt, step=step, path=path, sha256="ab", now=now)
+            place = f"{claim.attempt}-{step}"
+            checkpoints.add(engine, run_id, claim.attempt, step=step, place=place, sha256="ab", now=now)
     assert [row.path for row in checkpoints.prune(engine, run_id, 2, keep=2)] == [Path("1-200")]
     assert [row.step for row in checkpoints.newest_first(engine, run_id)] == [150, 100]
 

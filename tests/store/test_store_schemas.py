@@ -18,7 +18,8 @@ from store.remarks import set_note
 from store.runs import get_run
 
 SCHEMAS = Path(__file__).parent / "schemas"
-NOTES = {"0001": "", "0002": "the first that converged", "0003": "the first that converged"}  # of run 1
+NOTES = {"0001": ""}  # of run 1, else CONVERGED
+CONVERGED = "the first that converged"
 
 
 def test_there_is_a_file_of_every_older_schema() -> None:
@@ -33,8 +34,11 @@ def test_a_database_of_an_older_schema_keeps_its_runs_curves_and_queue(tmp_path:
     run = get_run(engine, 1)
     assert (run.status, run.step, run.spec.method) == (JobStatus.DONE, 400, "linear")
     assert [(row.name, row.value, row.episodes) for row in run.results] == [("test/loss_ratio", 0.25, 4)]
-    assert [row.step for row in run.checkpoints] == [400]
-    assert run.note == NOTES[revision]
+    folder = "0123456789ab/" if revision == "0004" else ""  # of the database; there was none before
+    assert [(row.step, row.path) for row in run.checkpoints] == [
+        (400, Path(f"{folder}run-1/step-000000400-attempt-1.safetensors"))
+    ]
+    assert run.note == NOTES.get(revision, CONVERGED)
     assert (run.tags, run.trashed, run.spec.variant) == ((), None, "")
     with reading(engine) as connection:
         curve = read_curve(connection, 1, "train/loss_ratio", max_points=100)
@@ -59,7 +63,11 @@ _JOB_OF_THEN = (
 )
 
 
-def test_notes_of_the_second_schema_move_out_of_the_run(
+_CHECKPOINT_OF_THEN = "INSERT INTO checkpoint VALUES (:run, 9, 1, :path, 'e', 1)"
+PLACES = {1: "/home/x/checkpoints/0123456789ab/run-1/a", 2: "s3://b/checkpoints/0123456789ab/run-2/a"}
+
+
+def test_notes_of_the_second_schema_move_out_of_the_run_and_paths_become_relative(
     empty_place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for revision in ("0001", "0002"):
@@ -73,9 +81,15 @@ def test_notes_of_the_second_schema_move_out_of_the_run(
         for run, note in ((1, "kept"), (2, "")):
             connection.execute(text(_RUN_OF_THEN), {"run": run, "note": note})
             connection.execute(text(_JOB_OF_THEN), {"run": run})
+            connection.execute(text(_CHECKPOINT_OF_THEN), {"run": run, "path": PLACES[run]})
     older.dispose()
     engine = open_store(empty_place)
     assert [get_run(engine, run).note for run in (1, 2)] == ["kept", ""]
     with reading(engine) as connection:
         assert connection.execute(text("SELECT run_id FROM remark")).scalars().all() == [1]
+    files = [get_run(engine, run).checkpoints[0] for run in (1, 2)]
+    assert [(file.path, file.url) for file in files] == [
+        (Path("0123456789ab/run-1/a"), ""),
+        (Path("0123456789ab/run-2/a"), PLACES[2]),
+    ]
     engine.dispose()

@@ -85,9 +85,9 @@ def test_only_checkpoints_before_the_last_of_a_run_that_is_done_are_spare(engine
     for end in (queue.finish, queue.fail):
         claim = take(engine)
         for step in (100, 200):
-            path = Path(f"/home/run-{claim.run_id}/{step}")
+            place = f"run-{claim.run_id}/{step}"
             checkpoints.add(
-                engine, claim.run_id, claim.attempt, step=step, path=path, sha256="0", now=float(step)
+                engine, claim.run_id, claim.attempt, step=step, place=place, sha256="0", now=float(step)
             )
         if end is queue.finish:
             complete(engine, claim)

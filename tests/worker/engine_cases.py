@@ -19,7 +19,7 @@ SHORT: dict[str, Sequence[Any]] = {"steps": [300], "log_every": [20], "episodes"
 
 def final_states(home: Case) -> list[FinalState]:
     """Return all that the runs of a home left behind, the first run first."""
-    return [final_state(home.engine(), run_id) for run_id in range(1, len(home.statuses()) + 1)]
+    return [final_state(home.engine(), home, run_id) for run_id in range(1, len(home.statuses()) + 1)]
 
 
 def times_done(home: Case) -> list[int]:

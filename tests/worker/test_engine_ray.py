@@ -135,7 +135,7 @@ def test_two_nodes_share_a_queue_on_postgresql_and_measure_what_a_local_worker_d
             assert (drained.code, drained.err) == (0, "")
             hosts = {attempt.worker_id for run in range(1, 9) for attempt in get_run(engine, run).attempts}
             assert len(hosts) == 2
-            assert [final_state(engine, run) for run in range(1, 9)] == final_states(alone)
+            assert [final_state(engine, home, run) for run in range(1, 9)] == final_states(alone)
             engine.dispose()
     finally:
         cluster.cluster.shutdown()

@@ -53,7 +53,7 @@ def test_a_run_stopped_twice_ends_with_the_points_results_and_weights_of_one_tha
         execute(home.engine(), home, claim.run_id, claim.attempt, "cpu", never)
         record = home.run(claim.run_id)
         assert record.status is JobStatus.DONE, record.error
-        last[claim.run_id] = flat(load_checkpoint(record.checkpoints[0].path)[1])
+        last[claim.run_id] = flat(load_checkpoint(home.checkpoints / record.checkpoints[0].path)[1])
     (disturbed,) = stopped
     (other,) = [each for each in last if each != disturbed and home.run(each).spec.method == name]
     assert [attempt.from_step > 0 for attempt in home.run(disturbed).attempts] == [False, True, True]

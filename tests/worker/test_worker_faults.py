@@ -101,7 +101,9 @@ def test_a_worker_and_its_runner_that_were_suspended_past_the_lease_are_shut_out
     assert (sleeper.returncode, refused) == (0, "")
     assert outcomes(home) == [Outcome.LOST, Outcome.DONE]
     assert home.numbers(1) == undisturbed
-    assert set(home.checkpoints.glob("*/*/*")) == {row.path for row in home.run(1).checkpoints}
+    assert set(home.checkpoints.glob("*/*/*")) == {
+        home.checkpoints / row.path for row in home.run(1).checkpoints
+    }
 
 
 def test_two_workers_on_one_queue_carry_out_each_job_once(home: Case) -> None:

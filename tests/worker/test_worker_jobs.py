@@ -83,7 +83,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
         execute(home.engine(), home, run_id, take(home).attempt, "cpu", after(chunks))
     newest, before = home.run(run_id).checkpoints
     assert (newest.step, before.step) == (1000, 400)
-    spoil(newest.path, damage)
+    spoil(home.checkpoints / newest.path, damage)
 
     execute(home.engine(), home, run_id, take(home).attempt, "cpu", never)
     record = home.run(run_id)

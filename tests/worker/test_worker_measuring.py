@@ -38,7 +38,7 @@ def measured_directly(home: Case, run: RunRecord, training: RunRecord) -> float:
     """Return what the trained method itself would measure on the episodes of a run."""
     config = config_from_json(run.spec.config)
     trained = build(config.model_copy(update={"trained_by": None}), Resources(home.data, torch.device("cpu")))
-    trained.load_state_dict(load_checkpoint(training.checkpoints[0].path)[1])
+    trained.load_state_dict(load_checkpoint(home.checkpoints / training.checkpoints[0].path)[1])
     return float(trained.evaluate("test", range(config.evaluation.episodes))["accuracy"].mean())
 
 

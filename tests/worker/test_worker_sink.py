@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from fsrun.checkpoint_files import checkpoint_files
 from fsrun.worker import sink as sink_module
 from fsrun.worker.outage import Outage
 from fsrun.worker.sink import StoreSink
@@ -37,7 +38,8 @@ class Bench:
         self.alone = False
         engine = home.engine()
         outage = Outage(engine, self.lines.append)
-        self.sink = StoreSink(engine, self.run_id, self.claim.attempt, outage, lambda: self.alone)
+        files = checkpoint_files(home)
+        self.sink = StoreSink(engine, self.run_id, self.claim.attempt, outage, lambda: self.alone, files)
         self.sink.started(0)
 
     def report(self, steps: range) -> None:
