@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from experiments.errors import CheckpointError, StorageUnavailable
+from experiments.errors import CheckpointError, unwritable
 
 PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 """What a disk says when nothing is wrong that could not be right again in a while."""
@@ -51,9 +51,7 @@ def _writing(path: Path, temporary: Path) -> Iterator[None]:
             raise
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise StorageUnavailable(
-            f"checkpoint {path} cannot be written ({error.strerror}): free some space on its disk"
-        ) from error
+        raise unwritable(f"checkpoint {path}", error) from error
 
 
 def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:

@@ -5,6 +5,7 @@ Not here: the store's errors, and how an error is shown.
 
 # ruff: noqa: N818  (a name says what happened, and so what to do; "Error" would add nothing)
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -30,11 +31,28 @@ class CheckpointError(ExperimentError):
 
 
 class StorageUnavailable(ExperimentError):
-    """The disk is full or cannot be written at the moment: free some space, and try again."""
+    """Something cannot be written or read at the moment: free some space or mend its disk, and try again."""
 
 
 class Diverged(ExperimentError):
     """The loss has not been a number for long: train more gently, or switch the check off."""
+
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space on its disk",
+    errno.EDQUOT: "free some space within your quota",
+    errno.EROFS: "mount its disk so that it can be written",
+    errno.EACCES: "give this user the right to write there",
+    errno.EPERM: "give this user the right to write there",
+}
+
+
+def unwritable(what: str, error: OSError) -> StorageUnavailable:
+    """Return the error for what the system does not let us write, with the remedy for its reason."""
+    reason = error.strerror or str(error)
+    return StorageUnavailable(
+        f"{what} cannot be written ({reason}): {_REMEDIES.get(error.errno or 0, 'check its disk')}"
+    )
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:

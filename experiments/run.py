@@ -154,8 +154,8 @@ def _try_to_save(
     method: Method, watch: _LossWatch, step: int, sink: EventSink, checkpoint_path: Callable[[int], Path]
 ) -> bool:
     """Write a checkpoint; return whether the disk, and whoever keeps it, let us."""
-    path = checkpoint_path(step)
     try:
+        path = checkpoint_path(step)
         save_checkpoint(path, step, method.state_dict(), watch.in_a_row)
         sink.checkpoint(step, path)
     except StorageUnavailable as error:

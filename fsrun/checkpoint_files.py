@@ -14,11 +14,11 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from experiments.errors import CheckpointError, StorageUnavailable
+from experiments.errors import CheckpointError, StorageUnavailable, unwritable
 from fsrun import object_store
 from fsrun.paths import Home
 from store.checkpoints import CheckpointRow
-from store.identity import Lineage, lineage
+from store.identity import Lineage, identity, lineage
 from store.upkeep import ASIDE
 
 OWNER = "owner"
@@ -61,6 +61,12 @@ class CheckpointFiles:
             path.unlink(missing_ok=True)
             raise
         return place
+
+    def require(self) -> None:
+        """Raise StorageUnavailable where the folder or the storage is gone that `prepare` has found."""
+        object_store.require_mark(self.folder)
+        if self.url is not None:
+            object_store.require(self.url.removesuffix("/checkpoints"))
 
     def local(self, row: CheckpointRow) -> Path:
         """Return where the file, or the copy of it, lies on this machine, if it does."""
@@ -125,9 +131,32 @@ def _refuse_an_empty_storage(row: CheckpointRow) -> None:
         raise StorageUnavailable(f"no checkpoint is at {root}, {row.path.name} neither: mount or restore it")
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what attempts of a run have left that were killed while they wrote a checkpoint."""
+    for path in folder.glob("*.partial"):
+        with suppress(OSError):
+            path.unlink()
+
+
 def checkpoint_files(home: Home) -> CheckpointFiles:
     """Return where the checkpoints of a home are kept, to read them."""
     return CheckpointFiles(home.checkpoints, home.kept_checkpoints)
+
+
+def prepare(engine: Engine, home: Home, now: float) -> CheckpointFiles:
+    """Make and mark the folder of checkpoints and the storage, so that a worker notices when they go.
+
+    Raises StorageUnavailable, and UsageError for a storage that cannot be used.
+    """
+    object_store.check(home.storage)
+    own = home.checkpoints / identity(engine, now)
+    try:
+        for folder in (home.checkpoints, own):
+            folder.mkdir(exist_ok=True)
+        (home.checkpoints / object_store.MARK).touch()
+    except OSError as error:
+        raise unwritable(str(home.checkpoints), error) from error
+    return own_checkpoint_files(engine, home, now)
 
 
 def own_checkpoint_files(engine: Engine, home: Home, now: float) -> CheckpointFiles:
@@ -144,9 +173,6 @@ def _folders(root: Path, line: Lineage, replaced: Collection[str]) -> frozenset[
 
     A folder that was copied with its database, as `cp -r` of a home does, belongs to the copy from then on.
     """
-    with suppress(OSError):
-        for folder in (root, root / line.own):
-            folder.mkdir(exist_ok=True)
     own = set()
     for folder in root.glob("[0-9a-f]*/"):
         owner, copied = _owner(folder)
@@ -169,5 +195,8 @@ def _owner(folder: Path) -> tuple[str, bool]:
 
 
 def _write_owner(folder: Path, owner: str) -> None:
-    with suppress(OSError), (folder / OWNER).open("w", encoding="ascii") as file:
-        file.write(f"{owner} {os.fstat(file.fileno()).st_ino}\n")
+    unfinished = folder / f".{OWNER}"
+    with suppress(OSError):
+        with unfinished.open("w", encoding="ascii") as file:
+            file.write(f"{owner} {os.fstat(file.fileno()).st_ino}\n")
+        unfinished.replace(folder / OWNER)

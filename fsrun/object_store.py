@@ -3,6 +3,7 @@
 Not here: what they hold (checkpoint_files.py, shared_data.py). The only file that knows fsspec.
 """
 
+import errno
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from typing import Any
 
 from experiments.errors import StorageUnavailable
 from fsrun.errors import UsageError
+
+MARK = ".fsrun"
+"""The file by which a folder is known again: without it the folder beneath a mount point would do as well."""
 
 _LOCAL = ("file", "local")
 _INSTALL = "pip install 'fsrun[cloud]'"
@@ -104,19 +108,44 @@ def listed(url: str) -> list[Found]:
     ]
 
 
-def check(url: str | None) -> None:
+def check(url: str | None, *, make: bool = True) -> None:
     """Write an object below a URL, read it and remove it; nothing without a URL.
 
+    A folder is made where it is missing and gets a mark, which `require` looks for, unless `make` is false.
     Raises StorageUnavailable where one of these is refused, and UsageError for a URL that cannot be used.
     """
     if url is None:
         return
-    _at(url)  # so that what is wrong with the URL is said of it, not of what is written first
+    files, place = _at(url)  # so that what is wrong with the URL is said of it, not of what is written first
+    if not make and _is_local(files) and not Path(place).is_dir():
+        raise StorageUnavailable(
+            f"{url} is not there: mount it; the first worker makes it where it never was"
+        )
     probe, text = f"{url}/.probe-{secrets.token_hex(4)}", secrets.token_hex(8)
     put_text(text, probe)
     if get_text(probe) != text:
         raise StorageUnavailable(f"{url} does not give back what was written there: use another store")
     remove(probe)
+    if make and _is_local(files):
+        put_text("", f"{url}/{MARK}")
+
+
+def require(url: str) -> None:
+    """Raise StorageUnavailable where a folder that `check` has marked is gone, or another one lies there.
+
+    Without this, what is written next would make it anew on the disk beneath. A bucket says so by itself.
+    """
+    files, place = _at(url)
+    if _is_local(files):
+        require_mark(Path(place))
+
+
+def require_mark(folder: Path) -> None:
+    """Do what `require` does, of a folder with a mark. Raises StorageUnavailable."""
+    if not (folder / MARK).is_file():
+        raise StorageUnavailable(
+            f"{folder} is not the folder that was there before ({MARK} is not in it): mount or restore it"
+        )
 
 
 def _at(url: str) -> tuple[Any, str]:
@@ -164,6 +193,8 @@ def _unavailable(url: str, what: str, error: Exception) -> StorageUnavailable:
         remedy = "give this machine credentials, as other programs of this store use them"
     elif isinstance(error, FileNotFoundError):
         remedy = "make the bucket or folder, or name another"
+    elif getattr(error, "errno", None) == errno.EROFS:
+        remedy = "mount it so that it can be written"
     else:
         remedy = "see that this machine reaches it and that it has room"
     return StorageUnavailable(f"{url} cannot be {what} ({_line(error)}): {remedy}")

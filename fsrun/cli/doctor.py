@@ -102,7 +102,7 @@ def _storage() -> str:
     home = find_home()
     if home.storage is None:
         return f"{home.root}: checkpoints and data sets are files of the home"
-    check(home.storage)
+    check(home.storage, make=False)
     return f"{home.storage} can be written, read and emptied"
 
 

@@ -54,11 +54,14 @@ def patiently(should_stop: Callable[[], bool], fetched: Callable[[], T]) -> T:
 
     Raises StorageUnavailable only once the job is to stop: going on without it would begin the run anew.
     """
+    said = ""
     while True:
         try:
             return fetched()
         except StorageUnavailable as error:
             if should_stop():
                 raise
-            logger.warning("%s: trying again", error)
+            if said != str(error):
+                logger.warning("%s: trying again", error)
+            said = str(error)
         time.sleep(RETRY_SECONDS)

@@ -11,6 +11,7 @@ import subprocess
 from contextlib import suppress
 from typing import IO, Any
 
+from experiments.errors import unwritable
 from fsrun.paths import Home
 from fsrun.worker.launcher import command, signal_name
 from fsrun.worker.memory import oom_kills
@@ -31,15 +32,16 @@ MAX_TRACE = 8000
 class RunnerProcess:
     """The child that trains, kept warm between jobs because importing torch takes seconds.
 
+    Raises StorageUnavailable where its log cannot be written.
+
     Where a job may have several processes, this one is their launcher, which dies as the first of them did.
     """
 
     def __init__(self, home: Home, worker_id: str, device: str, processes: int = 1) -> None:
         self.device: str | None = None  # what it really computes on, known once it is ready
         self.log = home.worker_log(worker_id)
-        self.log.parent.mkdir(parents=True, exist_ok=True)
         self._oom_kills = oom_kills()
-        with self.log.open("a") as errors:
+        with self._opened_log() as errors:
             self._said_before = errors.tell()  # by runners before this one
             self.process = subprocess.Popen(
                 command(processes, "fsrun.worker.runner", device),
@@ -56,6 +58,14 @@ class RunnerProcess:
                 },
                 start_new_session=True,  # Ctrl-C reaches the worker alone, which then asks politely
             )
+
+    def _opened_log(self) -> IO[str]:
+        """Return the worker's log, to be written to. Raises StorageUnavailable."""
+        try:
+            self.log.parent.mkdir(exist_ok=True)
+            return self.log.open("a")
+        except OSError as error:
+            raise unwritable(str(self.log), error) from error
 
     @property
     def _pipes(self) -> tuple[IO[str], IO[str]]:

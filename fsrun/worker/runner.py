@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -28,8 +29,8 @@ from experiments.events import Finished, Measurement, Stopped
 from experiments.method import Resources
 from experiments.run import run
 from experiments.team import Team
-from fsrun.checkpoint_files import own_checkpoint_files
-from fsrun.paths import PRIVATE, Home, find_home
+from fsrun.checkpoint_files import own_checkpoint_files, remove_unfinished
+from fsrun.paths import PRIVATE, Home
 from fsrun.provenance import PROCESSES, REPAIRED, SEEN, THREADS, facts_of
 from fsrun.shared_data import fetch, needed
 from fsrun.worker.devices import resolve_device, thread_count
@@ -151,6 +152,7 @@ def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
         lambda: [get_run(job.engine, parent) for parent in record.parents], job.gives_up
     )
     files = job.outage.persist(lambda: own_checkpoint_files(job.engine, job.home, time.time()), job.gives_up)
+    patiently(job.should_stop, files.require)
     patiently(job.should_stop, lambda: fetch(job.home, needed([config])))
     if isinstance(config, ImageRun) and isinstance(config.data, ImageNetData):
         index = read_feature_index(job.home.data, config.data.features)
@@ -163,6 +165,12 @@ def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
         team,
     )
     database = job.outage.persist(lambda: identity(job.engine, time.time()), job.gives_up)
+
+    def checkpoint_path(step: int) -> Path:
+        files.require()
+        return job.home.checkpoint(database, job.run_id, job.attempt, step)
+
+    remove_unfinished(checkpoint_path(0).parent)
     sink = StoreSink(job.engine, job.run_id, job.attempt, job.outage, job.gives_up, files)
     try:
         with together(team, Share(record.spec.config, job.home.data, threads)):
@@ -170,7 +178,7 @@ def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
                 config,
                 resources,
                 sink,
-                lambda step: job.home.checkpoint(database, job.run_id, job.attempt, step),
+                checkpoint_path,
                 resume_from=intact(files, record.checkpoints, job.should_stop),
                 should_stop=job.should_stop,
             )
@@ -215,7 +223,7 @@ class _logging_to:  # noqa: N801 (reads as a statement)
         path = home.log(run_id)
         self.handler: logging.Handler = logging.StreamHandler()
         with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(exist_ok=True)
             self.handler = logging.FileHandler(path, encoding="utf-8")
         self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
 
@@ -257,7 +265,7 @@ def main(device: str) -> None:
 
 
 def _take_orders(replies: Replies, device: str, team: Team | None) -> None:
-    home = find_home()
+    home = Home(Path(os.environ["FSRUN_HOME"]))  # not made anew where it is gone
     orders = Orders()
     threading.Thread(target=orders.read, args=(sys.stdin,), daemon=True).start()
     engine = _open_patiently(home, orders)

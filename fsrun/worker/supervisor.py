@@ -14,6 +14,8 @@ from math import inf
 
 from sqlalchemy import Engine
 
+from experiments.errors import StorageUnavailable
+from fsrun.checkpoint_files import CheckpointFiles, prepare
 from fsrun.errors import FsrunError, UsageError
 from fsrun.object_store import check
 from fsrun.paths import Home
@@ -82,6 +84,8 @@ class Supervisor:
     _failed_starts: int = 0
     _found_nothing: bool = True
     _idle_since: float | None = None
+    _files: CheckpointFiles | None = None  # once they are prepared
+    _lost: bool = False  # which has been said
 
     def __post_init__(self) -> None:
         self._outage = Outage(self.engine, self.say)
@@ -90,18 +94,23 @@ class Supervisor:
         """Execute jobs until `stop` is called, or until nothing is left to do if asked to drain.
 
         Returns as well once nothing could be claimed for `leaves_after` seconds.
-        Waits, and says so, while the database cannot be used. Raises DatabaseTooNew, FsrunError where no
-        runner can be started, and StorageUnavailable where checkpoints could not be kept from the beginning.
+        Waits, and says so, while the database cannot be used, or the home or the storage is gone. Raises
+        DatabaseTooNew, FsrunError where no runner can be started, and StorageUnavailable where checkpoints
+        could not be kept from the beginning.
         """
         check(self.home.storage)
         try:
             self._outage.persist(self._register, lambda: self.stopping)
             while not self.stopping:
                 try:
+                    self._look_for_files()
                     if not self._take_turn(drain, only):
                         break
+                    self._lost = False
                 except DatabaseUnavailable:
                     self._wait(RETRY_SECONDS)
+                except StorageUnavailable as error:
+                    self._wait_for_files(error)
         finally:
             if self._runner is not None:
                 self._runner.close(self.grace_seconds)
@@ -128,6 +137,21 @@ class Supervisor:
             device=self.device,
             now=time.time(),
         )
+
+    def _look_for_files(self) -> None:
+        """Raise StorageUnavailable where home or storage are not what this worker has found at its start."""
+        if self._files is None:
+            with self._outage.noted():
+                self._files = prepare(self.engine, self.home, time.time())
+        self._files.require()
+
+    def _wait_for_files(self, error: StorageUnavailable) -> None:
+        """Wait a moment for home or storage; say once that they are gone."""
+        if not self._lost:
+            self.say(f"{error}; going on when it is there again")
+        self._lost = True
+        self.engine.dispose()  # the database may have lain there, too
+        self._wait(RETRY_SECONDS)
 
     def _take_turn(self, drain: bool, only: Collection[int] | None) -> bool:
         """Execute one job, or wait a moment for one; return whether there may be more to do."""

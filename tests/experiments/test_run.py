@@ -16,7 +16,7 @@ from safetensors.torch import save
 from experiments import run
 from experiments.checkpoint import load_checkpoint, load_counters, save_checkpoint
 from experiments.config import RunConfig
-from experiments.errors import Diverged, StorageUnavailable
+from experiments.errors import Diverged, StorageUnavailable, unwritable
 from experiments.events import Finished, Stopped
 from experiments.method import Resources
 from experiments.sweeps import Sweep, plan
@@ -124,6 +124,21 @@ def test_a_checkpoint_that_does_not_fit_is_refused_and_leaves_nothing(
     assert list(path.parent.iterdir()) == []
     save_checkpoint(path, 3, {"w": torch.ones(2)})
     assert load_checkpoint(path)[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EROFS, "mount its disk so that it can be written"),
+        (errno.EACCES, "right to write"),
+        (errno.EIO, "check its disk"),
+    ],
+)
+def test_what_cannot_be_written_is_said_with_the_remedy_for_its_reason(number: int, remedy: str) -> None:
+    error = OSError(number, os.strerror(number))
+    assert os.strerror(number) in str(unwritable("a file", error))
+    assert remedy in str(unwritable("a file", error))
 
 
 def test_on_a_full_disk_training_goes_on_and_waits_at_its_end(

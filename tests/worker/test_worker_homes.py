@@ -1,22 +1,31 @@
 """Homes that were copied, moved or are shared: every database goes on from its own checkpoints."""
 
+import gc
 import os
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from threading import Thread
 
 import pytest
+from sqlalchemy import Engine
 
+from fsrun.checkpoint_files import prepare
 from fsrun.models import model_of_run
+from fsrun.object_store import MARK
 from fsrun.worker.runner import execute
+from fsrun.worker.supervisor import Supervisor
 from store import queue
 from store.engine import open_store
+from store.jobs import JobStatus
 from store.results import ResultRow
 from store.runs import get_run
 from store.upkeep import back_up
 from tests.cli.cli_cases import Case, Points, in_its_own_process
-from tests.worker.worker_cases import after, ask_for_the_long_run, never, take
+from tests.worker.worker_cases import after, ask_for_the_long_run, never, take, wait_until
 
 
 def files_of(case: Case) -> dict[Path, bytes]:
@@ -33,6 +42,7 @@ def known_files(case: Case) -> set[Path]:
 def train(home: Case, run_id: int) -> None:
     """Train on for 20 chunks, and leave the database to nobody."""
     engine = home.engine()
+    prepare(engine, home, 1.0)
     claim = queue.claim(engine, "w", now=1e9, lease_seconds=60)
     assert claim is not None
     execute(engine, home, run_id, claim.attempt, "cpu", after(20))
@@ -134,6 +144,7 @@ def test_a_restored_database_frees_what_the_replaced_one_wrote_once_that_is_remo
     replaced = set(files_of(home))
     for path in replaced:
         os.utime(path, (1.0, 1.0))
+    gc.collect()  # closes the connections of engines that nobody holds any more
     assert in_its_own_process(home, "db", "restore", str(home.root / "backup.db")).code == 0
     train(home, run_id)
     assert in_its_own_process(home, "gc", "--yes").out == "Nothing to free.\n"
@@ -143,3 +154,73 @@ def test_a_restored_database_frees_what_the_replaced_one_wrote_once_that_is_remo
     assert f"{oldest}  (no run knows it)" in in_its_own_process(home, "gc", "--yes").out
     (own,) = files_of(home)
     assert own in known_files(home) - replaced
+
+
+@dataclass(frozen=True)
+class Apart(Case):
+    """A home whose database lies beside it."""
+
+    def engine(self) -> Engine:
+        """Open the database, made where it is missing."""
+        return open_store(self.root.with_name("apart.db"))
+
+
+@pytest.mark.parametrize("beneath", [True, False])
+def test_a_home_that_vanishes_from_a_runner_is_not_made_anew(tmp_path: Path, beneath: bool) -> None:
+    home, away = Apart(tmp_path / "home"), tmp_path / "away"
+    home.root.mkdir()
+    run_id = trained(home)
+    looks = count()
+
+    def vanishes() -> bool:
+        if next(looks) != 20:
+            return False
+        home.root.rename(away)
+        if beneath:  # as a mount point without its disk
+            home.root.mkdir()
+        return True
+
+    execute(home.engine(), home, run_id, take(home).attempt, "cpu", vanishes)
+    assert list(home.root.glob("*")) == []
+    assert [row.step for row in home.run(run_id).checkpoints] == [400]
+    assert "mount or restore it" in (away / "logs" / f"run-{run_id}.log").read_text()
+    if beneath:
+        home.root.rmdir()
+    away.rename(home.root)
+    execute(home.engine(), home, run_id, take(home).attempt, "cpu", after(5))
+    assert [attempt.from_step for attempt in home.run(run_id).attempts] == [0, 400, 400]
+
+
+def test_a_worker_whose_home_vanishes_says_so_once_and_claims_nothing_until_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FSRUN_DB_URL", f"sqlite:///{tmp_path / 'apart.db'}")
+    home, away, said = Apart(tmp_path / "home"), tmp_path / "away", list[str]()
+    home.root.mkdir()
+    supervisor = Supervisor(home.engine(), home, "cpu", say=said.append)
+    worker = Thread(target=supervisor.work)
+    worker.start()
+    try:
+        wait_until((home.checkpoints / MARK).is_file)
+        home.root.rename(away)
+        wait_until(lambda: bool(said))
+        ask_for_the_long_run(home)
+        assert not home.root.exists()
+        assert home.run(1).status is JobStatus.QUEUED
+        away.rename(home.root)
+        wait_until(lambda: home.run(1).status is not JobStatus.QUEUED)
+    finally:
+        supervisor.stop()
+        worker.join(60)
+    (line,) = said
+    assert "going on when it is there again" in line
+
+
+def test_what_a_killed_attempt_left_of_a_checkpoint_is_removed_by_the_next(home: Case) -> None:
+    run_id = trained(home)
+    (whole,) = files_of(home)
+    half = whole.with_name("step-000000800-attempt-1.partial")
+    half.write_bytes(b"half of it")
+    train(home, run_id)
+    assert not half.exists()
+    assert whole.exists()

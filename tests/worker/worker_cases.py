@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.sweeps import Sweep, plan
+from fsrun.checkpoint_files import prepare
 from fsrun.planning import requests
 from store.queue import Claim, claim
 from store.runs import enqueue
@@ -124,7 +125,8 @@ def ask_for_the_long_run(home: Case, steps: int = STEPS) -> int:
 
 
 def take(home: Case) -> Claim:
-    """Claim the next job, which must be there."""
+    """Claim the next job, which must be there, in a home that is prepared as by a worker."""
+    prepare(home.engine(), home, time.time())
     taken = claim(home.engine(), "here", now=time.time(), lease_seconds=60)
     assert taken is not None
     return taken
