@@ -21,17 +21,15 @@ _STAGE: Overrides = {"evaluation.split": "val"}
 
 # How the backbone learns in the preset "fair", for every row that can share a batch: 180 images a step, each
 # used in every comparison, as Fast/Slow's pre-training uses them, and on the same 1,200 characters.
-_FAIR_JITTER: Overrides = {
+_FAIR: Overrides = {
     "method.jitter.degrees": 12,
     "method.jitter.scale": 0.12,
     "method.jitter.shear": 10,
     "method.jitter.shift": 2,
     "method.jitter.warp": 0.7,
-}
-_FAIR_DATA: Overrides = {"data.holdout": False, "method.validate_every": 0, "method.precision": "bf16"}
-_FAIR: Overrides = {
-    **_FAIR_JITTER,
-    **_FAIR_DATA,
+    "data.holdout": False,  # of Omniglot: its validation classes are learned from too
+    "method.validate_every": 0,
+    "method.precision": "bf16",
     "method.steps": 8000,
     "method.train_images": 3,
     "method.train_n_way": 60,
@@ -252,5 +250,6 @@ def preset_options(experiment: str, method: str, preset: str) -> Overrides:
         return presets_miniimagenet.RECIPES.get(method, {}) | presets_miniimagenet.PRESETS[preset][method]
     if experiment in ("imagenet", "drawn"):
         return presets_features.RECIPES[method] | presets_features.PRESETS[preset][method]
-    needed = METHOD_DATA.get(method, {}) if experiment == "omniglot" else {}
-    return needed | PRESETS[preset][method]
+    if experiment == "omniglot":
+        return METHOD_DATA.get(method, {}) | PRESETS[preset][method]
+    return {name: value for name, value in PRESETS[preset][method].items() if not name.startswith("data.")}

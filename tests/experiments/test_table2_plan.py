@@ -5,11 +5,11 @@ import pytest
 from experiments.budgets import planned_seconds, run_seconds, trainings
 from experiments.config import ImageRun, config_hash
 from experiments.errors import ConfigError
-from experiments.registry import METHODS
+from experiments.registry import EXPERIMENTS, METHODS, methods_of
 from experiments.sweeps import PlannedRun, Sweep, plan
 from experiments.table2 import ROWS, SHAPES, plan_table2
 
-PRESETS = ("quick", "cpu", "paper")
+PRESETS = ("quick", "cpu", "fair", "paper")
 
 
 def cells(planned: list[PlannedRun]) -> set[tuple[str, int, int]]:
@@ -28,6 +28,21 @@ def test_every_row_is_measured_in_every_column(preset: str) -> None:
     assert cells(planned) == {(row.name, *shape) for row in ROWS for shape in row.shapes}
     assert len(planned) == 17 * len(SHAPES) + 1
     assert len({config_hash(each.config) for each in planned}) == len(planned)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_method_of_every_data_set_has_every_preset(experiment: str, preset: str) -> None:
+    methods = methods_of(experiment)
+    planned = plan(Sweep(experiment, methods, preset))
+    assert {each.config.method.name for each in planned} == set(methods)
+
+
+def test_rows_that_share_their_batches_serve_all_columns_by_one_training() -> None:
+    planned = plan_table2(preset="fair")
+    for name in ("protonet", "matching", "siamese", "rare-events"):
+        trained = {config_hash(each) for each in trainings(planned) if each.method.name == name}
+        assert len(trained) == 1
 
 
 def test_every_row_of_the_paper_and_both_learned_optimisers_are_there() -> None:
