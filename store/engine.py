@@ -284,6 +284,14 @@ def _bring_up_to_date(engine: Engine, path: Path | None, read_only: bool) -> Non
         migrations.upgrade(connection)
 
 
+def server_time(engine: Engine) -> float | None:
+    """Return the time by the clock of the database's server, in Unix seconds; None for a file."""
+    if engine.dialect.name != "postgresql":
+        return None
+    with reading(engine) as connection:
+        return postgres.time_of(connection)
+
+
 def check_writable(engine: Engine) -> None:
     """Raise DatabaseUnavailable where nothing could be written; changes nothing."""
     with writing(engine) as connection:

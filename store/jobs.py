@@ -17,9 +17,6 @@ from store.tables import Attempt, Checkpoint, Dependency, Job, Remark, Run, Sett
 MAX_CRASHES = 3
 """Crashes in a row without progress after which a job is not tried again."""
 
-MAX_LEASE_SECONDS = 3600.0
-"""The longest lease; one that ends later than that from now was given before the clock was set back."""
-
 PAUSED = "paused"
 """The setting that is there while no job may be claimed."""
 
@@ -121,15 +118,6 @@ def telling_line(error: str | None) -> str | None:
     if not lines:
         return None
     return lines[-1 if lines[0].startswith("Traceback") else 0].strip()
-
-
-def expired(now: float) -> ColumnElement[bool]:
-    """Return the condition that a job is RUNNING under a lease that has run out.
-
-    So has one from before the clock was set back: its owner, if alive, would have renewed it since.
-    """
-    over = or_(col(Job.lease_until) < now, col(Job.lease_until) > now + MAX_LEASE_SECONDS)
-    return and_(col(Job.status) == JobStatus.RUNNING.value, over)
 
 
 def claimable(job: type[Job], only: Collection[int] | None = None) -> list[ColumnElement[bool]]:

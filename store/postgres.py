@@ -86,6 +86,11 @@ def begin_reading(connection: Connection) -> None:
     connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
 
+def time_of(connection: Connection) -> float:
+    """Return the server's time, in Unix seconds."""
+    return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
+
+
 def begin_alone(connection: Connection) -> None:
     """Wait until no other transaction that began in this way is under way."""
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE})")

@@ -22,13 +22,13 @@ from store.jobs import (
     ancestry,
     claimable,
     end_attempt,
-    expired,
     fence,
     job_row,
     refuse_trashed,
     set_job,
     settle_crash,
 )
+from store.leases import Lease, Leases, expired, settle_lost
 from store.results import ResultRow
 from store.tables import Attempt, Dependency, Job, Result, Run, table_of
 from store.upserts import upsert
@@ -83,14 +83,16 @@ def claim(
     only: Collection[int] | None = None,
     device: str = "",
     provenance: Mapping[str, str] | None = None,
+    leases: Leases | None = None,
 ) -> Claim | None:
     """Take the job of highest priority, then the oldest, whose parents are done; None if there is none.
 
-    A job whose lease ran out counts as crashed and goes to whoever comes next. `only` limits the choice to
-    some runs: to drain a run together with what it needs, pass `store.runs.with_prerequisites`.
+    A job whose lease is over counts as crashed and goes to whoever comes next: one of `leases`, or one that
+    has run out by the clock where all workers go by the same. `only` limits the choice to some runs: to drain
+    a run together with what it needs, pass `store.runs.with_prerequisites`.
     """
     with writing(engine, beside_others=True) as connection:
-        _settle_expired(connection, now)
+        settle_lost(connection, now, leases)
         taken = connection.execute(
             update(Job)
             .where(col(Job.run_id) == _next_job(only).scalar_subquery())
@@ -260,15 +262,23 @@ def _retry(connection: Connection, run_id: int, now: float) -> dict[int, JobStat
     return dict.fromkeys((run_id, *again), JobStatus.QUEUED)
 
 
-def outlook(engine: Engine, now: float, only: Collection[int] | None = None) -> Outlook:
+def outlook(
+    engine: Engine, now: float, only: Collection[int] | None = None, leases: Leases | None = None
+) -> Outlook:
     """Count what a worker that drains the queue still has to expect, of all runs or of some.
 
-    A run whose lease ran out counts as claimable; one that starts from a failed or cancelled run, directly or
-    not, as blocked.
+    A run whose lease ran out counts as claimable, but for one that `leases` has seen renewed; one that starts
+    from a failed or cancelled run, directly or not, as blocked.
     """
     with reading(engine) as connection:
         jobs = connection.execute(
-            select(col(Job.run_id), col(Job.status), expired(now).label("expired"))
+            select(
+                col(Job.run_id),
+                col(Job.status),
+                col(Job.attempt),
+                col(Job.lease_until),
+                expired(now).label("expired"),
+            )
         ).all()
         edges = select(col(Dependency.run_id), col(Dependency.parent_id))
         parents: dict[int, list[int]] = {}
@@ -276,17 +286,19 @@ def outlook(engine: Engine, now: float, only: Collection[int] | None = None) -> 
             parents.setdefault(run_id, []).append(parent_id)
     fates: dict[int, str] = {}
     for job in sorted(jobs):  # a run is always younger than what it starts from
-        fates[job.run_id] = _fate(
-            job.status, bool(job.expired), [fates[p] for p in parents.get(job.run_id, [])]
-        )
+        lost = bool(job.expired)
+        if leases is not None:
+            lease = Lease(job.run_id, job.attempt, job.lease_until)
+            lost = lease in leases.over or (lost and lease not in leases.renewed)
+        fates[job.run_id] = _fate(job.status, lost, [fates[p] for p in parents.get(job.run_id, [])])
     counted = Counter(fate for run_id, fate in fates.items() if only is None or run_id in only)
     return Outlook(**{fate: counted[fate] for fate in ("claimable", "waiting", "running", "blocked")})
 
 
-def _fate(status: str, lease_expired: bool, parents: Sequence[str]) -> str:
+def _fate(status: str, lost: bool, parents: Sequence[str]) -> str:
     """Return a field of Outlook, or the status of a job that is over."""
     if status == JobStatus.RUNNING:
-        return "claimable" if lease_expired else "running"
+        return "claimable" if lost else "running"
     if status != JobStatus.QUEUED:
         return status
     if any(parent in ("blocked", JobStatus.FAILED, JobStatus.CANCELLED) for parent in parents):
@@ -314,11 +326,3 @@ def _claim_of(connection: Connection, run_id: int, attempt: int) -> Claim:
     parents = select(col(Dependency.parent_id)).where(col(Dependency.run_id) == run_id)
     ordered = tuple(connection.execute(parents.order_by(col(Dependency.parent_id))).scalars())
     return Claim(run_id, attempt, run.config, run.total_steps, ordered)
-
-
-def _settle_expired(connection: Connection, now: float) -> None:
-    # What is locked is being settled by another worker, or prolonged by its owner in this moment.
-    silent = select(table_of(Job)).where(expired(now)).with_for_update(skip_locked=True)
-    for job in connection.execute(silent).all():
-        reason = f"worker {job.worker_id} fell silent"
-        settle_crash(connection, job, reason, Outcome.LOST, now)

@@ -118,7 +118,7 @@ def read_snapshot(
     Runs in `also` are listed in any case. Lines in `settled`, from this database, are not read again where
     they still hold; it is brought up to date.
     """
-    workers = _workers(connection, now)
+    workers = read_workers(connection, now)
     listed = {*also, *look.compared, *(() if selected is None else (selected,))}
     runs = _runs(connection, settled, now, workers, _listed(which, limit, listed))
     if selected is not None and selected not in runs:
@@ -134,7 +134,8 @@ def read_snapshot(
     )
 
 
-def _workers(connection: Connection, now: float) -> tuple[WorkerRow, ...]:
+def read_workers(connection: Connection, now: float) -> tuple[WorkerRow, ...]:
+    """Return the workers that have not signed off, those heard of last first."""
     alive = select(table_of(Worker)).where(col(Worker.stopped).is_(None))
     return tuple(
         WorkerRow(row.id, row.host, row.pid, row.device, row.started, now - row.heartbeat, row.run_id)

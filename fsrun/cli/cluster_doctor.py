@@ -13,13 +13,13 @@ from fsrun.cli.clusters import pairs_of
 from fsrun.cli.options import open_database
 from fsrun.cli.tables import console
 from fsrun.errors import FsrunError, UsageError
-from fsrun.liveness import with_the_dead
+from fsrun.liveness import Clock, difference, differing_clocks, with_the_dead
 from fsrun.paths import Home, find_home
 from fsrun.provenance import provenance
 from fsrun.sweep_table import empty_table
 from fsrun.words import LOST_AFTER, count, plain
 from fsrun.worker import ray_engine, slurm_engine
-from fsrun.worker.examination import CLOCK_SLACK, Examination, looked_back
+from fsrun.worker.examination import Examination, looked_back
 from fsrun.worker.nodes import Fault, differing, new_fleet, ordered
 from store import workers
 from store.rows import WorkerRow
@@ -105,18 +105,20 @@ def _grouped(gpus: Sequence[str]) -> Iterator[str]:
 def _of_workers(engine: Engine) -> list[Row]:
     """Return what the database and the home know of the workers that are running."""
     home = find_home()
-    taken = with_the_dead(snapshot(engine, now=time.time(), limit=1))
-    alive = [each for each in taken.workers if not each.died and each.heartbeat_age <= LOST_AFTER]
+    differing = differing_clocks(engine)
+    taken = with_the_dead(snapshot(engine, now=Clock(engine)(), limit=1))
+    recent = [each for each in taken.workers if not each.died and each.heartbeat_age <= LOST_AFTER]
+    alive = recent + [each for each in taken.workers if each.id in differing and each not in recent]
     if not alive:
         raise FsrunError(
             "no worker is running, and no engine is named: start fsrun worker on the machines, or add "
             "--engine ray or --engine slurm"
         )
     known = workers.made_with(engine, [each.id for each in alive])
-    return [_of_worker(each, known.get(each.id, {}), home) for each in alive]
+    return [_of_worker(each, known.get(each.id, {}), home, differing.get(each.id)) for each in alive]
 
 
-def _of_worker(worker: WorkerRow, facts: Mapping[str, str], home: Home) -> Row:
+def _of_worker(worker: WorkerRow, facts: Mapping[str, str], home: Home, ahead: float | None) -> Row:
     faults = [Fault("versions", line) for line in differing(provenance(), facts)] if facts else []
     log = home.worker_log(worker.id)
     if not log.is_file():
@@ -127,9 +129,8 @@ def _of_worker(worker: WorkerRow, facts: Mapping[str, str], home: Home) -> Row:
                 "that all machines see under the same path, and start it again",
             )
         )
-    if worker.heartbeat_age < -CLOCK_SLACK:
-        ahead = f"it was heard of {-worker.heartbeat_age:.0f} s from now, and leases go by the clock"
-        faults.append(Fault("clock", f"{ahead}: have NTP set the clocks"))
+    if ahead is not None:
+        faults.append(Fault("clock", difference(worker.id, ahead)))
     device = ", ".join(each for each in (worker.device, facts.get("processor", "")) if each)
     return Row(worker.id, facts, device, "in use", tuple(faults))
 

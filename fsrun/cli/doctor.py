@@ -141,18 +141,24 @@ def _queue() -> str:
 
 def _clock() -> str:
     from fsrun.cli.options import open_database
+    from fsrun.liveness import CLOCK_SLACK, Clock, difference, differing_clocks
     from fsrun.words import duration
-    from fsrun.worker.examination import CLOCK_SLACK
-    from store.snapshot import snapshot
+    from store.engine import reading
+    from store.snapshot import read_workers
 
-    workers = snapshot(open_database(), now=time.time(), limit=1).workers
+    engine = open_database()
+    differing = differing_clocks(engine)
+    if differing:
+        raise FsrunError("; ".join(difference(name, ahead) for name, ahead in differing.items()))
+    with reading(engine) as connection:
+        workers = read_workers(connection, Clock(engine)())
     ahead = max((-worker.heartbeat_age for worker in workers), default=0.0)
     if ahead > CLOCK_SLACK:
         raise FsrunError(
             f"a worker was heard of {duration(ahead)} from now: this clock was set back, or another "
-            "machine's is wrong; a job of a worker that died waits until then"
+            "machine's is wrong; have NTP set both"
         )
-    return "no worker was heard of in the future"
+    return "no other clock differs from this machine's"
 
 
 def _checkpoints() -> str:
@@ -178,13 +184,14 @@ def _checkpoints() -> str:
 
 def _workers() -> str:
     from fsrun.cli.options import open_database
-    from fsrun.liveness import with_the_dead
+    from fsrun.liveness import Clock, with_the_dead
     from fsrun.words import LOST_AFTER, duration, is_lost
     from store.jobs import JobStatus
     from store.snapshot import Which, snapshot
 
     running = Which(status=JobStatus.RUNNING)
-    taken = with_the_dead(snapshot(open_database(), now=time.time(), limit=None, which=running))
+    engine = open_database()
+    taken = with_the_dead(snapshot(engine, now=Clock(engine)(), limit=None, which=running))
     lost = [row for row in taken.runs if is_lost(row)]
     if lost:
         named = ", ".join(f"run {row.id}" for row in lost)

@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from fsrun.cli.output import unheeded
 from fsrun.cli.tables import results_table
+from fsrun.liveness import Clock
 from fsrun.paths import find_home
 from fsrun.words import (
     cut,
@@ -135,6 +136,7 @@ class Watch:
         self, engine: Engine, only: Collection[int] | None, worker_id: str = "", fleet: str = ""
     ) -> None:
         self.pictures = Pictures(engine)
+        self.clock = Clock(engine)
         self.only = only
         self.worker_id = worker_id
         self.fleet = fleet
@@ -164,7 +166,7 @@ class Watch:
             which = Which(run_ids=frozenset(self.only))
         else:
             which = Which(held_by=f"-{self.fleet}-" if self.fleet else self.worker_id)
-        return self.pictures.take(now=time.time(), limit=None, which=which, also=self.held)
+        return self.pictures.take(now=self.clock(), limit=None, which=which, also=self.held)
 
     def say(self, line: str) -> None:
         """Print one line, and keep it in the log."""

@@ -47,7 +47,7 @@ def ls(
 ) -> None:
     """List runs, the newest first."""
     from fsrun.cli.tables import console, groups_table, runs_table
-    from fsrun.liveness import with_the_dead
+    from fsrun.liveness import Clock, with_the_dead
     from fsrun.tui.columns import COLUMNS, column
     from fsrun.tui.listing import GroupLine, View, entries_of, lines_of
     from fsrun.words import cut
@@ -56,13 +56,12 @@ def ls(
 
     _check_known("status", status, [each.value for each in JobStatus])
     _check_known("column", sort, [each.name for each in COLUMNS])
-    now = time.time()
+    engine = open_database()
+    now = Clock(engine)()
     query = " ".join(words or ())
     which = Which(status=None if status is None else JobStatus(status), tag=tag or "")
     in_turn = sort == "id" and not (query or group or reverse)  # else all must be read to know the first
-    taken = with_the_dead(
-        snapshot(open_database(), now=now, limit=limit or None if in_turn else None, which=which)
-    )
+    taken = with_the_dead(snapshot(engine, now=now, limit=limit or None if in_turn else None, which=which))
     if taken.paused:
         typer.echo("The queue is paused: fsrun resume lets workers go on.")
     view = View(query, sort, descending=column(sort).descending != reverse, folded=group)
@@ -150,8 +149,10 @@ def _print_tail(path: Path, lines: int) -> int:
 def cancel(run_ids: RunIds) -> None:
     """Cancel queued runs at once, running ones after a checkpoint. Exit code 1 where one cannot be."""
     from fsrun import orders
+    from fsrun.liveness import Clock
 
-    typer.echo(sentence(orders.cancel(open_database(), time.time(), run_ids)))
+    engine = open_database()
+    typer.echo(sentence(orders.cancel(engine, Clock(engine)(), run_ids)))
 
 
 def retry(run_ids: RunIds) -> None:

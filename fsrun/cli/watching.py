@@ -41,13 +41,13 @@ def watch(
 
 def _follow(engine: "Engine", run_id: int, every: float, say: Callable[[str], object]) -> "RunRow":
     """Say a line when the status changes, and at most so often when anything else does; return the end."""
-    from fsrun.liveness import Watcher
+    from fsrun.liveness import Clock, Watcher
     from fsrun.words import status_word
     from store.jobs import JobStatus
 
-    watcher, said, said_at = Watcher(engine), ("", ""), 0.0
+    watcher, clock, said, said_at = Watcher(engine), Clock(engine), ("", ""), 0.0
     while True:
-        row = watcher.look(run_id, time.time())
+        row = watcher.look(run_id, clock())
         word, line = status_word(row), _line(row)
         if word != said[0] or (line != said[1] and time.monotonic() - said_at >= every):
             say(f"{datetime.now().astimezone():%H:%M:%S} run {run_id} {line}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, make_url
 
-from fsrun.liveness import with_the_dead
+from fsrun.liveness import Clock, with_the_dead
 from fsrun.paths import Home, find_home
 from fsrun.tui.closely import Closely, LogReader, LogTail
 from fsrun.tui.messages import Picture
@@ -86,7 +86,8 @@ class Database:
         engine = self._current_engine()
         if self._pictures is None or self._pictures.engine is not engine:
             self._pictures, self._reports = Pictures(engine), None
-        now = self._clock()
+            self._now = Clock(engine, self._clock)
+        now = self._now()
         # A window is read half as wide again on either side.
         most = max_points if closely.window is None else 2 * max_points
         look = Look(most, closely.window, closely.compared, closely.metric)
@@ -123,7 +124,8 @@ class Database:
 
     def carry_out(self, order: Order) -> str:
         """Carry out what the user ordered; return what has happened, in one line."""
-        return order(self._current_engine(), self._clock())
+        engine = self._current_engine()
+        return order(engine, Clock(engine, self._clock)())
 
     @property
     def home(self) -> Home:

@@ -13,14 +13,13 @@ import psutil
 
 from experiments.machine import usable_cores
 from fsrun.errors import FsrunError
+from fsrun.liveness import CLOCK_SLACK
 from fsrun.paths import PRIVATE, Home, find_home
 from fsrun.provenance import provenance
 from fsrun.worker.nodes import NETWORK_SECONDS, Fault, Order, faults, take_over
 from fsrun.worker.probes import answered, unseen
 from store.engine import schema_of
 from store.errors import StoreError
-
-CLOCK_SLACK = 5.0  # seconds by which the clocks of machines may differ
 
 
 @dataclass(frozen=True)

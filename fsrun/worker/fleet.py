@@ -13,11 +13,13 @@ from typing import Protocol
 from sqlalchemy import Engine
 
 from fsrun.errors import FsrunError
+from fsrun.liveness import Clock, is_gone
 from fsrun.worker.outage import Outage
 from fsrun.worker.slot import Report
-from fsrun.worker.supervisor import GRACE_SECONDS, TICK_SECONDS, seconds_of
+from fsrun.worker.supervisor import GRACE_SECONDS, LEASE_SECONDS, TICK_SECONDS, seconds_of
 from store import fleets, queue
 from store.engine import reading
+from store.leases import LeaseWatch
 
 LOOK_SECONDS = 1.0  # between two looks at the queue
 STOP_SECONDS = 60.0  # beyond the grace period, until slots ordered to stop must have ended
@@ -74,6 +76,8 @@ class Coordinator:
 
     def __post_init__(self) -> None:
         self._outage = Outage(self.engine, self.say)
+        self._now = Clock(self.engine)
+        self._watch = LeaseWatch(seconds_of("FSRUN_LEASE_SECONDS", LEASE_SECONDS), is_gone)
 
     def work(self, *, drain: bool = False) -> None:
         """Keep slots at work until `stop` is called, or until nothing is left to do if asked to drain.
@@ -102,7 +106,10 @@ class Coordinator:
     def _keep_busy(self, drain: bool) -> bool:
         """Start slots for what can be claimed; return whether there may be more to do."""
         with reading(self.engine):
-            outlook = queue.outlook(self.engine, time.time())
+            leases = None
+            if not self._now.is_shared:
+                leases = self._watch.look(self.engine, self._now(), time.monotonic())
+            outlook = queue.outlook(self.engine, self._now(), leases=leases)
             now = fleets.holding(self.engine, self.fleet.name)
         flying = self.fleet.in_flight()
         if drain and not (outlook.claimable or outlook.waiting or now.held):
@@ -144,7 +151,7 @@ class Coordinator:
         """Free what the slot held: also one that was withdrawn may have begun in that moment."""
         reason = died or "it was withdrawn"
         freed = self._outage.persist(
-            lambda: fleets.died(self.engine, slot, reason, time.time()), lambda: self.stopping
+            lambda: fleets.died(self.engine, slot, reason, self._now()), lambda: self.stopping
         )
         if freed:
             named = ", ".join(f"run {run_id}" for run_id in freed)
@@ -158,7 +165,7 @@ class Coordinator:
             return
         deadline = time.monotonic() + seconds_of("FSRUN_GRACE_SECONDS", GRACE_SECONDS) + STOP_SECONDS
         with self._outage.borne():
-            fleets.order_to_stop(self.engine, self.fleet.name, time.time())
+            fleets.order_to_stop(self.engine, self.fleet.name, self._now())
         while self.fleet.in_flight() and not self._hurrying and time.monotonic() < deadline:
             with self._outage.borne():
                 begun = fleets.holding(self.engine, self.fleet.name).begun
@@ -170,7 +177,7 @@ class Coordinator:
             self.fleet.kill()
         with self._outage.borne():
             for slot in left:
-                fleets.died(self.engine, slot, "it was ended with its command", time.time())
+                fleets.died(self.engine, slot, "it was ended with its command", self._now())
             fleets.forget(self.engine, self.fleet.name)
 
     def _wait(self, seconds: float, *, until_told: bool = True) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from experiments.errors import StorageUnavailable
 from fsrun.checkpoint_files import CheckpointFiles, prepare
 from fsrun.errors import FsrunError, UsageError
+from fsrun.liveness import HEARTBEAT_SECONDS, Clock, Clocks, difference, is_gone
 from fsrun.object_store import check
 from fsrun.paths import Home
 from fsrun.provenance import provenance
@@ -25,12 +26,11 @@ from fsrun.worker.process import RunnerProcess
 from store import queue, workers
 from store.engine import check_schema
 from store.errors import DatabaseUnavailable, LeaseLost
-from store.jobs import MAX_LEASE_SECONDS
+from store.leases import MAX_LEASE_SECONDS, Leases, LeaseWatch
 from store.orders import cancel_requested
 from store.queue import Claim
 
 LEASE_SECONDS = 60.0
-HEARTBEAT_SECONDS = 5.0
 LOOK_SECONDS = 1.0  # between two looks at whether the user has asked to cancel
 TICK_SECONDS = 0.2
 ANSWER_SECONDS = 2.0  # between the end of a job in the database and the runner's word for it
@@ -72,6 +72,7 @@ class Supervisor:
     processes: int = 1  # for a job that can use several
     on_tick: Callable[[], None] = _nothing
     say: Callable[[str], None] = _say_nothing
+    clock: Callable[[], float] = time.time  # of this machine
     stopping: bool = False
     worker_id: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     lease_seconds: float = field(default_factory=partial(seconds_of, "FSRUN_LEASE_SECONDS", LEASE_SECONDS))
@@ -89,6 +90,10 @@ class Supervisor:
 
     def __post_init__(self) -> None:
         self._outage = Outage(self.engine, self.say)
+        self._now = Clock(self.engine, self.clock)
+        self._clocks = Clocks(self._now)
+        self._differing: set[str] = set()
+        self._watch = LeaseWatch(self.lease_seconds, is_gone)
 
     def work(self, *, drain: bool = False, only: Collection[int] | None = None) -> None:
         """Execute jobs until `stop` is called, or until nothing is left to do if asked to drain.
@@ -115,7 +120,7 @@ class Supervisor:
             if self._runner is not None:
                 self._runner.close(self.grace_seconds)
             with self._outage.borne():
-                workers.stopped(self.engine, self.worker_id, time.time())
+                workers.stopped(self.engine, self.worker_id, self._now())
                 self._outage.over(at_the_end=True)
 
     def stop(self) -> None:
@@ -135,8 +140,9 @@ class Supervisor:
             host=socket.gethostname(),
             pid=os.getpid(),
             device=self.device,
-            now=time.time(),
+            now=self._now(),
         )
+        self._compare_clocks()
 
     def _look_for_files(self) -> None:
         """Raise StorageUnavailable where home or storage are not what this worker has found at its start."""
@@ -157,13 +163,14 @@ class Supervisor:
         """Execute one job, or wait a moment for one; return whether there may be more to do."""
         with self._outage.noted():
             check_schema(self.engine)
-            if drain and self._found_nothing and self._drained(only):
+            leases = self._leases()
+            if drain and self._found_nothing and self._drained(only, leases):
                 return False
         runner = self._ready_runner()
         if runner is None:
             return True
         with self._outage.noted():
-            claim = self._claim(runner, only)
+            claim = self._claim(runner, only, leases)
         self._found_nothing = claim is None  # only then is the whole queue looked through
         if claim is not None:
             self._idle_since = None
@@ -176,20 +183,36 @@ class Supervisor:
         self._wait(IDLE_SECONDS)
         return True
 
-    def _claim(self, runner: RunnerProcess, only: Collection[int] | None) -> Claim | None:
+    def _leases(self) -> Leases | None:
+        """Look at the leases of all workers; None where the clock, which they share, tells which are over."""
+        if self._now.is_shared:
+            return None
+        return self._watch.look(self.engine, self._now(), time.monotonic())
+
+    def _compare_clocks(self) -> None:
+        """Say, once of each, which clocks differ from this machine's."""
+        for name, ahead in self._clocks.look(self.engine).items():
+            if name not in self._differing:
+                self._differing.add(name)
+                self.say(f"{difference(name, ahead)}.")
+
+    def _claim(
+        self, runner: RunnerProcess, only: Collection[int] | None, leases: Leases | None
+    ) -> Claim | None:
         return queue.claim(
             self.engine,
             self.worker_id,
-            now=time.time(),
+            now=self._now(),
             lease_seconds=self.lease_seconds,
+            leases=leases,
             only=only,
             device=runner.device or self.device,
             provenance=provenance(),
         )
 
-    def _drained(self, only: Collection[int] | None) -> bool:
+    def _drained(self, only: Collection[int] | None, leases: Leases | None) -> bool:
         """Say whether no job is left that this worker could still come to execute."""
-        outlook = queue.outlook(self.engine, time.time(), only)
+        outlook = queue.outlook(self.engine, self._now(), only, leases)
         return outlook.claimable == 0 and outlook.waiting == 0
 
     def _wait(self, seconds: float) -> None:
@@ -262,14 +285,16 @@ class Supervisor:
         """Renew lease and heartbeat when it is time; return whether the user asked to cancel."""
         if time.monotonic() - self._beat_at < min(HEARTBEAT_SECONDS, self.lease_seconds / 4):
             return False
-        now = time.time()
         cancel = False
         with self._outage.borne():
+            now = self._now()
             workers.beat(self.engine, self.worker_id, now, claim.run_id if claim else None)
             if claim is not None:
                 lease = self.lease_seconds
                 cancel = queue.renew(self.engine, claim.run_id, claim.attempt, now=now, lease_seconds=lease)
             self._outage.over()
+            self._leases()  # also while this worker is busy: it then knows what has stood still meanwhile
+            self._compare_clocks()
         self._beat_at = time.monotonic()
         return cancel
 
@@ -289,9 +314,9 @@ class Supervisor:
 
         def record() -> None:
             if self.stopping:
-                queue.release(*job, now=time.time())
+                queue.release(*job, now=self._now())
             else:
-                queue.crashed(*job, reason, now=time.time())
+                queue.crashed(*job, reason, now=self._now())
 
         # Where the runner had already brought the job to its end there is nothing to record; where the worker
         # must end while the database is away, the lease runs out instead.

@@ -14,7 +14,8 @@ from sqlalchemy import Engine
 from store import orders, queue, trash
 from store.engine import open_store
 from store.errors import InvalidTransition, LeaseLost
-from store.jobs import MAX_LEASE_SECONDS, JobStatus
+from store.jobs import JobStatus
+from store.leases import MAX_LEASE_SECONDS
 from store.metrics import write_points
 from store.queue import Claim
 from store.runs import RunRecord, get_run

@@ -4,7 +4,8 @@ from sqlalchemy import Engine
 
 from store import orders, queue
 from store.engine import reading
-from store.jobs import MAX_LEASE_SECONDS, JobStatus, Outcome
+from store.jobs import JobStatus, Outcome
+from store.leases import MAX_LEASE_SECONDS
 from store.runs import get_run
 from store.snapshot import snapshot
 from tests.store.store_cases import LEASE, ask, complete, request, take

@@ -6,6 +6,7 @@ Not here: what holds for every database, which the other tests of the store chec
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,8 +17,9 @@ import pytest
 from sqlalchemy import Engine, func, make_url, select, text
 from sqlmodel import col
 
+from fsrun.liveness import Clock, Clocks
 from store import queue
-from store.engine import open_store, reading, writing
+from store.engine import open_store, reading, server_time, writing
 from store.errors import DatabaseUnavailable, LeaseLost, NumberTooLarge
 from store.jobs import JobStatus, Outcome
 from store.metrics import metric_names
@@ -227,6 +229,14 @@ def test_url_without_the_driver_means_the_same(place: str) -> None:
 def test_number_too_large_for_the_database_is_refused_in_one_line(engine: Engine) -> None:
     with pytest.raises(NumberTooLarge):
         get_run(engine, 2**31)
+
+
+def test_leases_go_by_the_servers_clock_whatever_that_of_the_machine_says(engine: Engine) -> None:
+    clock = Clock(engine, machine=lambda: time.time() - 7200.0)
+    before, said, after = (float(each or 0.0) for each in (server_time(engine), clock(), server_time(engine)))
+    assert before - 0.001 <= said <= after + 0.001
+    (ahead,) = Clocks(clock).look(engine).values()
+    assert ahead == pytest.approx(7200.0, abs=60.0)
 
 
 def test_command_trains_and_reports_with_the_database_of_the_url(place: str, tmp_path: Path) -> None:
