@@ -17,7 +17,7 @@ from torch import Tensor
 
 from experiments.errors import CheckpointError, unwritable
 
-PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM)
 """What a disk says when nothing is wrong that could not be right again in a while."""
 
 

@@ -96,22 +96,23 @@ class Clocks:
 def differing_clocks(engine: Engine) -> Mapping[str, float]:
     """Return by how many seconds the clocks of others are ahead of this machine's, below 0 where behind it.
 
-    Takes some seconds where a worker seems silent: it is dead, or its clock is behind, and then is heard of.
+    Takes some seconds where a heartbeat is not of these seconds: its worker is dead, or is heard of again.
     """
     clock = Clock(engine)
     clocks, deadline = Clocks(clock), time.monotonic() + HEARTBEAT_SECONDS + 1.0
     found = dict(clocks.look(engine))
-    while time.monotonic() < deadline and _seem_silent(engine, clock) - found.keys():
+    while time.monotonic() < deadline and _seem_off(engine, clock) - found.keys():
         time.sleep(_LOOK_SECONDS)
         found |= clocks.look(engine)
     return found
 
 
-def _seem_silent(engine: Engine, clock: Clock) -> set[str]:
-    """Return the workers whose last sign of life seems to be from longer ago than that of one that lives."""
+def _seem_off(engine: Engine, clock: Clock) -> set[str]:
+    """Return the workers whose heartbeat is too old or too new for one that lives and has our time."""
     with reading(engine) as connection:
         workers = read_workers(connection, clock())
-    return {each.id for each in workers if each.heartbeat_age > MISSED_SECONDS and not _is_dead(each)}
+    right = [each for each in workers if -CLOCK_SLACK <= each.heartbeat_age <= MISSED_SECONDS]
+    return {each.id for each in workers if each not in right and not is_gone(each.host, each.pid)}
 
 
 def difference(name: str, ahead: float) -> str:

@@ -3,6 +3,7 @@
 Not here: who asks which machine (fsrun.worker.fleet), and the files that prove a home shared (probes.py).
 """
 
+import errno
 import os
 import secrets
 import socket
@@ -25,6 +26,13 @@ SHARED = (
     "OMP_NUM_THREADS",
 )
 """What every node takes over from the environment of the command."""
+
+_ERRNOS = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE),
+    *(errno.ENODEV, errno.ENXIO, errno.EMFILE, errno.ENFILE),
+)
+_DEVICE_SIGNS = ("cuda error", "cudnn error", "no cuda gpus", "nvidia driver", "cuda driver", "hip error")
+_OWN_FAULT = "device-side assert"  # an index of the job's own that is out of bounds
 
 NETWORK_SECONDS = 10.0  # until a new file is seen on every machine of a network file system
 
@@ -81,6 +89,30 @@ def machine() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return socket.gethostname()
+
+
+def machine_fault(error: BaseException) -> str | None:
+    """Return in one line why a job failed where this machine is to blame, None where the job itself is.
+
+    To blame are a permission, a disk, a module that cannot be imported, and a device that cannot be used.
+    """
+    each: BaseException | None = error
+    while each is not None:
+        said = str(each).strip().partition("\n")[0]
+        if (
+            isinstance(each, ImportError)
+            or (isinstance(each, OSError) and each.errno in _ERRNOS)
+            or (isinstance(each, RuntimeError) and is_of_the_device(each))
+        ):
+            return f"{type(each).__name__}: {said}"
+        each = each.__cause__
+    return None
+
+
+def is_of_the_device(error: BaseException) -> bool:
+    """Say whether a GPU or its driver cannot be used; no further job can then be run by the same process."""
+    said = str(error).lower()
+    return any(sign in said for sign in _DEVICE_SIGNS) and _OWN_FAULT not in said
 
 
 def is_file(database: str | Path) -> bool:

@@ -39,6 +39,7 @@ class RunnerProcess:
 
     def __init__(self, home: Home, worker_id: str, device: str, processes: int = 1) -> None:
         self.device: str | None = None  # what it really computes on, known once it is ready
+        self.fault: str | None = None  # of this machine, by which the last job failed
         self.log = home.worker_log(worker_id)
         self._oom_kills = oom_kills()
         with self._opened_log() as errors:
@@ -99,9 +100,13 @@ class RunnerProcess:
         """
         ready, _, _ = select.select([self._pipes[1]], [], [], timeout)
         line = self._pipes[1].readline() if ready else ""
-        if line and json.loads(line)["ends"]:
+        if not line:
+            return False
+        words = json.loads(line)
+        self.fault = words["fault"]
+        if words["ends"]:
             self._wait_or_kill(EXIT_SECONDS)
-        return bool(line)
+        return True
 
     def alive(self) -> bool:
         """Say whether the process still runs."""

@@ -37,6 +37,7 @@ from fsrun.worker.devices import resolve_device, thread_count
 from fsrun.worker.fetching import final_checkpoint, intact, patiently
 from fsrun.worker.launcher import launched
 from fsrun.worker.memory import out_of_memory
+from fsrun.worker.nodes import is_of_the_device, machine_fault
 from fsrun.worker.outage import RETRY_SECONDS, Outage
 from fsrun.worker.peers import Share, spread, suits, team_of, together, work_along
 from fsrun.worker.pipe import Orders, Replies
@@ -52,6 +53,14 @@ from store.runs import RunRecord, get_run
 logger = logging.getLogger("fsrun.runner")
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Aftermath:
+    """Whether the process can take another job, and how this machine failed the one it had."""
+
+    sound: bool = True
+    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,11 +98,11 @@ def execute(
     should_stop: Callable[[], bool],
     gives_up: Callable[[], bool] = lambda: False,
     team: Team | None = None,
-) -> bool:
+) -> Aftermath:
     """Run one claimed job to its end and bring the job to the status that belongs to it.
 
-    Returns whether this process may run another: not once its memory ran out, which leaves it in pieces, or a
-    team's step broke off.
+    The process can take no other once its memory ran out or its device failed, or a step of its team broke
+    off, which leaves it in pieces.
     `gives_up` says that nobody is left for whom to wait while the database cannot be used; only then
     DatabaseUnavailable is raised.
     """
@@ -106,11 +115,11 @@ def execute(
             return _end(job, record, device)
         except LeaseLost as error:
             logger.warning("%s", error)
-            return True
+            return Aftermath()
 
 
-def _end(job: _Job, record: RunRecord, device: str) -> bool:
-    """Train, then store the results, the error, or where to go on from; return whether memory sufficed.
+def _end(job: _Job, record: RunRecord, device: str) -> Aftermath:
+    """Train, then store the results, the error, or where to go on from.
 
     Raises LeaseLost.
     """
@@ -124,12 +133,14 @@ def _end(job: _Job, record: RunRecord, device: str) -> bool:
     except ExperimentError as error:
         logger.error("%s", error)
         job.persist(jobs.fail, str(error))
+        return Aftermath(fault=machine_fault(error))
     except Exception as error:
         # The boundary of a job: whatever it raised belongs to the run's record, not to the worker.
         logger.exception("run %d failed", record.id)
         short = out_of_memory(error)
         job.persist(jobs.fail, f"{short}\n{traceback.format_exc()}" if short else traceback.format_exc())
-        return short is None and not (job.team and job.team.broken)
+        sound = short is None and not is_of_the_device(error) and not (job.team and job.team.broken)
+        return Aftermath(sound, None if short else machine_fault(error))
     else:
         if isinstance(outcome, Finished):
             rows = [_row(measurement) for measurement in outcome.results]
@@ -140,7 +151,7 @@ def _end(job: _Job, record: RunRecord, device: str) -> bool:
         else:
             logger.info("stopped at step %d", outcome.step)
             job.persist(jobs.release)
-    return True
+    return Aftermath()
 
 
 def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
@@ -273,11 +284,11 @@ def _take_orders(replies: Replies, device: str, team: Team | None) -> None:
     replies.say(device=device)
     while (order := orders.jobs.get()) is not None:
         stops = partial(orders.stops, order)
-        sound = execute(
+        left = execute(
             engine, home, **order, device=device, should_stop=stops, gives_up=lambda: orders.alone, team=team
         )
-        replies.say(over=order["run_id"], ends=not sound)
-        if not sound:
+        replies.say(over=order["run_id"], ends=not left.sound, fault=left.fault)
+        if not left.sound:
             if team is not None:
                 os._exit(0)  # the others wait for what will not come, and end with this process
             return

@@ -36,6 +36,7 @@ TICK_SECONDS = 0.2
 ANSWER_SECONDS = 2.0  # between the end of a job in the database and the runner's word for it
 IDLE_SECONDS = 1.0  # between two looks at an empty queue
 MAX_FAILED_STARTS = 3  # in a row, before the worker gives up
+MAX_FAULTS = 3  # jobs in a row that fail for a reason of the machine, before the worker claims no more
 GRACE_SECONDS = 60.0  # a job asked to stop may finish its chunk and write a checkpoint for so long
 
 
@@ -83,6 +84,7 @@ class Supervisor:
     _beat_at: float = 0.0
     _looked_at: float = 0.0
     _failed_starts: int = 0
+    _faults: dict[int, str] = field(default_factory=dict)  # run -> how the machine failed it, in a row
     _found_nothing: bool = True
     _idle_since: float | None = None
     _files: CheckpointFiles | None = None  # once they are prepared
@@ -100,8 +102,8 @@ class Supervisor:
 
         Returns as well once nothing could be claimed for `leaves_after` seconds.
         Waits, and says so, while the database cannot be used, or the home or the storage is gone. Raises
-        DatabaseTooNew, FsrunError where no runner can be started, and StorageUnavailable where checkpoints
-        could not be kept from the beginning.
+        DatabaseTooNew, FsrunError where no runner can be started or this machine fails job after job, and
+        StorageUnavailable where checkpoints could not be kept from the beginning.
         """
         check(self.home.storage)
         try:
@@ -251,6 +253,20 @@ class Supervisor:
                 self._crashed(claim, reason)
                 return
         self._tick()
+        self._blame(claim, runner.fault)
+
+    def _blame(self, claim: Claim, fault: str | None) -> None:
+        """Count different jobs in a row that failed for a reason of this machine; FsrunError at the last."""
+        if fault is None:
+            self._faults.clear()
+            return
+        self._faults[claim.run_id] = fault
+        if len(self._faults) == MAX_FAULTS:
+            runs = ", ".join(map(str, sorted(self._faults)))
+            raise FsrunError(
+                f"runs {runs} failed in a row for a reason of this machine ({fault}): it begins no more; "
+                f"mend it, then fsrun retry {runs.replace(',', '')}"
+            )
 
     def _ready_runner(self) -> RunnerProcess | None:
         """Return the runner of the job before, or a new one once it has said that it is ready.

@@ -290,3 +290,34 @@ def test_a_home_that_can_only_be_read_is_named_and_works_when_it_can_be_written(
     assert (worker.returncode, refused) == (0, "")
     assert "can be used again" in said
     assert home.statuses() == [JobStatus.DONE]
+
+
+def forbidden(folder: Path) -> Path:
+    """Put a folder in whose place nobody may write, not even root: a part of the kernel's own files."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.symlink_to("/sys/kernel", target_is_directory=True)
+    return folder
+
+
+def test_without_permission_to_write_checkpoints_a_run_waits_at_its_end_and_says_why(home: Case) -> None:
+    ask(home, "synthetic", "linear", SMALL)
+    database = identity(home.engine(), time.time())
+    link = forbidden(home.checkpoint(database, 1, attempt=1, step=0).parent)
+    with working(home, "worker", "--drain") as worker:
+        wait_until(lambda: "cannot be written" in said_in(home.log(1)))
+        assert home.statuses() == [JobStatus.RUNNING]
+        link.unlink()
+        worker.communicate(timeout=60)
+    assert outcomes(home) == [Outcome.DONE]
+
+
+def said_in(log: Path) -> str:
+    return log.read_text() if log.exists() else ""
+
+
+def test_a_worker_whose_machine_fails_three_jobs_in_a_row_leaves_the_others_and_says_why(home: Case) -> None:
+    ask(home, "glyphs", "protonet", {"steps": [1], "episodes": [2]}, seeds=5)
+    forbidden(home.root / "data")
+    answer = in_its_own_process(home, "worker", "--drain")
+    assert_refused(answer, "runs 1, 2, 3 failed in a row", "fsrun retry 1 2 3")
+    assert home.statuses() == [JobStatus.FAILED] * 3 + [JobStatus.QUEUED] * 2

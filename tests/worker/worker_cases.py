@@ -52,8 +52,12 @@ def working(home: Case, *words: str, patience: float = PATIENCE) -> Iterator[sub
     seen: set[int] = set()
     try:
         with process:
-            yield process
-            process.wait(patience)
+            try:
+                yield process
+                process.wait(patience)
+            except BaseException:
+                process.kill()  # else a test that failed would wait for it
+                raise
     finally:
         seen |= runners(home)
         if process.poll() is None:
