@@ -14,8 +14,8 @@ from fsrun.worker.slurm_engine import SlurmFleet
 from store.jobs import JobStatus, Outcome
 from store.snapshot import snapshot
 from tests.cli.cli_cases import Case, assert_refused, environment, in_its_own_process
-from tests.worker.engine_cases import SHORT, final_states, times_done
-from tests.worker.worker_cases import ask, runners, wait_until
+from tests.worker.engine_cases import SHORT, descendants, final_states, times_done
+from tests.worker.worker_cases import ask, runners, suspended, wait_until, wait_until_told
 
 pytest.importorskip("submitit", reason="submitit is not installed: pip install 'fsrun[slurm]'")
 
@@ -64,7 +64,11 @@ def test_an_element_that_is_preempted_hands_its_job_back_and_goes_on_with_the_sa
     assert in_its_own_process(alone, "worker", "--drain", seconds=400).code == 0
     with elements(home) as command:
         wait_until(lambda: home.run(1).step > 0, 240)
-        os.kill(worker_of(home, 1), signal.SIGUSR2)
+        worker = worker_of(home, 1)
+        (runner,) = runners(home) & descendants([worker])
+        with suspended(runner):
+            os.kill(worker, signal.SIGUSR2)
+            wait_until_told(runner)
         said, refused = command.communicate(timeout=400)
     assert command.returncode == 0, refused
     assert home.statuses() == [JobStatus.DONE] * 5

@@ -21,6 +21,7 @@ from tests.worker.worker_cases import (
     ask_for_the_long_run,
     is_alive,
     runners,
+    suspended,
     the_runner,
     wait_until,
     working,
@@ -172,17 +173,17 @@ def test_a_database_damaged_under_a_worker_is_named_and_restored_without_loss_of
     monkeypatch.setenv("FSRUN_GRACE_SECONDS", "2")  # in which nothing can be saved
     backup = tmp_path / "backup.db"
     elsewhere = Case(tmp_path / "elsewhere")
-    steps = 5 * STEPS  # not over before a backup is made
-    ask_for_the_long_run(elsewhere, steps)
+    ask_for_the_long_run(elsewhere)
     assert in_its_own_process(elsewhere, "worker", "--drain").code == 0
     assert in_its_own_process(home, "queue", "synthetic", *TINY).code == 0
     assert in_its_own_process(home, "worker", "--drain").code == 0
     before = home.numbers(1)
-    ask_for_the_long_run(home, steps)
+    ask_for_the_long_run(home)
     with working(home, "worker") as worker:
         wait_until(lambda: home.run(2).step > 0)
-        assert in_its_own_process(home, "db", "backup", str(backup)).code == 0
-        damage(home.root / "fsrun.db")
+        with suspended(the_runner(home)):
+            assert in_its_own_process(home, "db", "backup", str(backup)).code == 0
+            damage(home.root / "fsrun.db")
         assert worker.stdout is not None
         lines = [worker.stdout.readline() for _ in range(2)]
         assert "started" in lines[0]
@@ -234,7 +235,8 @@ def test_on_a_full_disk_the_job_waits_and_goes_on_when_there_is_space(
     with working(home, "worker", "--drain") as worker:
         assert worker.stdout is not None
         wait_until(lambda: is_under_way(home))
-        fill(small_disk / "filler")
+        with suspended(the_runner(home)):
+            fill(small_disk / "filler")
         lines = [worker.stdout.readline() for _ in range(2)]
         assert "started" in lines[0]
         assert "free some space on its disk" in lines[1]

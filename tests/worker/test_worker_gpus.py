@@ -10,7 +10,16 @@ import pytest
 from store.jobs import JobStatus, Outcome
 from store.results import ResultRow
 from tests.cli.cli_cases import Case, Points, in_its_own_process
-from tests.worker.worker_cases import ask, is_alive, processes_of, runners, wait_until, working
+from tests.worker.worker_cases import (
+    ask,
+    is_alive,
+    processes_of,
+    runners,
+    suspended,
+    wait_until,
+    wait_until_told,
+    working,
+)
 
 Numbers = tuple[tuple[ResultRow, ...], Points]
 
@@ -49,11 +58,11 @@ def by_two(tmp_path_factory: pytest.TempPathFactory) -> Case:
     return case
 
 
-def the_other(home: Case) -> int:
-    """Return the process that follows, once training is under way."""
+def the_process(home: Case, rank: int) -> int:
+    """Return the process that leads, 0, or the one that follows, 1, once training is under way."""
     wait_until(lambda: bool(home.statuses()) and home.run(1).step > 0, patience=120)
-    (follower,) = processes_of(RUNNER, home, "RANK=1")
-    return follower
+    (process,) = processes_of(RUNNER, home, f"RANK={rank}")
+    return process
 
 
 def assert_close(found: Case, expected: Case) -> None:
@@ -87,7 +96,7 @@ def test_a_process_that_is_killed_ends_all_and_the_run_has_the_numbers_of_an_und
 ) -> None:
     ask_for_pre_training(home)
     with working(home, *WORKER, patience=300) as worker:
-        os.kill(the_other(home), signal.SIGKILL)
+        os.kill(the_process(home, 1), signal.SIGKILL)
         said, refused = worker.communicate(timeout=300)
     assert (worker.returncode, refused) == (0, "")
     assert "attempt 2" in said
@@ -101,8 +110,10 @@ def test_a_process_that_is_killed_ends_all_and_the_run_has_the_numbers_of_an_und
 def test_a_run_that_two_processes_began_and_cancelled_is_ended_by_one(by_two: Case, home: Case) -> None:
     ask_for_pre_training(home)
     with working(home, *WORKER, patience=300) as worker:
-        the_other(home)
-        in_its_own_process(home, "cancel", "1")
+        leader = the_process(home, 0)
+        with suspended(leader):
+            in_its_own_process(home, "cancel", "1")
+            wait_until_told(leader)
         worker.communicate(timeout=300)
     stopped = home.run(1)
     assert stopped.status is JobStatus.CANCELLED
@@ -118,8 +129,10 @@ def test_a_run_that_two_processes_began_and_cancelled_is_ended_by_one(by_two: Ca
 def test_ctrl_c_hands_the_run_back_and_nothing_outlives_a_killed_launcher(home: Case) -> None:
     ask_for_pre_training(home)
     with working(home, *WORKER, patience=300) as worker:
-        the_other(home)
-        worker.send_signal(signal.SIGINT)
+        leader = the_process(home, 0)
+        with suspended(leader):
+            worker.send_signal(signal.SIGINT)
+            wait_until_told(leader)
         said, refused = worker.communicate(timeout=120)
     assert (worker.returncode, refused) == (0, "")
     assert "Stopping" in said
@@ -140,9 +153,11 @@ def test_ctrl_c_hands_the_run_back_and_nothing_outlives_a_killed_launcher(home: 
 def test_a_service_manager_that_ends_all_at_once_loses_no_step(home: Case) -> None:
     ask_for_pre_training(home)
     with working(home, *WORKER, patience=300) as worker:
-        the_other(home)
-        for pid in (worker.pid, *runners(home)):
-            os.kill(pid, signal.SIGTERM)
+        leader = the_process(home, 0)
+        with suspended(leader):
+            for pid in (worker.pid, *runners(home)):
+                os.kill(pid, signal.SIGTERM)
+            wait_until_told(leader)
         worker.communicate(timeout=120)
     stopped = home.run(1)
     assert stopped.status is JobStatus.QUEUED

@@ -18,8 +18,10 @@ from tests.worker.worker_cases import (
     ask_for_the_long_run,
     is_alive,
     runners,
+    suspended,
     the_runner,
     wait_until,
+    wait_until_told,
     working,
 )
 
@@ -47,7 +49,10 @@ def test_ctrl_c_hands_the_run_back_and_the_same_command_ends_it_with_the_same_nu
 ) -> None:
     with working(home, "run", "synthetic", *LONG) as worker:
         wait_until(lambda: is_under_way(home))
-        worker.send_signal(signal.SIGINT)
+        runner = the_runner(home)
+        with suspended(runner):
+            worker.send_signal(signal.SIGINT)
+            wait_until_told(runner)
         said, refused = worker.communicate(timeout=60)
     assert worker.returncode == 1
     assert "Stopping" in said
@@ -165,8 +170,9 @@ def test_a_killed_worker_takes_no_job_along_and_another_goes_on_from_its_checkpo
     with working(home, "worker", "--drain") as worker:
         runner = the_runner(home)
         wait_until(lambda: is_under_way(home))
-        worker.kill()
-        worker.wait()
+        with suspended(runner):
+            worker.kill()
+            worker.wait()
         wait_until(lambda: not is_alive(runner))  # long before the lease ends
     (log,) = (home.root / "logs").glob("worker-*.log")
     assert log.read_text() == ""  # nobody is left to answer to, which is no error
@@ -199,7 +205,7 @@ def test_a_job_that_kills_its_runner_three_times_fails_and_the_next_one_is_done(
 
 
 def test_a_running_job_is_cancelled_with_a_checkpoint_that_retry_keeps(home: Case) -> None:
-    ask(home, "synthetic", "linear", {"steps": [1_000_000], "log_every": [20]})
+    ask(home, "synthetic", "linear", {"steps": [50_000_000], "log_every": [20]})
     with working(home, "worker", "--drain") as worker:
         wait_until(lambda: is_under_way(home))
         answer = in_its_own_process(home, "cancel", "1")

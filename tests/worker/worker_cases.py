@@ -3,10 +3,12 @@
 Not here: any test. Homes and commands are those of the command line's tests.
 """
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -84,6 +86,29 @@ def the_runner(home: Case) -> int:
     """Wait for the one runner of this home, and return its process."""
     wait_until(lambda: len(runners(home)) == 1)
     return runners(home).pop()
+
+
+@contextmanager
+def suspended(runner: int) -> Iterator[None]:
+    """Suspend a runner, whose run cannot end by itself before it has heard what is ordered meanwhile."""
+    os.kill(runner, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(runner, signal.SIGCONT)
+
+
+def wait_until_told(runner: int) -> None:
+    """Wait until a suspended runner's worker has told it something, which then lies in the pipe."""
+    wait_until(lambda: _unread(runner) > 0)
+
+
+def _unread(pid: int) -> int:
+    descriptor = os.open(f"/proc/{pid}/fd/0", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
+    finally:
+        os.close(descriptor)
 
 
 def _processes() -> list[int]:
