@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from fsrun.cli.options import open_database
 from fsrun.cli.queueing import Device, Gpus
 from fsrun.errors import UsageError
 
@@ -52,27 +51,22 @@ def worker(
             raise UsageError(
                 f"{name} is for --engine {' or '.join(engines)}: leave it out, or {_instead(name)}"
             )
-    if engine == "local":
-        from fsrun.cli.foreground import serve
-        from fsrun.paths import find_home
-        from fsrun.worker.devices import check_gpus
-        from fsrun.worker.outage import open_patiently
-
-        check_gpus(gpus, device)
-        serve(
-            open_patiently(find_home().database, typer.echo, lambda: False, create=True),
-            device,
-            gpus,
-            drain=drain,
-        )
-        return
     from fsrun.cli.clusters import Asked, serve_on_ray, serve_on_slurm
+    from fsrun.cli.foreground import serve
+    from fsrun.paths import find_home
+    from fsrun.worker.devices import check_gpus
+    from fsrun.worker.outage import open_patiently
 
+    if engine == "local":
+        check_gpus(gpus, device)
+    database = open_patiently(find_home().database, typer.echo, lambda: False, create=True)
     asked = Asked(device, drain, cpus_per_job or 1.0, gpus_per_job, max_concurrent)
-    if engine == "ray":
-        serve_on_ray(open_database(), asked, address or "auto")
+    if engine == "local":
+        serve(database, device, gpus, drain=drain)
+    elif engine == "ray":
+        serve_on_ray(database, asked, address or "auto")
     else:
-        serve_on_slurm(open_database(), asked, slurm or [])
+        serve_on_slurm(database, asked, slurm or [])
 
 
 def _instead(name: str) -> str:

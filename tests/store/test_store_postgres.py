@@ -31,6 +31,8 @@ from tests.store.store_cases import LEASE, Writer, ask, request, take
 
 pytestmark = pytest.mark.parametrize("place", ["postgresql"], indirect=True)
 
+ROOT = Path(queue.__file__).parents[1]
+
 
 @pytest.fixture
 def threads() -> Iterator[ThreadPoolExecutor]:
@@ -219,6 +221,20 @@ def test_server_that_lets_nobody_in_is_named_without_the_password(
     assert not any(secret in said for secret in (str(url.password), "query-secret"))
 
 
+@pytest.mark.parametrize("engine_name", ["local", "slurm"])
+def test_worker_started_while_its_server_is_down_says_so_and_waits(
+    place: str, tmp_path: Path, engine_name: str
+) -> None:
+    url = make_url(place).set(port=9).render_as_string(hide_password=False)
+    environment = os.environ | {"FSRUN_HOME": str(tmp_path / "home"), "FSRUN_DB_URL": url}
+    words = [sys.executable, "-m", "fsrun", "worker", "--engine", engine_name]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as worker:
+        assert worker.stdout is not None
+        assert "refused; start its server, or check host and port; going on" in worker.stdout.readline()
+        assert worker.poll() is None
+        worker.terminate()
+
+
 def test_url_without_the_driver_means_the_same(place: str) -> None:
     for start in ("postgresql://", "postgres://"):
         engine = open_store(place.replace("postgresql+psycopg://", start))
@@ -249,7 +265,7 @@ def test_command_trains_and_reports_with_the_database_of_the_url(place: str, tmp
             text=True,
             env=environment,
             check=False,
-            cwd=Path(queue.__file__).parents[1],
+            cwd=ROOT,
         )
         assert (done.returncode, done.stderr) == (0, "")
     assert not list(tmp_path.rglob("*.db"))
