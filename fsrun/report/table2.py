@@ -1,7 +1,4 @@
-"""The paper's Table 2 beside our measurements of its Omniglot column, as a table for people and programs.
-
-Not here: the measurements (rows.py), the paper's cells (paper.py), and how a table is written (render.py).
-"""
+"""The paper's Table 2, Omniglot and mini-ImageNet, beside what was measured here."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,7 +9,7 @@ from experiments.table2 import SHAPES, Shape
 from fsrun.report.measured import Measured, imported_note, traced, written
 from fsrun.report.paper import K_SHOT, N_WAY, PRESENTATIONS
 from fsrun.report.render import Column, Table
-from fsrun.report.rows import Cell, Table2Row, left_out, rows
+from fsrun.report.rows import MINI, Cell, Table2Row, left_out, rows
 from fsrun.words import duration
 
 __all__ = ["NOT_RUN", "Measured", "Table2Row", "left_out", "rows", "table2"]
@@ -32,9 +29,12 @@ def table2(engine: Engine, *, n_way: int | None = None, k_shot: int | None = Non
     alone = n_way is not None or k_shot is not None
     shapes: tuple[Shape, ...] = ((n_way or N_WAY, k_shot or K_SHOT),) if alone else SHAPES
     lines = rows(engine, shapes=shapes)
+    in_paper = (N_WAY, K_SHOT) in shapes
     asked = f"{shapes[0][0]}-way {shapes[0][1]}-shot accuracy" if alone else "accuracy"
     return Table(
-        title=f"Table 2: Omniglot {asked}, %",
+        title=f"Table 2: Omniglot and mini-ImageNet {asked}, %"
+        if in_paper
+        else f"Table 2: Omniglot {asked}, %",
         columns=_columns(shapes, elsewhere=any(line.main.elsewhere for line in lines)),
         rows=tuple(_cells(line, elsewhere=any(line.main.elsewhere for line in lines)) for line in lines),
         notes=(
@@ -51,9 +51,10 @@ def short(shape: Shape) -> str:
     return f"{shape[0]}w{shape[1]}s"
 
 
-# What is left out first where there is no room for all has the highest number.
-_PAPER, _BEHIND, _ELSEWHERE, _RUNS, _TIME, _PRESET = range(4, 10)
-_PARAMETERS, _SOURCE, _TRAINERS, _MINI, _EPISODES = range(10, 15)
+# What is left out first where there is no room for all has the highest number. The paper's two columns stay
+# longest, with ours beside them.
+_PAPER, _MINI, _MINI_PAPER, _SHAPES = range(1, 5)
+_BEHIND, _ELSEWHERE, _RUNS, _TIME, _PRESET, _PARAMETERS, _SOURCE, _TRAINERS, _EPISODES = range(8, 17)
 
 
 def _columns(shapes: Sequence[Shape], *, elsewhere: bool) -> tuple[Column, ...]:
@@ -70,12 +71,13 @@ def _columns(shapes: Sequence[Shape], *, elsewhere: bool) -> tuple[Column, ...]:
             Column(
                 short(shape),
                 numeric=True,
-                spare=min(places[shape], _PAPER - 1),
+                spare=_SHAPES + places[shape] - 1 if places[shape] else 0,
                 value=f"{short(shape)}_percent",
                 runs=f"{short(shape)}_run_ids",
             )
             for shape in shapes
         ),
+        *(_mini_columns() if (N_WAY, K_SHOT) in shapes else ()),
         *(
             Column(
                 f"to F/S {short(shape)}",
@@ -104,20 +106,33 @@ def _columns(shapes: Sequence[Shape], *, elsewhere: bool) -> tuple[Column, ...]:
         Column("Runs", spare=_RUNS),
         Column("Trained by", spare=_TRAINERS, runs="main_trained_by"),
         Column("Source measured", spare=_SOURCE),
-        Column("Mini paper/ours", spare=_MINI, value="paper_mini_percent", runs="mini_run_ids"),
         Column("Episodes", numeric=True, spare=_EPISODES, value="main_episodes", runs="main_run_ids"),
+    )
+
+
+def _mini_columns() -> tuple[Column, ...]:
+    """Return the columns of the paper's other data set, 5 ways and 1 shot."""
+    return (
+        Column(
+            "Mini paper", spare=_MINI_PAPER, value="paper_mini_percent", numeric=True, runs="mini_run_ids"
+        ),
+        Column(f"Mini {short(MINI)}", spare=_MINI, value="mini_percent", numeric=True, runs="mini_run_ids"),
     )
 
 
 def _cells(row: Table2Row, *, elsewhere: bool) -> tuple[str, ...]:
     main, ours = row.main, row.main.measured
     training = main.training
+    in_paper = (N_WAY, K_SHOT) in [cell.shape for cell in row.cells]
+    papers = "" if row.mini is None else f"{row.mini:.1f}"
+    mini = (papers, percent(row.on_mini.measured)) if in_paper else ()
     runs = [run_id for cell in row.cells if cell.measured for run_id in cell.measured.run_ids]
     trainers = [run_id for cell in row.cells if cell.training for run_id in cell.training.run_ids]
     return (
         row.title,
         "" if row.paper is None else f"{row.paper:.1f}",
         *(percent(cell.measured) for cell in row.cells),
+        *mini,
         *(points(cell) for cell in row.cells),
         *("" if main.elsewhere is None else written(main.elsewhere) for _ in range(elsewhere)),
         "" if training is None else duration(training.seconds),
@@ -126,7 +141,6 @@ def _cells(row: Table2Row, *, elsewhere: bool) -> tuple[str, ...]:
         ranges(runs),
         ranges(trainers),
         row.source,
-        f"{'–' if row.mini is None else row.mini} / {percent(row.on_mini.measured)}",
         "" if ours is None else str(ours.episodes or ""),
     )
 
@@ -160,7 +174,7 @@ def _reading(lines: Sequence[Table2Row]) -> Iterator[str]:
     if not cells and not any(line.on_mini.measured for line in lines):
         yield FIRST_STEPS
         return
-    yield "20w1s: 20 ways, 1 shot. Ours: mean ± half of the 95 % interval over the episodes."
+    yield "20w1s: 20 ways, 1 shot; Mini: mini-ImageNet. Ours: mean ± half of the 95 % interval over episodes."
     if any(len(ours.runs) > 1 for _, ours in cells):
         yield (
             "Several runs: mean over the runs; the interval joins Student's t over the runs "

@@ -72,9 +72,9 @@ def test_columns_without_room_are_left_out_and_named(filled: Filled) -> None:
     comment, *_ = text.splitlines()
     assert comment.startswith("% No room on a page for: ")
     assert "Source measured" in comment
-    assert "Method & Paper & 5w1s & 5w5s & 20w1s & 20w5s " in text
+    assert "Method & Paper & 5w1s & 5w5s & 20w1s & 20w5s & Mini paper & Mini 5w1s " in text
     assert "92.00\\,$\\pm$\\,0.40" in text
-    assert "caption{Omniglot accuracy, \\%}" in text
+    assert "caption{Omniglot and mini-ImageNet accuracy, \\%}" in text
 
 
 def test_the_runs_behind_the_numbers_are_named_in_comments(filled: Filled) -> None:

@@ -87,7 +87,7 @@ def test_headings_labels_and_ids_lead_readers_of_all_kinds(reports: list[Report]
 def test_one_report_is_a_page_of_its_own(filled: Filled) -> None:
     filled.measure("protonet", 0.92)
     page = read(written(of_table("report --table2", table2(filled.engine)), Format.HTML))
-    assert [each.text for each in page.all("h1")] == ["Table 2: Omniglot accuracy, %"]
+    assert [each.text for each in page.all("h1")] == ["Table 2: Omniglot and mini-ImageNet accuracy, %"]
     assert page.all("h2") == page.all("nav") == []
     assert any("92.00 ± 0.40" in each.text for each in page.all("td"))
     (runs,) = page.all("details")

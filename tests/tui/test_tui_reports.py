@@ -52,7 +52,7 @@ def test_other_ways_and_shots_have_a_table_of_their_own_to_which_tab_turns(fille
 
     async def steps(pilot: Pilot[None]) -> None:
         await pilot.press("2")
-        await until(pilot, shows(pilot, "Table 2: Omniglot accuracy, %  1/2"))
+        await until(pilot, shows(pilot, "Table 2: Omniglot and mini-ImageNet accuracy, %  1/2"))
         assert "41.00" not in screen_text(pilot)
         await pilot.press("tab")
         await until(pilot, shows(pilot, "10-way 1-shot", "2/2", "41.00 ± 0.40"))
@@ -106,7 +106,7 @@ def test_enter_opens_the_run_behind_the_cell_and_lists_several(filled: Filled) -
     async def steps(pilot: Pilot[None]) -> None:
         await pilot.press("2")
         await until(pilot, shows(pilot, "26.71", "40.00"))
-        for heading, run_id in (("20w1s", twenty), ("Mini paper/ours", mini)):
+        for heading, run_id in (("20w1s", twenty), ("Mini 5w1s", mini)):
             await enter(pilot, heading)
             await until(pilot, shows(pilot, f"#{run_id} Pixel-KNN on "))
             await pilot.press("escape")
