@@ -31,8 +31,8 @@ FLAT_MB = 10.0
 """How much a process may grow from its second tenth of the jobs to the last and still count as flat."""
 
 _EXPECTED = re.compile(
-    r"fsrun\.db|logs/run-\d+\.log|logs/worker-[^/]+\.log"
-    r"|checkpoints/[0-9a-f]{12}/(owner|run-\d+/step-\d+-attempt-1\.safetensors)"
+    r"fsrun\.db|logs/run-\d+\.log|logs/(worker|supervisor)-[^/]+\.log"
+    r"|checkpoints/(\.fsrun|[0-9a-f]{12}/(owner|run-\d+/step-\d+-attempt-1\.safetensors))"
 )
 
 

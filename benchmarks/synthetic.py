@@ -27,6 +27,7 @@ from experiments.config import GaussianData, LinearFastSlowConfig, SyntheticRun
 from experiments.sweeps import Sweep, plan
 from experiments.synthetic.direct import DirectRecursion
 from experiments.synthetic.fast import FastRecursion
+from fsrun.checkpoint_files import prepare
 from fsrun.paths import Home
 from fsrun.planning import requests
 from fsrun.worker.runner import execute
@@ -190,6 +191,7 @@ def job_seconds(folder: Path, seeds: int, tasks: int) -> tuple[float, float]:
     """Return the seconds a claimed job takes from its config to its stored results, and those of the CPU."""
     home = Home(folder)
     engine = open_store(folder / "fsrun.db")
+    prepare(engine, home, time.time())
     planned = plan(Sweep("synthetic", seeds_per_run=seeds, settings={"steps": [tasks]}))
     enqueue(engine, requests(planned), now=time.time(), provenance={})
     claim = queue.claim(engine, "benchmark", now=time.time(), lease_seconds=3600.0)

@@ -67,6 +67,10 @@ class ProtoNetConfig(HalvedRate):
     learned_scale: bool = False
     jitter: Jitter = Jitter()
 
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **HalvedRate.needs,
+        **dict.fromkeys(("train_k_shot", "train_n_query"), ({"train_images": (None,)},)),
+    }
     later: ClassVar[Mapping[str, Any]] = {
         **HalvedRate.later,
         "weight_decay": 0.0,

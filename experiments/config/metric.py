@@ -17,7 +17,11 @@ class MatchingNetConfig(HalvedRate):
     """Matching networks (Vinyals et al. 2016): attention over the support, with or without full context."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
-    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {**HalvedRate.needs, "fce_steps": ({"fce": (True,)},)}
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **HalvedRate.needs,
+        "fce_steps": ({"fce": (True,)},),
+        **dict.fromkeys(("train_k_shot", "train_n_query"), ({"train_images": (None,)},)),
+    }
 
     name: Literal["matching"] = "matching"
     steps: int = Field(60_000, ge=1, le=100_000_000)  # episodes

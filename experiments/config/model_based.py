@@ -122,7 +122,9 @@ class RareEventsConfig(SharedBatches):
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
         **SharedBatches.needs,
         **dict.fromkeys(("schedule", "averaging"), ({"train_images": AllBut(None)},)),
-        **dict.fromkeys(("slots", "neighbours", "episodes_per_step"), ({"train_images": (None,)},)),
+        **dict.fromkeys(
+            ("train_k_shot", "slots", "neighbours", "episodes_per_step"), ({"train_images": (None,)},)
+        ),
     }
 
     name: Literal["rare-events"] = "rare-events"

@@ -141,7 +141,6 @@ class SharedBatches(Accelerated):
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
         **Accelerated.needs,
         "mirrored": ({"train_images": AllBut(None)},),
-        **dict.fromkeys(("train_k_shot", "train_n_query"), ({"train_images": (None,)},)),
     }
 
     train_images: int | None = Field(None, ge=2)  # of each class; None: as the source draws them

@@ -24,7 +24,7 @@ def animals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("--gpus 65", ("--gpus", "less than or equal to 64")),
         ("--gpus 64", ("--gpus 64: torch", "CUDA GPU", "or --device cpu for 64 processes")),
         ("--gpus 64 --device cuda", ("CUDA GPU", "--device cpu")),
-        ("--gpus 2 --device gpu", ("unknown device 'gpu'", "auto, cpu, cuda or cuda:N")),
+        ("--gpus 2 --device gpu", ("unknown device 'gpu'", "auto, cpu, cuda, cuda:N or mps")),
     ],
 )
 def test_gpus_that_are_not_there_are_refused(

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from experiments.config import parse_config
 from experiments.errors import ConfigError
 from experiments.methods.matching import label_log_probabilities
 from experiments.models.full_context import FullContext
 from experiments.rng import generator
+from experiments.sweeps import Sweep, plan
 
 
 def normal(*shape: int, key: str = "x") -> Tensor:
@@ -89,6 +89,5 @@ def test_new_names_for_the_classes_only_rename_the_answers() -> None:
 
 
 def test_steps_of_full_context_without_it_are_refused() -> None:
-    raw = {"experiment": "glyphs", "data": {"kind": "glyphs"}, "method": {"name": "matching", "fce_steps": 3}}
-    with pytest.raises(ConfigError, match="fce=true"):
-        parse_config(raw)
+    with pytest.raises(ConfigError, match="fce_steps=3 changes nothing while fce=false"):
+        plan(Sweep("glyphs", ("matching",), settings={"fce_steps": [3]}))

@@ -17,7 +17,7 @@ def test_sections_open_by_their_letters_and_close_again(lab: Lab) -> None:
     async def steps(pilot: Pilot[None]) -> None:
         await opened(pilot)
         sections = {
-            "R": "test/accuracy 91.20 ± 0.12 % over 1000 episodes",
+            "R": "test/accuracy 91.20 ± 0.12 % over 1,000 episodes",
             "C": "method.steps = 1000",
             "E": "no error",
             "A": "1  done after 3m20s · from step 0 · cpu · box-1",
