@@ -9,6 +9,7 @@ from experiments.errors import ConfigError
 from fsrun.report.errors import NothingToReport
 from fsrun.report.protocols import protocols, protocols_table
 from fsrun.report.render import Format, render
+from fsrun.report.rows import left_out, rows
 from tests.report.report_cases import Filled, Settings, config_of, fill
 
 
@@ -39,6 +40,18 @@ def test_every_kind_of_test_has_a_line_and_its_ways_and_shots_are_columns(filled
         "R1, upright characters": ("96.00 ± 0.40", ""),
         "P-B": ("95.00 ± 0.40", ""),
     }
+
+
+def test_several_looks_are_a_test_of_their_own_and_stay_out_of_table_2(filled: Filled) -> None:
+    once = filled.end(filled.start(config_of("omniglot", "protonet")), 0.94)
+    looks: Settings = {"looks.views": [3], "looks.turns": [4]}
+    filled.end(filled.start(config_of("omniglot", "protonet", settings=looks)), 0.96)
+    table = protocols_table(protocols(filled.engine, "protonet"))
+    assert {row[1]: row[2] for row in table.rows} == {"P-V": "94.00 ± 0.40", "P-V, 12 looks": "96.00 ± 0.40"}
+    (row,) = (row for row in rows(filled.engine) if row.name == "protonet")
+    assert row.measured is not None
+    assert row.measured.run_ids == (once,)
+    assert any("looks at each test image 12 times" in line for line in left_out(filled.engine))
 
 
 def test_a_test_is_shown_as_it_was_run_last_and_its_record_names_the_run(filled: Filled) -> None:
