@@ -63,10 +63,6 @@ class MatchingNet(ImageMethod[MatchingNetConfig]):
             method.jitter, method.train_n_way, method.train_k_shot, method.train_n_query
         )
 
-    def rate(self, step: int) -> float:
-        """Return the learning rate of a step."""
-        return self.config.rate(step)
-
     def loss(self, step: int) -> tuple[Tensor, Metrics]:
         """Return the cross-entropy of a batch: of an episode's queries, or of each image by all others."""
         method = self.config

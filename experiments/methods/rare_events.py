@@ -73,10 +73,6 @@ class RareEvents(ImageMethod[RareEventsConfig]):
 
     # ------------------------------------------------------------ training
 
-    def rate(self, step: int) -> float:
-        """Return the learning rate of a step."""
-        return self.config.rate(step)
-
     def step(self, step: int) -> Metrics:
         """Learn from a batch whose images are each other's memory, or meet episodes as the source does."""
         return super().step(step) if self.config.train_images else self._meet_episodes(step)

@@ -54,10 +54,6 @@ class Siamese(ImageMethod[SiameseConfig]):
         self.learn(self.network.parameters(), method.lr, weight_decay=method.weight_decay)
         self.classes = TrainingClasses(table, ("train",), method.mirrored, method.jitter)
 
-    def rate(self, step: int) -> float:
-        """Return the learning rate of a step."""
-        return self.config.rate(step)
-
     def loss(self, step: int) -> tuple[Tensor, Metrics]:
         """Return the cross-entropy of pairs of images, alike or not."""
         source = generator(self.seed, "pairs", step)
