@@ -62,6 +62,8 @@ def test_one_that_dies_is_told_and_two_go_on_to_the_features_of_one_each_shard_o
     home: Case, animals: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "SHARD_IMAGES", 1)
+    # The processes run a module of the tests, and no Python here looks into the current folder by itself.
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     alone = planned(asked(animals, "alone"))
     expected = rows(alone, embed_here(asked(animals, "alone"), alone, lambda _: None))
 

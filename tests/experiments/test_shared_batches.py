@@ -16,13 +16,15 @@ from experiments.methods.protonet import ProtoNet
 from experiments.methods.rare_events import RareEvents
 from experiments.methods.siamese import Siamese
 from experiments.rng import generator
+from tests.conftest import GLYPH_ALPHABETS, GLYPH_CHARACTERS
 
 WAYS, IMAGES = 6, 3
 
 
 def run(name: str, **options: Any) -> ImageRun:
     method = {"name": name, "filters": 4, "train_images": IMAGES, "train_n_way": WAYS, **options}
-    config = parse_config({"experiment": "glyphs", "data": {"kind": "glyphs"}, "method": method})
+    data = {"kind": "glyphs", "alphabets": GLYPH_ALPHABETS, "characters": GLYPH_CHARACTERS}
+    config = parse_config({"experiment": "glyphs", "data": data, "method": method})
     assert isinstance(config, ImageRun)
     return config
 
