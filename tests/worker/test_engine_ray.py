@@ -2,7 +2,8 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from store.snapshot import snapshot
 from tests.cli.cli_cases import Case, assert_refused, in_its_own_process
 from tests.store.postgres_server import find_programs, serving
 from tests.worker.engine_cases import SHORT, descendants, end_at_once, final_states, times_done
-from tests.worker.worker_cases import ask, wait_until, working
+from tests.worker.worker_cases import ask, runners, suspended, wait_until, working
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'fsrun[ray]'")
 
@@ -91,10 +92,13 @@ def test_sixty_jobs_on_three_nodes_outlive_a_node_and_a_worker_and_equal_those_o
     assert in_its_own_process(alone, "worker", "--drain", seconds=600).code == 0
 
     with working(home, *on_ray(three_nodes, "--drain"), patience=600) as command:
-        wait_until(lambda: all(home.run(run_id).step > 0 for run_id in (1, 2, 3)), 240)
-        three_nodes.lose(three_nodes.others[0])
-        wait_until(lambda: len(interrupted(home)) == 1, 240)
-        end_at_once({a_worker_in_the_middle(home)})
+        with ExitStack() as held:
+            for run_id in (1, 2, 3):
+                wait_until(partial(has_begun, home, run_id), 240)
+                held.enter_context(suspended(runner_of(home, run_id)))
+            three_nodes.lose(three_nodes.others[0])
+            wait_until(lambda: len(interrupted(home)) == 1, 240)
+            end_at_once({a_worker_in_the_middle(home)})
         said, refused = command.communicate(timeout=600)
 
     assert (command.returncode, refused) == (0, "")
@@ -139,6 +143,17 @@ def test_two_nodes_share_a_queue_on_postgresql_and_measure_what_a_local_worker_d
             engine.dispose()
     finally:
         cluster.cluster.shutdown()
+
+
+def has_begun(home: Case, run_id: int) -> bool:
+    return home.run(run_id).step > 0
+
+
+def runner_of(home: Case, run_id: int) -> int:
+    """Return the process that trains a run, whose worker has no other."""
+    workers = snapshot(home.engine(), now=time.time()).workers
+    worker = next(each.pid for each in workers if each.run_id == run_id)
+    return (descendants([worker]) & runners(home)).pop()
 
 
 def interrupted(home: Case) -> list[Outcome]:

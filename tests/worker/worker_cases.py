@@ -11,7 +11,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,8 @@ def suspended(runner: int) -> Iterator[None]:
     try:
         yield
     finally:
-        os.kill(runner, signal.SIGCONT)
+        with suppress(ProcessLookupError):  # a test may have killed it
+            os.kill(runner, signal.SIGCONT)
 
 
 def wait_until_told(runner: int) -> None:
