@@ -10,6 +10,7 @@ from typing import Any
 from experiments.config import config_hash
 from experiments.config.features import FeatureSet
 from experiments.errors import ConfigError, unknown_name
+from experiments.presets import DEFAULT_PRESET
 from experiments.registry import EXPERIMENTS, METHODS
 from experiments.sweeps import PlannedRun, Sweep, changed, parse_settings, plan
 
@@ -66,6 +67,18 @@ QUESTIONS = (
     ),
 )
 BASE = "Base"
+SHORT: Mapping[str, Any] = {
+    "data.holdout": True,
+    "method.steps": 150,
+    "method.views": 1,
+    "method.quarter_turns": 1,
+    "method.pretrain.seed": 0,
+    "method.pretrain.classes": "base",
+    "method.pretrain.steps": 3000,
+    "method.pretrain.precision": "float32",
+}
+"""What the preset fair sets otherwise here: validation classes stay out of training, and a run is short."""
+
 DATA = tuple(
     name
     for name in METHODS[METHOD].experiments
@@ -74,7 +87,7 @@ DATA = tuple(
 
 
 def plan_ablations(
-    experiment: str, *, preset: str = "paper", seeds: int = 1, settings: Sequence[str] = ()
+    experiment: str, *, preset: str = DEFAULT_PRESET, seeds: int = 1, settings: Sequence[str] = ()
 ) -> list[PlannedRun]:
     """Return the base run and one run for each option that differs from it, seed by seed.
 
@@ -83,7 +96,8 @@ def plan_ablations(
     """
     if experiment not in DATA:
         raise unknown_name("data of ablations", experiment, DATA)
-    chosen = {"split": ["val"]} | parse_settings(settings)
+    recipe = SHORT if preset == "fair" else {}
+    chosen = {name: [value] for name, value in {"split": "val", **recipe}.items()} | parse_settings(settings)
     for name, values in chosen.items():
         if len(values) != 1:
             raise ConfigError(f"{name} has {len(values)} values: ablations change one base, give one value")

@@ -199,4 +199,53 @@ PRESETS: dict[str, dict[str, Overrides]] = {
     },
 }
 
-PRESETS["fair"] = PRESETS["cpu"]
+# The pre-training of Fast/Slow at its best: by episodes, with 32 filters as the rows from Ravi & Larochelle.
+_FAIR_PRETRAIN: Overrides = {
+    "steps": 8000,
+    "validate_every": 0,
+    "classes": "base+meta",
+    "objective": "episodes",
+    "train_n_way": 20,
+    "train_images": 6,
+    "filters": 32,
+    "precision": "bf16",
+    "jitter.flip": True,
+}
+_FAIR_START: Overrides = {
+    "data.holdout": False,
+    "method.pretrain.seed": None,
+    **_below("method.pretrain", _FAIR_PRETRAIN),
+}
+
+# How a backbone learns that compares all images of a batch, on the classes and images of that pre-training.
+_FAIR: Overrides = {
+    "data.holdout": False,
+    "method.steps": 8000,
+    "method.validate_every": 0,
+    "method.filters": 32,
+    "method.precision": "bf16",
+    "method.train_n_way": 20,
+    "method.train_images": 6,
+    "method.lr": 0.005,
+    "method.schedule": "one-cycle",
+    "method.halve_lr_every": None,
+    "method.averaging": 0.995,
+    "method.jitter.flip": True,
+}
+
+PRESETS["fair"] = PRESETS["cpu"] | {
+    "protonet": {**_FAIR, "method.weight_decay": 5e-4, "method.learned_scale": True},
+    "matching": {
+        **_FAIR,
+        "method.clip": None,
+        "method.weight_decay": 5e-4,
+        "method.learned_scale": True,
+    },
+    "pretrain": {
+        "data.holdout": False,
+        "evaluation.split": "test",
+        **_below("method", _FAIR_PRETRAIN),
+    },
+    "cnn-nn": _FAIR_START,
+    "fastslow": {**_FAIR_START, "method.validate_every": 0, "method.mirrored_views": True},
+}

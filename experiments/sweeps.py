@@ -11,9 +11,10 @@ from typing import Any
 
 from experiments.config import RunConfig, parse_config, share_trainings
 from experiments.config.base import AllBut, Unmet
+from experiments.config.data import ImageSet
 from experiments.config.features import FeatureSet
 from experiments.errors import ConfigError, InertOption, unknown_name
-from experiments.presets import PRESETS, preset_options
+from experiments.presets import DEFAULT_PRESET, PRESETS, preset_options
 from experiments.registry import EXPERIMENTS, METHODS, methods_of
 from experiments.values import values_of
 
@@ -26,7 +27,7 @@ class Sweep:
 
     experiment: str
     methods: Sequence[str] = ()
-    preset: str = "paper"
+    preset: str = DEFAULT_PRESET
     n_way: Sequence[int] = ()
     k_shot: Sequence[int] = ()
     seeds: int = 1
@@ -146,7 +147,7 @@ def _told(config: RunConfig, swept: Mapping[str, str]) -> str:
 def _fewer_episodes(experiment: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return how many episodes to measure at so many ways, where the data set says so."""
     data = EXPERIMENTS[experiment].data
-    if not issubclass(data, FeatureSet):
+    if not issubclass(data, ImageSet):
         return {}
     n_way = chosen.get("evaluation.n_way", data.standard.n_way)
     return {"evaluation.episodes": data.episodes_at(n_way)} if isinstance(n_way, int) else {}

@@ -9,6 +9,7 @@ from typing import Any
 
 from experiments.budgets import planned_seconds
 from experiments.errors import ConfigError
+from experiments.presets import DEFAULT_PRESET
 from experiments.registry import METHODS
 from experiments.sweeps import PlannedRun, Sweep, parse_settings, plan
 
@@ -96,7 +97,11 @@ ROWS: tuple[Row, ...] = (
 
 
 def plan_table2(
-    experiment: str = "omniglot", *, preset: str = "paper", seeds: int = 1, settings: Sequence[str] = ()
+    experiment: str = "omniglot",
+    *,
+    preset: str = DEFAULT_PRESET,
+    seeds: int = 1,
+    settings: Sequence[str] = (),
 ) -> list[PlannedRun]:
     """Return the runs that fill the whole table, cheap rows first; rows that train nothing have one seed.
 

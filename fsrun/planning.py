@@ -24,6 +24,7 @@ from experiments.config import (
 )
 from experiments.data import catalogue
 from experiments.errors import unknown_name
+from experiments.presets import DEFAULT_PRESET
 from experiments.registry import EXPERIMENTS
 from experiments.studies import STUDIES
 from experiments.sweeps import PlannedRun, Sweep, edited, parse_settings, plan
@@ -46,7 +47,7 @@ class Asked:
 
     experiment: str
     methods: Sequence[str] = ()
-    preset: str = "paper"
+    preset: str = DEFAULT_PRESET
     n_way: Sequence[int] = ()
     k_shot: Sequence[int] = ()
     seeds: int = 1

@@ -14,6 +14,8 @@ from experiments.config.methods import Affine
 from experiments.data.miniimagenet_splits import CHANNELS, IMAGES_PER_CLASS, SIZE, miniimagenet_splits
 from experiments.data.protocols import DRAWERS, TURNS, glyph_splits, protocol_splits
 
+MANY_WAYS = 100  # from here on 50 episodes ask at least 25,000 questions
+
 ImageShape = tuple[int, int, int]  # channels, height, width
 
 
@@ -66,6 +68,11 @@ class ImageSet(Frozen):
     standard: ClassVar[EpisodeEvaluation] = EpisodeEvaluation()  # where no other is asked for
     protocol_with: ClassVar[Mapping[str, str]] = {"train": "P-V", "base": "R1", "meta": "R1"}  # this split
     holds_features: ClassVar[bool] = False  # of images, instead of the images
+
+    @classmethod
+    def episodes_at(cls, n_way: int) -> int:
+        """Return how many test episodes there are unless asked for: fewer where each has many classes."""
+        return cls.standard.episodes if n_way < MANY_WAYS else min(cls.standard.episodes, 50)
 
     def largest_alphabet(self, split: str) -> int:
         """Return how many classes of one alphabet a split has at most, 0 where nothing is written."""

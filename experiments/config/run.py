@@ -49,6 +49,8 @@ class ImageRun(Frozen):
             self.method.check_features()
         measured_on = self.evaluation.split
         if not self.data.class_count(measured_on):
+            if measured_on == "val" and getattr(self.data, "holdout", None) is False:
+                raise ValueError("split val is learned from while holdout=false: use --set holdout=true")
             other = "test" if measured_on == "val" else "val"
             raise ValueError(f"split {measured_on} has no classes here: use --set split={other}")
         self._check_evaluation(measured_on)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from experiments.presets import DEFAULT_PRESET
 from fsrun.cli.options import numbers, open_database, sentence, words
 from fsrun.errors import FsrunError
 
@@ -27,7 +28,13 @@ Method = Annotated[
     str | None,
     typer.Option(help="Methods, a comma between: fastslow, protonet, maml, ...; an unknown name lists all."),
 ]
-Preset = Annotated[str, typer.Option(help="quick: minutes on a CPU. paper: the paper's settings.")]
+Preset = Annotated[
+    str,
+    typer.Option(
+        help="fair: the recipes behind README's numbers. quick: minutes on a CPU. cpu: the sources' own "
+        "sampling, an hour a row. paper: the whole of it."
+    ),
+]
 NWay = Annotated[str | None, typer.Option(help="Classes per episode, a list is swept: 5,10,20.")]
 KShot = Annotated[str | None, typer.Option(help="Support images per class, a list is swept: 1,5.")]
 Seeds = Annotated[
@@ -65,7 +72,7 @@ Gpus = Annotated[
 def queue(
     experiment: Experiment,
     method: Method = None,
-    preset: Preset = "paper",
+    preset: Preset = DEFAULT_PRESET,
     n_way: NWay = None,
     k_shot: KShot = None,
     seeds: Seeds = 1,
@@ -119,7 +126,7 @@ def _is_wanted_again(line: str) -> bool:
 def run(
     experiment: Experiment,
     method: Method = None,
-    preset: Preset = "paper",
+    preset: Preset = DEFAULT_PRESET,
     n_way: NWay = None,
     k_shot: KShot = None,
     seeds: Seeds = 1,

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments.config import config_hash
 from experiments.sweeps import Sweep, plan
 from fsrun.archive import export_runs, read_runs
-from fsrun.planning import requests
+from fsrun.planning import Asked, plan_asked, requests
 from fsrun.provenance import PARAMETERS
 from store.attempts import add_provenance
 from store.jobs import JobStatus
@@ -235,6 +236,24 @@ def test_the_results_of_the_repository_can_be_imported(name: str) -> None:
     runs = read_runs(RESULTS / f"{name}.json")
     assert {run.spec.experiment for run in runs} == {name.removesuffix("-sample")}
     assert all(run.results for run in runs if run.spec.method != "pretrain")
+
+
+@pytest.mark.parametrize(
+    ("asked", "count"),
+    [
+        (Asked("omniglot", seeds=3), 3),
+        (Asked("omniglot", n_way=(5, 20), k_shot=(1, 5)), 4),
+        (Asked("omniglot", n_way=(100, 200, 500, 1000, 1692)), 5),
+        (Asked("omniglot", ("matching", "protonet"), n_way=(5, 20), k_shot=(1, 5)), 8),
+        (Asked("ablations"), 16),
+    ],
+)
+def test_a_command_without_options_asks_for_the_runs_behind_the_numbers(asked: Asked, count: int) -> None:
+    names = ("omniglot", "omniglot-fair")
+    there = {run.spec.config_hash for name in names for run in read_runs(RESULTS / f"{name}.json")}
+    planned = plan_asked(asked)
+    assert len(planned) == count
+    assert {config_hash(each.config) for each in planned} <= there
 
 
 def test_figure_5_is_of_the_features_that_are_named(ours: Case, at: At) -> None:

@@ -31,7 +31,10 @@ TYPED_WRONG = {
     "n-way-too-large-for-glyphs": ("queue glyphs --method pixel-knn --n-way 500 --set alphabets=10", "500"),
     "training-n-way-too-large": ("queue glyphs --method protonet --set train_n_way=9999", "train_n_way 9999"),
     "too-many-images": ("queue omniglot --method pixel-knn --k-shot 16", "k_shot 16 + n_query 5 is 21", "20"),
-    "too-many-images-in-training": ("queue glyphs --method protonet --k-shot 15 --set train_n_query=6", "20"),
+    "too-many-images-in-training": (
+        "queue glyphs --method protonet --preset cpu --k-shot 15 --set train_n_query=6",
+        "20",
+    ),
     "n-way-of-a-case-without-classes": ("queue synthetic --n-way 5", "n_way"),
     "n-way-no-number": ("queue omniglot --n-way five", "--n-way 'five'", "5,20"),
     "n-way-negative": ("queue omniglot --n-way=-5", "--n-way '-5'"),

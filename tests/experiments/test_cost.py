@@ -17,7 +17,7 @@ NO_BIAS = CONV4 - 4 * 4
 def parameters(method: str, data: Path, **options: Any) -> int:
     settings = {"alphabets": 10, "characters": 12, "n_way": 5} | options
     asked = {name: [value] for name, value in settings.items()}
-    (planned,) = plan(Sweep("glyphs", (method,), settings=asked))
+    (planned,) = plan(Sweep("glyphs", (method,), "paper", settings=asked))
     return learned_parameters(build(planned.config, Resources(data, torch.device("cpu"))))
 
 

@@ -130,7 +130,7 @@ def test_omniglot_knows_its_alphabets(omniglot_data_dir: Path) -> None:
 
 def configured(method: str, **settings: object) -> ImageRun:
     chosen = {"sampling": ["within-alphabet"]} | {name: [value] for name, value in settings.items()}
-    config = plan(Sweep("omniglot", (method,), settings=chosen))[0].config
+    config = plan(Sweep("omniglot", (method,), "paper", settings=chosen))[0].config
     assert isinstance(config, ImageRun)
     return config
 
@@ -160,7 +160,7 @@ def test_what_no_alphabet_can_give_is_refused_before_anything_runs(
 
 def test_a_model_is_trained_once_and_measured_both_ways() -> None:
     settings = {"sampling": ["mixed", "within-alphabet"]}
-    configs = [each.config for each in plan(Sweep("omniglot", ("protonet",), settings=settings))]
+    configs = [each.config for each in plan(Sweep("omniglot", ("protonet",), "paper", settings=settings))]
     trained = {config.trained_by for config in configs if isinstance(config, ImageRun)}
     assert len(trained) == 1
     (training,) = trained

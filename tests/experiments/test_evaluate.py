@@ -187,7 +187,7 @@ def test_a_step_of_the_fast_learner_is_as_large_whatever_the_number_of_classes(
     plain |= {"initial": "zeros", "method.pretrain": None, "alphabets": 10, "characters": 12}
     settings = {name: [value] for name, value in plain.items()}
     method = build(
-        plan(Sweep("glyphs", ("fastslow",), settings=settings))[0].config,
+        plan(Sweep("glyphs", ("fastslow",), "paper", settings=settings))[0].config,
         Resources(glyphs_data_dir, torch.device("cpu")),
     )
     assert isinstance(method, Recogniser)

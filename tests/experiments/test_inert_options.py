@@ -201,7 +201,7 @@ def test_a_user_who_sets_it_is_told_in_one_line_what_it_would_need(
 ) -> None:
     settings = {name: [each] for name, each in {**options, option: value}.items()}
     with pytest.raises(InertOption, match=says) as refused:
-        plan(Sweep(experiment, (method,), settings=settings))
+        plan(Sweep(experiment, (method,), "paper", settings=settings))
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 130
     base = base_of(experiment, method, options)
@@ -214,20 +214,20 @@ def test_a_user_who_sets_it_is_told_in_one_line_what_it_would_need(
 def test_a_sweep_is_refused_where_a_part_of_it_would_be_one_run_several_times() -> None:
     both: dict[str, list[Any]] = {"fast_learner": ["lstm", "sgd"], "hidden_size": [20, 64]}
     with pytest.raises(InertOption, match=r"hidden_size=64 changes nothing while fast_learner=sgd"):
-        plan(Sweep("omniglot", ("fastslow",), settings=both))
-    assert len(plan(Sweep("omniglot", ("fastslow",), settings={"hidden_size": [20, 64]}))) == 2
+        plan(Sweep("omniglot", ("fastslow",), "paper", settings=both))
+    assert len(plan(Sweep("omniglot", ("fastslow",), "paper", settings={"hidden_size": [20, 64]}))) == 2
     as_it_is: dict[str, list[Any]] = {"fast_learner": ["lstm", "sgd"], "hidden_size": [20]}
-    assert len(plan(Sweep("omniglot", ("fastslow",), settings=as_it_is))) == 2
+    assert len(plan(Sweep("omniglot", ("fastslow",), "paper", settings=as_it_is))) == 2
 
 
 def test_of_several_methods_those_go_without_it_of_which_it_changes_nothing() -> None:
-    runs = plan(Sweep("omniglot", ("pixel-knn", "protonet"), settings={"validate_every": [7, 9]}))
+    runs = plan(Sweep("omniglot", ("pixel-knn", "protonet"), "paper", settings={"validate_every": [7, 9]}))
     assert [run.config.method.name for run in runs] == ["pixel-knn", "protonet", "protonet"]
     assert [run.config.method.validate_every for run in runs] == [0, 7, 9]
     with pytest.raises(InertOption, match=r"fit_lr changes nothing of cnn and shrinking here"):
-        plan(Sweep("omniglot", ("cnn", "shrinking"), settings={"fit_lr": [0.5]}))
+        plan(Sweep("omniglot", ("cnn", "shrinking"), "paper", settings={"fit_lr": [0.5]}))
     with pytest.raises(ConfigError, match=r"unknown option 'fit_lrr'"):
-        plan(Sweep("omniglot", ("cnn", "shrinking"), settings={"fit_lrr": [0.5]}))
+        plan(Sweep("omniglot", ("cnn", "shrinking"), "paper", settings={"fit_lrr": [0.5]}))
 
 
 def test_a_setting_of_the_whole_table_leaves_rows_as_they_are_of_which_it_changes_nothing() -> None:

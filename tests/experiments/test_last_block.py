@@ -175,9 +175,9 @@ def test_batch_statistics_are_refused_where_no_layer_is_kept_that_normalises(
     embed_images(embedding, Embedder(backbone, CPU, batch=16, threads=1))
     for option, value in (("evaluation.batch_norm", "support"), ("method.batch_norm", "batch")):
         settings = {"features": ["small"], option: [value]}
-        configs = [run.config for run in plan(Sweep("imagenet", ("fastslow",), settings=settings))]
+        configs = [run.config for run in plan(Sweep("imagenet", ("fastslow",), "paper", settings=settings))]
         refuse_inert(configs, data_dir)
         with pytest.raises(InertOption, match=rf"batch_norm={value} changes nothing on features 'small'"):
             refuse_inert(configs, plain)
-    usual = plan(Sweep("imagenet", ("fastslow",), settings={"features": ["small"]}))
+    usual = plan(Sweep("imagenet", ("fastslow",), "paper", settings={"features": ["small"]}))
     refuse_inert([run.config for run in usual], plain)

@@ -90,4 +90,4 @@ def test_new_names_for_the_classes_only_rename_the_answers() -> None:
 
 def test_steps_of_full_context_without_it_are_refused() -> None:
     with pytest.raises(ConfigError, match="fce_steps=3 changes nothing while fce=false"):
-        plan(Sweep("glyphs", ("matching",), settings={"fce_steps": [3]}))
+        plan(Sweep("glyphs", ("matching",), "paper", settings={"fce_steps": [3]}))

@@ -101,14 +101,14 @@ def test_fast_slow_is_measured_with_each_of_them(laboratory: Laboratory) -> None
 
 def test_a_method_with_a_way_of_its_own_refuses_another() -> None:
     with pytest.raises(ConfigError, match=r"maml cannot be measured with evaluation\.batch_norm running"):
-        plan(Sweep("omniglot", ("maml",), settings={"evaluation.batch_norm": ["running"]}))
+        plan(Sweep("omniglot", ("maml",), "paper", settings={"evaluation.batch_norm": ["running"]}))
 
 
 def test_one_model_is_trained_and_measured_with_all_of_them() -> None:
     ways = ["running", "support", "queries"]
     configs = [
         each.config
-        for each in plan(Sweep("omniglot", ("fastslow",), settings={"evaluation.batch_norm": ways}))
+        for each in plan(Sweep("omniglot", ("fastslow",), "paper", settings={"evaluation.batch_norm": ways}))
     ]
     assert len({each.trained_by for each in configs if isinstance(each, ImageRun)}) == 1
     recorded = [each.evaluation.batch_norm for each in configs if isinstance(each, ImageRun)]

@@ -69,7 +69,7 @@ def test_methods_train_in_bfloat16_and_are_tested_in_float32(laboratory: Laborat
 
 def test_one_switch_is_for_a_training_and_the_pre_training_before_it() -> None:
     settings: dict[str, list[Any]] = {"precision": ["float32", "bf16"]}
-    slow, fast = (each.config for each in plan(Sweep("omniglot", ("fastslow",), settings=settings)))
+    slow, fast = (each.config for each in plan(Sweep("omniglot", ("fastslow",), "paper", settings=settings)))
     usual, switched = ([stage.method for stage in prerequisites(config)] for config in (slow, fast))
     assert isinstance(switched[0], Accelerated)
     assert switched[0].precision == "bf16"
@@ -86,7 +86,7 @@ def test_training_in_bfloat16_twice_gives_the_same_numbers(laboratory: Laborator
 @pytest.mark.parametrize("name", METHODS_WITH_IT)
 def test_runs_stored_before_there_was_the_option_are_found_by_the_same_name(name: str) -> None:
     def named(settings: dict[str, list[Any]]) -> str:
-        return config_hash(plan(Sweep("glyphs", (name,), settings=settings))[0].config)
+        return config_hash(plan(Sweep("glyphs", (name,), "paper", settings=settings))[0].config)
 
     assert named({"method.precision": ["float32"], "method.compile": [False]}) == named({})
     assert named({"method.precision": ["bf16"]}) != named({})

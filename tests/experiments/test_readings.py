@@ -29,7 +29,7 @@ def test_fast_slow_is_pre_trained_meta_trained_and_tested(
     omniglot_data_dir: Path, tmp_path: Path, protocol: str, sampling: str
 ) -> None:
     settings = TINY | {"protocol": [protocol], "sampling": [sampling]}
-    config = plan(Sweep("omniglot", ("fastslow",), settings=settings))[0].config
+    config = plan(Sweep("omniglot", ("fastslow",), "paper", settings=settings))[0].config
     assert isinstance(config, ImageRun)
     (stage,) = prerequisites(config)
     pretraining = build(stage, Resources(omniglot_data_dir, CPU))

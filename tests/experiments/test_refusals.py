@@ -42,7 +42,7 @@ def test_a_contradiction_is_refused_in_one_line_that_says_what_to_change(name: s
     method, options, says = CONTRADICTIONS[name]
     settings = {option: [value] for option, value in options.items()}
     with pytest.raises(ConfigError, match=says) as refused:
-        plan(Sweep("omniglot", (method,), settings=settings))
+        plan(Sweep("omniglot", (method,), "paper", settings=settings))
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 160
 

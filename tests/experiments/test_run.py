@@ -168,7 +168,7 @@ def test_a_run_is_validated_only_where_classes_are_held_out_for_it(
         name: [value]
         for name, value in (small | {"split": "test", "holdout": holdout, "validate_episodes": 2}).items()
     }
-    (planned,) = plan(Sweep("omniglot", ("pretrain",), settings=settings))
+    (planned,) = plan(Sweep("omniglot", ("pretrain",), "paper", settings=settings))
     sink, resources = Memory(), Resources(omniglot_data_dir, torch.device("cpu"), {})
     run.run(planned.config, resources, sink, lambda step: tmp_path / f"{step}.safetensors")
     assert [step for step, _ in sink.points.get("val/accuracy", [])] == validated
@@ -188,7 +188,7 @@ def test_a_run_of_more_ways_than_validation_classes_is_not_validated(
         "episodes": 2,
     }
     settings = {name: [value] for name, value in (small | training).items()}
-    (planned,) = plan(Sweep("glyphs", ("protonet",), settings=settings))
+    (planned,) = plan(Sweep("glyphs", ("protonet",), "paper", settings=settings))
     sink, resources = Memory(), Resources(glyphs_data_dir, torch.device("cpu"), {})
     run.run(planned.config, resources, sink, lambda step: tmp_path / f"{step}.safetensors")
     assert [step for step, _ in sink.points.get("val/accuracy", [])] == validated
@@ -204,7 +204,7 @@ def test_a_run_measured_on_validation_classes_says_nothing_about_test_classes(
         "episodes": [20],
         "split": ["val", "test"],
     }
-    on_val, on_test = (each.config for each in plan(Sweep("glyphs", ("pixel-knn",), settings=small)))
+    on_val, on_test = (each.config for each in plan(Sweep("glyphs", ("pixel-knn",), "paper", settings=small)))
     resources = Resources(glyphs_data_dir, torch.device("cpu"), {})
     measured: dict[str, tuple[float, ...]] = {}
     for chosen in (on_val, on_test):

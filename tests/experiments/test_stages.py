@@ -28,7 +28,7 @@ WAYS = [5, 10, 20, 50, 100, 200, 500, 1000, 1692]
 
 
 def planned(experiment: str, method: str, **settings: list[Any]) -> list[RunConfig]:
-    return [each.config for each in plan(Sweep(experiment, (method,), settings=settings))]
+    return [each.config for each in plan(Sweep(experiment, (method,), "paper", settings=settings))]
 
 
 def trainings(configs: list[RunConfig]) -> set[str | None]:
@@ -162,14 +162,16 @@ def test_choosing_on_validation_classes_never_meets_a_test_class() -> None:
 
 
 def test_classes_that_a_protocol_does_not_keep_are_refused_in_one_line() -> None:
-    with pytest.raises(ConfigError, match="split val has no classes here: use --set split=test"):
+    with pytest.raises(
+        ConfigError, match="split val is learned from while holdout=false: use --set holdout=true"
+    ):
         planned("omniglot", "protonet", split=["val"], holdout=[False])
 
 
 def test_seeds_share_a_pre_training_unless_each_is_to_have_its_own() -> None:
     settings: dict[str, list[Any]] = {"pretrain.seed": [None]}
     shared, own = (
-        [each.config for each in plan(Sweep("omniglot", ("fastslow",), seeds=3, settings=chosen))]
+        [each.config for each in plan(Sweep("omniglot", ("fastslow",), "paper", seeds=3, settings=chosen))]
         for chosen in ({}, settings)
     )
     assert len({config_hash(config, with_seed=False) for config in own}) == 1  # one group all the same
@@ -178,13 +180,15 @@ def test_seeds_share_a_pre_training_unless_each_is_to_have_its_own() -> None:
     assert [stage.method.seed for stage in stages if isinstance(stage.method, PretrainConfig)] == [0, 1, 2]
     assert (stages[0],) == prerequisites(shared[0])  # the shared one is that of seed 0
     assert stages[1:] == planned("omniglot", "pretrain", **{"method.seed": [1, 2]})  # by name too
-    (neighbour,) = plan(Sweep("omniglot", ("cnn-nn",), settings=settings))
+    (neighbour,) = plan(Sweep("omniglot", ("cnn-nn",), "paper", settings=settings))
     assert prerequisites(neighbour.config) == (stages[0],)
 
 
 def test_runs_that_measure_one_model_start_from_the_pre_training_of_its_seed() -> None:
     settings: dict[str, list[Any]] = {"pretrain.seed": [None], "n_way": [5, 20]}
-    configs = [each.config for each in plan(Sweep("omniglot", ("fastslow",), seeds=2, settings=settings))]
+    configs = [
+        each.config for each in plan(Sweep("omniglot", ("fastslow",), "paper", seeds=2, settings=settings))
+    ]
     stages = {
         (config.seed, stage.method.seed)
         for config in configs
