@@ -1,6 +1,6 @@
-"""How long runs of the presets take on a common processor, as measured: for planning, not for results.
+"""What trainings cost: the images they embed, and how long runs of the presets take on a common processor.
 
-Not here: what a run really took, which is stored with it.
+The times were measured and are for planning. Not here: what a run really took, which is stored with it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -86,6 +86,19 @@ def run_seconds(config: RunConfig, preset: str) -> float | None:
     validations = steps // method.validate_every if method.validate_every else 0
     episodes = asked.episodes + validations * method.validate_episodes
     return (steps * step + episodes * episode) / 1000
+
+
+def images_embedded(config: RunConfig, steps: int | None = None) -> int:
+    """Return how many images the training behind a run embeds, all of it or the first steps.
+
+    What it starts from is counted in full, and of a run that only measures, what was trained for it.
+    """
+    if not isinstance(config, ImageRun):
+        return 0
+    trained = training_run(config) or config
+    asked, method = trained.evaluation, trained.method
+    own = method.images_embedded(asked.n_way, asked.k_shot, method.steps if steps is None else steps)
+    return round(own) + sum(map(images_embedded, prerequisites(trained)))
 
 
 def _steps(config: RunConfig) -> int:

@@ -20,6 +20,7 @@ class Adapting(SameWays):
 
     train_k_shot: int | None = Field(None, ge=1)  # None: the evaluation's
     train_n_query: int = Field(1, ge=1)
+    inner_steps: int = Field(5, ge=1, le=100)
     down: Literal["stride", "pool"] = "stride"  # what halves the maps
     batch_norm: BatchStatistics = "queries"
     jitter: Jitter = Jitter()
@@ -27,6 +28,20 @@ class Adapting(SameWays):
     def images_per_class(self, k_shot: int) -> dict[str, int]:
         """Return the images of one class in a training episode."""
         return {"k_shot": self.train_k_shot or k_shot, "train_n_query": self.train_n_query}
+
+    def images_per_step(self, n_way: int, k_shot: int) -> float:
+        """Return the images of a step's tasks: the support in each inner step, the queries when judged.
+
+        Where the queries are normalised by the support, that passes the network beside them.
+        """
+        support, queries = self.train_k_shot or k_shot, self.train_n_query
+        judged = queries + (support if self.batch_norm == "support" else 0)
+        passes = self.inner_steps * support + self._times_judged() * judged
+        return self._episodes_drawn() * n_way * passes
+
+    def _times_judged(self) -> int:
+        """Return after how many of the inner steps the queries are looked at."""
+        return 1
 
 
 class MamlConfig(Adapting):
@@ -49,6 +64,14 @@ class MamlConfig(Adapting):
     multi_step: int = Field(
         0, ge=0
     )  # steps during which every inner step is judged, less and less; 0 for none
+
+    def images_embedded(self, n_way: int, k_shot: int, steps: int) -> float:
+        """Return how many images the first steps embed: more while every inner step is judged."""
+        plain = super().images_embedded(n_way, k_shot, steps)
+        support, queries = self.train_k_shot or k_shot, self.train_n_query
+        judged = queries + (support if self.batch_norm == "support" else 0)
+        more = min(steps, self.multi_step) * (self.inner_steps - 1) * judged
+        return plain + more * self.episodes_per_step * n_way
 
     @model_validator(mode="after")
     def _has_a_rate_for_each_step(self) -> Self:
@@ -98,6 +121,9 @@ class LearnedOptimiserConfig(Adapting):
     skip_lr: float = Field(0.0, ge=0)  # update = output - skip_lr * gradient
     lr: float = Field(1e-3, gt=0)  # Adam, on phi and a learned start
     clip: float = Field(1.0, gt=0)
+
+    def _times_judged(self) -> int:
+        return self.inner_steps if self.judged == "every-step" else 1
 
     @model_validator(mode="after")
     def _every_piece_is_judged(self) -> Self:

@@ -127,6 +127,10 @@ class PretrainConfig(Accelerated):
         """How many images a step learns from."""
         return self.batch_size if self.objective == "softmax" else self.train_n_way * self.train_images
 
+    def images_per_step(self, n_way: int, k_shot: int) -> float:
+        """Return the images of a batch."""
+        return self.images_a_step
+
     def shaped_by(self) -> tuple[str, ...]:
         """Return nothing: its episodes have options of their own."""
         return ()
@@ -227,3 +231,8 @@ class FastSlowConfig(Accelerated):
     def images_per_class(self, k_shot: int) -> dict[str, int]:
         """Return how many images of one class a training task needs, by the option that says so."""
         return {"k_shot": self.train_k_shot or k_shot, "batch_per_class": self.batch_per_class}
+
+    def images_per_step(self, n_way: int, k_shot: int) -> float:
+        """Return the images of all inner steps of a task: what theta sees, and what judges it."""
+        seen = 0 if self.inner_batch == "fresh" else self.train_k_shot or k_shot
+        return self.inner_steps * self.train_n_way * (seen + self.batch_per_class)

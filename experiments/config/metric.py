@@ -62,9 +62,15 @@ class NotEpisodic(Accelerated):
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
 
+    batch_size: int = Field(64, ge=2)
+
     def shaped_by(self) -> tuple[str, ...]:
         """Return nothing: training knows no ways and shots."""
         return ()
+
+    def images_per_step(self, n_way: int, k_shot: int) -> float:
+        """Return the size of a batch."""
+        return self.batch_size
 
 
 class CnnConfig(NotEpisodic):
@@ -81,7 +87,6 @@ class CnnConfig(NotEpisodic):
     steps: int = Field(6500, ge=1, le=100_000_000)  # about five times through the training images of P-V
     validate_every: int = Field(500, ge=0)
     filters: int = Field(64, ge=1, le=1024)
-    batch_size: int = Field(64, ge=2)
     lr: float = Field(1e-3, gt=0)
     jitter: Jitter = Jitter()
     # A new task: the nearest support image by its features; a linear classifier of the features fitted to the
@@ -107,7 +112,6 @@ class ShrinkingConfig(NotEpisodic):
     steps: int = Field(6500, ge=1, le=100_000_000)  # the last generator_steps of them train the generator
     validate_every: int = Field(500, ge=0)
     filters: int = Field(64, ge=1, le=1024)
-    batch_size: int = Field(64, ge=2)
     lr: float = Field(1e-3, gt=0)
     jitter: Jitter = Jitter()
     penalty: Literal["sgm", "l2", "batch-sgm"] = "sgm"
@@ -142,6 +146,10 @@ class ShrinkingConfig(NotEpisodic):
     def needs_training_images(self) -> bool:
         """Whether examples are made up, by analogy to training images."""
         return self.hallucinate > 0
+
+    def images_embedded(self, n_way: int, k_shot: int, steps: int) -> float:
+        """Return how many images the first steps embed; those of the generator have features already."""
+        return super().images_embedded(n_way, k_shot, min(steps, self.steps - self.generator_steps))
 
     def check_evaluation(self, n_way: int, k_shot: int) -> None:
         """Refuse to make up examples where the support has as many as there are to be."""
@@ -185,6 +193,10 @@ class SiameseConfig(HalvedRate):
     def images_per_class(self, k_shot: int) -> dict[str, int]:
         """Return how many images of one class a batch needs, by the option that says so."""
         return self.images_drawn()
+
+    def images_per_step(self, n_way: int, k_shot: int) -> float:
+        """Return the images of a batch: two for each pair, where no two pairs share one."""
+        return super().images_per_step(n_way, k_shot) if self.train_images else 2 * self.batch_size
 
     def shaped_by(self) -> tuple[str, ...]:
         """Return nothing: training knows no ways and shots."""

@@ -12,6 +12,9 @@ from experiments.config.base import AllBut, Need
 from experiments.config.methods import Jitter
 from experiments.config.training import Accelerated, SharedBatches, Training
 
+FIRST_WAYS = 5
+"""The classes of MANN's first tasks."""
+
 
 class SameWays(Training):
     """What methods share whose output layer has one unit per class: they train on as many as are tested."""
@@ -50,6 +53,12 @@ class SnailConfig(SameWays, Accelerated):
     def images_per_class(self, k_shot: int) -> dict[str, int]:
         """Return the images of one class in a training episode."""
         return {"k_shot": self.most_shots(k_shot), "1 query": 1}
+
+    def images_per_step(self, n_way: int, k_shot: int) -> float:
+        """Return the images of a step's episodes; shots that are drawn from 1 to 5 are 3 on average."""
+        shots = k_shot if self.train_shots == "k_shot" else 3
+        queries = 1 if self.train_queries == "one" else n_way
+        return self.episodes_per_step * (n_way * shots + queries)
 
     def shaped_by(self) -> tuple[str, ...]:
         """Return what a model of its own is trained for."""
@@ -97,6 +106,21 @@ class MannConfig(SameWays, Accelerated):
         """Return the images of one class in a training sequence or episode."""
         episode = {"k_shot": k_shot, "train_n_query": self.train_n_query}
         return {"instances": self.instances} if self.training == "sequences" else episode
+
+    def ways_at(self, n_way: int, step: int) -> int:
+        """Return the classes of a training task: 5, 10, 15, ... n_way, in equal parts of the curriculum."""
+        stages = -(-n_way // FIRST_WAYS)
+        stage = step * stages // self.curriculum if self.curriculum else stages
+        return min(n_way, FIRST_WAYS * (stage + 1))
+
+    def images_embedded(self, n_way: int, k_shot: int, steps: int) -> float:
+        """Return how many images the first steps embed: fewer while the classes of a task still grow."""
+        stages = -(-n_way // FIRST_WAYS)
+        starts = [-(-stage * self.curriculum // stages) for stage in range(stages)]
+        later = (*starts[1:], max(steps, starts[-1]))
+        each = [max(min(steps, end) - start, 0) for start, end in zip(starts, later, strict=True)]
+        classes = sum(self.ways_at(n_way, start) * count for start, count in zip(starts, each, strict=True))
+        return classes / n_way * self.images_per_step(n_way, k_shot)
 
     def shaped_by(self) -> tuple[str, ...]:
         """Return what a model of its own is trained for."""
@@ -190,6 +214,13 @@ class MetaNetConfig(SameWays):
     def images_per_class(self, k_shot: int) -> dict[str, int]:
         """Return the images of one class in a training task."""
         return {"k_shot": k_shot, "train_n_query": self.train_n_query}
+
+    def images_per_step(self, n_way: int, k_shot: int) -> float:
+        """Return the images of a task: the support for its gradients and its key, a query for key and answer.
+
+        The support gives gradients of both networks, or of one where there are no task's weights.
+        """
+        return n_way * (k_shot * (3 if self.task_weights else 2) + 2 * self.train_n_query)
 
     def check_evaluation(self, n_way: int, k_shot: int) -> None:
         """Refuse more chunks, where they are asked for, than there are images to be cut into them."""

@@ -67,6 +67,24 @@ class Training(Frozen):
         """Return how many images of one class a training episode needs, by the option that says so."""
         return {}
 
+    def images_per_step(self, n_way: int, k_shot: int) -> float:
+        """Return how many images a training step embeds, on average where that is drawn.
+
+        An image that passes the network several times counts each time: so a step of MAML embeds its support
+        once for each inner step.
+        """
+        ways = sum(self.classes_per_episode(n_way).values())
+        return ways * sum(self.images_per_class(k_shot).values()) * self._episodes_drawn()
+
+    def images_embedded(self, n_way: int, k_shot: int, steps: int) -> float:
+        """Return how many images the first `steps` steps of training embed."""
+        return steps * self.images_per_step(n_way, k_shot)
+
+    def _episodes_drawn(self) -> int:
+        """Return how many episodes a step has, 1 where one batch serves all comparisons."""
+        one_batch = getattr(self, "train_images", None) is not None
+        return 1 if one_batch else int(getattr(self, "episodes_per_step", 1))
+
     def shaped_by(self) -> tuple[str, ...]:
         """Return the options of the evaluation that training depends on, for want of options of its own."""
         options = ("n_way", "k_shot") if self.steps else ()

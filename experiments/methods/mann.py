@@ -17,7 +17,6 @@ from experiments.models.lrua import MemoryNetwork
 from experiments.models.precision import training_forward
 from experiments.rng import Key, generator
 
-FIRST_WAYS = 5  # classes of the first sequences of a curriculum
 PIXELS = 20  # side of the images the source shows
 EPISODES_AT_ONCE = 20  # while testing: each query has a copy of the memory
 SEQUENCES_AT_ONCE = 200
@@ -35,13 +34,6 @@ class SmallPixels(nn.Module):
 def centred_conv4(filters: int, source: torch.Generator) -> nn.Module:
     """Return conv4 with its features at mean 0, variance 1 each: after ReLU all images look much alike."""
     return nn.Sequential(Conv4(filters, source), nn.BatchNorm1d(filters, affine=False))
-
-
-def ways_at(method: MannConfig, n_way: int, step: int) -> int:
-    """Return the classes of a training sequence: 5, 10, 15, ... n_way, in equal parts of the curriculum."""
-    stages = -(-n_way // FIRST_WAYS)
-    stage = step * stages // method.curriculum if method.curriculum else stages
-    return min(n_way, FIRST_WAYS * (stage + 1))
 
 
 class Mann(ImageMethod[MannConfig]):
@@ -119,7 +111,7 @@ class Mann(ImageMethod[MannConfig]):
         method = self.config
         numbers = range(step * method.episodes_per_step, (step + 1) * method.episodes_per_step)
         drawn = self.train_sampler.sample("train", numbers)
-        ways = ways_at(method, self.n_way, step)
+        ways = method.ways_at(self.n_way, step)
         return drawn.support[:, :ways], drawn.query[:, :ways], generator(self.seed, "task", step)
 
     def _features(self, index: Tensor, step: int) -> Tensor:

@@ -11,7 +11,7 @@ from experiments.config import GlyphsData, ImageRun, MannConfig
 from experiments.config.data import EpisodeEvaluation
 from experiments.data.sequences import with_late_labels
 from experiments.data.sources import open_table
-from experiments.methods.mann import Mann, ways_at
+from experiments.methods.mann import Mann
 from experiments.models.lrua import MemoryNetwork, MemoryState, address, least_used, write
 from experiments.rng import generator
 
@@ -114,11 +114,11 @@ def test_no_answer_depends_on_its_own_label_or_on_what_comes_later() -> None:
 
 def test_a_curriculum_grows_by_five_classes_until_it_ends() -> None:
     method = MannConfig(curriculum=100)
-    assert [ways_at(method, 20, step) for step in (0, 24, 25, 50, 75, 99, 100, 5000)] == [
+    assert [method.ways_at(20, step) for step in (0, 24, 25, 50, 75, 99, 100, 5000)] == [
         *(5, 5, 10, 15, 20, 20, 20, 20)
     ]
-    assert ways_at(method, 5, 0) == 5
-    assert ways_at(MannConfig(), 20, 0) == 20
+    assert method.ways_at(5, 0) == 5
+    assert MannConfig().ways_at(20, 0) == 20
 
 
 def small(data_dir: Path, seed: int = 0) -> Mann:
