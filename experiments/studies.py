@@ -1,6 +1,6 @@
 """Studies: sweeps that are asked for by a name of their own.
 
-Not here: what a study is made of (ablations.py, table2.py), and plain sweeps (sweeps.py).
+Not here: what a study is made of (ablations.py, table2.py, when.py), and plain sweeps (sweeps.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from typing import Protocol
 from experiments.ablations import plan_ablations
 from experiments.sweeps import PlannedRun
 from experiments.table2 import plan_table2
+from experiments.when import plan_when
 
 
 class Study(Protocol):
@@ -20,4 +21,4 @@ class Study(Protocol):
         """Return the runs on the data of an experiment, with settings as a command names them."""
 
 
-STUDIES: Mapping[str, Study] = {"ablations": plan_ablations, "table2": plan_table2}
+STUDIES: Mapping[str, Study] = {"ablations": plan_ablations, "table2": plan_table2, "when": plan_when}

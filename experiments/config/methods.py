@@ -137,13 +137,15 @@ class PretrainConfig(Accelerated):
 
 
 class CnnNeighbourConfig(Training):
-    """Nearest support image by the cosine of pre-trained features; nothing is adapted."""
+    """Nearest neighbour on pre-trained features of length 1; nothing is adapted."""
 
     splits: ClassVar[tuple[str, ...]] = ("base",)
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = NEVER_TRAINED
+    later: ClassVar[Mapping[str, Any]] = {"test": "nearest"}
 
     name: Literal["cnn-nn"] = "cnn-nn"
     steps: int = Field(0, ge=0, le=0)
+    test: Literal["nearest", "mean"] = "nearest"  # the nearest support image, or the nearest class mean
     pretrain: PretrainConfig | None = PretrainConfig()  # null where the data are features already
 
 

@@ -1,4 +1,4 @@
-"""The metric-learning CNN: the nearest support image by the cosine of pre-trained features."""
+"""The metric-learning CNN: nearest neighbour on pre-trained features of length 1."""
 
 from typing import Any
 
@@ -8,15 +8,16 @@ from torch.nn.functional import normalize
 
 from experiments.config import CnnNeighbourConfig, ImageRun
 from experiments.data.table import Table
-from experiments.evaluate import backbone_embedding, nearest_of_class
+from experiments.evaluate import backbone_embedding, class_means, nearest_of_class
 from experiments.methods.base import ImageMethod
 from experiments.methods.pretrain import COSINE_SCALE
+from experiments.methods.protonet import mean_logits
 from experiments.models.adapter import build_backbone
 from experiments.rng import generator
 
 
 class CnnNeighbour(ImageMethod[CnnNeighbourConfig]):
-    """1-nearest-neighbour by cosine on frozen features: what the paper's Figure 5 compares with."""
+    """Nearest neighbour on frozen features; by the nearest image it is what Figure 5 compares with."""
 
     saved = ("backbone",)
 
@@ -34,5 +35,7 @@ class CnnNeighbour(ImageMethod[CnnNeighbourConfig]):
         return normalize(backbone_embedding(self.backbone, self.device)(images), dim=-1)
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
-        """Return logits (episodes, queries, n_way): the cosine of the nearest image of each class, scaled."""
+        """Return logits (episodes, queries, n_way): by each class's nearest image (cosine), or its mean."""
+        if self.config.test == "mean":
+            return COSINE_SCALE / 2 * mean_logits(class_means(support, labels), query)
         return COSINE_SCALE * nearest_of_class(query @ support.mT, labels)

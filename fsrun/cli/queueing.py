@@ -20,7 +20,7 @@ Experiment = Annotated[
     str,
     typer.Argument(
         help="synthetic, omniglot, glyphs, miniimagenet, imagenet or drawn; or a study: table2, ablations "
-        "(of fastslow).",
+        "(of fastslow), when (it helps).",
         show_default=False,
     ),
 ]

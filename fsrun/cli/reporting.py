@@ -39,6 +39,9 @@ Figure5 = Annotated[
 Ablations = Annotated[
     bool, typer.Option("--ablations", help="What each part of Fast/Slow is worth, question by question.")
 ]
+When = Annotated[
+    bool, typer.Option("--when", help="Where Fast/Slow is ahead of nearest mean on the same features.")
+]
 Protocols = Annotated[
     str | None,
     typer.Option(metavar="METHOD", help="One method in every kind of test: fastslow, protonet, ..."),
@@ -59,7 +62,8 @@ Run = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="The synthetic run to report on, without it the newest finished; of --ablations: the base.",
+        help="The synthetic run to report on, the newest finished unless named; the base of --ablations and "
+        "--when.",
     ),
 ]
 NWay = Annotated[
@@ -91,6 +95,7 @@ def report(
     classes: Classes = None,
     figure5: Figure5 = False,
     ablations: Ablations = False,
+    when: When = False,
     protocols: Protocols = None,
     explain: Explain = None,
     every: All = False,

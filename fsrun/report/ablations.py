@@ -10,32 +10,20 @@ from typing import Any
 from sqlalchemy import Engine
 
 from experiments.ablations import METHOD, QUESTIONS, Question
-from experiments.config import ImageRun, config_from_json, config_hash
-from experiments.errors import ConfigError
+from experiments.config import ImageRun, config_hash
 from experiments.sweeps import changed
-from fsrun.errors import UsageError
 from fsrun.provenance import SECONDS_PER_EPISODE
 from fsrun.report.errors import NothingToReport
-from fsrun.report.measured import Measured, combine, newest_group, traced
+from fsrun.report.measured import Measured, combine, traced
+from fsrun.report.one_change import Group, Groups, group_of, groups_of, most_answered
 from fsrun.report.paired import Difference, paired_difference
 from fsrun.report.render import Column, Table
 from fsrun.words import count, duration
-from store.results import FinishedResult, finished_results
+from store.results import FinishedResult
 from store.runs import group_statuses
 
 AS_IN_BASE = "as in the base"
 NOT_RUN = "not run"
-
-
-@dataclass(frozen=True)
-class Group:
-    """The finished runs of one config, all of whose seeds count, and that config with seed 0."""
-
-    config: ImageRun
-    runs: tuple[FinishedResult, ...]
-
-
-Groups = Mapping[str, Group]  # by the hash of the config
 
 
 @dataclass(frozen=True)
@@ -67,8 +55,8 @@ def ablations(engine: Engine, *, run_id: int | None = None) -> Ablations:
 
     Raises NothingToReport, and UsageError for a run that cannot be the base.
     """
-    groups = _groups(engine)
-    base = _most_answered(groups) if run_id is None else _group_of(run_id, groups)
+    groups = groups_of(engine, METHOD)
+    base = most_answered(groups, _variants) if run_id is None else group_of(run_id, groups, METHOD)
     if base is None:
         raise NothingToReport(
             "no run of fastslow has finished: type `fsrun queue ablations --preset quick`, "
@@ -104,51 +92,12 @@ def ablations_table(found: Ablations) -> Table:
     )
 
 
-def _groups(engine: Engine) -> Groups:
-    """Return the finished runs of the method, config by config, newest first."""
-    members: dict[str, list[FinishedResult]] = {}
-    configs: dict[str, ImageRun] = {}
-    for run in finished_results(engine):
-        config = _config(run)
-        if config is not None:
-            key = config_hash(config)
-            configs[key] = config
-            members.setdefault(key, []).append(run)
-    return {key: Group(configs[key], newest_group(members[key])) for key in configs}
-
-
-def _config(run: FinishedResult) -> ImageRun | None:
-    """Return the config, without its seed and who trained it, of a run that measured an accuracy."""
-    if run.method != METHOD or not run.result.name.endswith("/accuracy"):
-        return None
-    try:
-        config = config_from_json(run.config)
-    except ConfigError:  # stored by another version of the program
-        return None
-    assert isinstance(config, ImageRun)
-    return config.model_copy(update={"seed": 0, "trained_by": None})
-
-
-def _most_answered(groups: Groups) -> Group | None:
-    """Return the group which most others differ from in one option; of several the one run last."""
-
-    def rank(group: Group) -> tuple[int, int, float]:
-        variants = {key for key in _variants(group.config) if key in groups}
-        usual = combine(group.runs).differences
-        return len(variants), -len(usual), max(run.finished for run in group.runs)
-
-    return max(groups.values(), key=rank, default=None)
-
-
-def _variants(base: ImageRun) -> Iterator[str]:
-    return (config_hash(changed(base, option.sets)) for each in QUESTIONS for option in each.options)
-
-
-def _group_of(run_id: int, groups: Groups) -> Group:
-    for group in groups.values():
-        if run_id in (run.run_id for run in group.runs):
-            return group
-    raise UsageError(f"--run {run_id} is no finished run of fastslow, or not its newest: see `fsrun ls`")
+def _variants(base: ImageRun) -> Iterator[ImageRun]:
+    for question in QUESTIONS:
+        for option in question.options:
+            config = changed(base, option.sets)
+            assert isinstance(config, ImageRun)
+            yield config
 
 
 def _answers(

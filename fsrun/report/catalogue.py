@@ -104,6 +104,7 @@ def _choices(engine: "Engine") -> Iterator[Choice]:
     classes = [Choice("classes", name, k_shot=k_shot) for name, k_shot in measured_classes(engine)]
     yield from classes or [Choice("classes", "omniglot")]
     yield Choice("ablations")
+    yield Choice("when")
     yield from (Choice("protocols", method) for method in _tested_methods(engine))
     yield from map(Choice, ("figure4", "theory", "mixture", "shift"))
 
@@ -144,6 +145,13 @@ def _ablations(engine: "Engine", choice: Choice) -> "Report":
     return of_table("report --ablations", ablations_table(ablations(engine, run_id=choice.run_id)))
 
 
+def _when(engine: "Engine", choice: Choice) -> "Report":
+    from fsrun.report.report import of_table
+    from fsrun.report.when import when, when_table
+
+    return of_table("report --when", when_table(when(engine, run_id=choice.run_id)))
+
+
 def _protocols(engine: "Engine", choice: Choice) -> "Report":
     from fsrun.report.protocols import protocols, protocols_table
     from fsrun.report.report import of_table
@@ -168,6 +176,7 @@ KINDS: Mapping[str, Kind] = {
     "figure5": Kind(("k_shot", "features"), True, _classes),
     "classes": Kind(("k_shot", "features"), True, _classes),
     "ablations": Kind(("run",), False, _ablations),
+    "when": Kind(("run",), False, _when),
     "protocols": Kind((), False, _protocols),
 }
 """The reports, in the order in which they are named."""

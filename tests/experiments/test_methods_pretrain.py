@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch.nn.functional import cosine_similarity
+from torch.nn.functional import cosine_similarity, normalize
 
-from experiments.config import GlyphsData, ImageRun, Jitter, PretrainConfig
+from experiments.config import GlyphsData, ImageRun, Jitter, PretrainConfig, parse_config
 from experiments.data.images import ImageTable, split_classes
 from experiments.data.training import TrainingClasses
+from experiments.methods.cnn_nn import CnnNeighbour
 from experiments.methods.pretrain import LeaveOneOut, Pretrain, Softmax
 from experiments.models.average import follow
 from experiments.models.conv4 import Conv4
@@ -148,3 +149,19 @@ def test_without_a_seed_of_its_own_pre_training_has_that_of_its_run() -> None:
         return float(Pretrain(config, numbered_table(12), CPU).train(0, 1)["train/loss"])
 
     assert loss(None, 3) == loss(3, 0) != loss(None, 4)
+
+
+def test_nearest_mean_and_nearest_image_differ_where_a_class_is_spread() -> None:
+    support = normalize(torch.tensor([[[1.0, 0.0], [-1.0, 0.1], [0.6, 0.8], [0.5, 0.9]]]), dim=-1)
+    labels = torch.tensor([0, 0, 1, 1])
+    query = normalize(torch.tensor([[[1.0, 0.2]]]), dim=-1)
+    answers = {}
+    for test in ("nearest", "mean"):
+        raw = {"name": "cnn-nn", "test": test, "pretrain": {"name": "pretrain", "filters": 4}}
+        run = parse_config(
+            {"experiment": "glyphs", "data": {"kind": "glyphs", "alphabets": 10}, "method": raw}
+        )
+        assert isinstance(run, ImageRun)
+        method = CnnNeighbour(run, numbered_table(), CPU)
+        answers[test] = int(method.logits(support, labels, query).argmax())
+    assert answers == {"nearest": 0, "mean": 1}

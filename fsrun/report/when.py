@@ -1,0 +1,176 @@
+"""Where fast and slow learners help: Fast/Slow against nearest mean on its own pre-trained features.
+
+Not here: the pairs of runs (experiments/when.py), and queueing them (`fsrun queue when`).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+
+from experiments.ablations import METHOD
+from experiments.config import ImageRun, config_hash
+from experiments.when import QUESTIONS, RIVAL, nearest_mean, variants
+from fsrun.report.errors import NothingToReport
+from fsrun.report.measured import Measured, combine, traced
+from fsrun.report.one_change import Group, Groups, group_of, groups_of, most_answered
+from fsrun.report.paired import Difference, paired_difference
+from fsrun.report.render import Column, Table
+from fsrun.words import count
+from store.runs import group_statuses
+
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What Fast/Slow and nearest mean measured with one option, in percent.
+
+    Either is None where it has not finished: `status` then says how far it is.
+    """
+
+    question: str
+    option: str
+    is_base: bool
+    ours: Measured | None
+    rival: Measured | None
+    ahead: Difference | None
+    status: str
+
+    @property
+    def verdict(self) -> str:
+        """Whether Fast/Slow lies above nearest mean, below it, or neither, by the 95 % interval."""
+        if self.ahead is None:
+            return "" if self.ours is None or self.rival is None else "other episodes"
+        if abs(self.ahead.mean) <= self.ahead.interval:
+            return "not told apart"
+        return "above" if self.ahead.mean > 0 else "below"
+
+
+@dataclass(frozen=True)
+class When:
+    """All pairs around a base run of Fast/Slow."""
+
+    base: Measured
+    config: ImageRun
+    pairs: tuple[Pair, ...]
+
+
+def when(engine: Engine, *, run_id: int | None = None) -> When:
+    """Return the pairs around a base: that of `run_id`, or the one that most others differ from.
+
+    Raises NothingToReport, and UsageError for a run that cannot be the base.
+    """
+    groups, rivals = groups_of(engine, METHOD), groups_of(engine, RIVAL)
+    paired = {key: each for key, each in groups.items() if config_hash(nearest_mean(each.config)) in rivals}
+    base = most_answered(paired, _variants) if run_id is None else group_of(run_id, groups, METHOD)
+    if base is None:
+        raise NothingToReport(
+            "no run of fastslow has finished beside nearest mean on its features: type `fsrun queue when`, "
+            "`fsrun worker --drain`"
+        )
+    statuses = {key: status.value for key, status in group_statuses(engine).items()}
+    pairs = _pairs(base, groups, rivals, statuses)
+    return When(combine(base.runs, scale=100), base.config, tuple(pairs))
+
+
+def _variants(base: ImageRun) -> Iterator[ImageRun]:
+    for question in QUESTIONS:
+        yield from (config for _, config in variants(base, question))
+
+
+def _pairs(base: Group, groups: Groups, rivals: Groups, statuses: Mapping[str, str]) -> Iterator[Pair]:
+    own = config_hash(base.config)
+    for question in QUESTIONS:
+        for title, config in variants(base.config, question):
+            keys = config_hash(config), config_hash(nearest_mean(config))
+            ours, rival = groups.get(keys[0]), rivals.get(keys[1])
+            missing = [key for key, group in zip(keys, (ours, rival), strict=True) if group is None]
+            yield Pair(
+                question.title,
+                title,
+                is_base=keys[0] == own,
+                ours=combine(ours.runs, scale=100) if ours else None,
+                rival=combine(rival.runs, scale=100) if rival else None,
+                ahead=paired_difference(ours.runs, rival.runs, scale=100) if ours and rival else None,
+                status=statuses.get(missing[0], NOT_RUN) if missing else "done",
+            )
+
+
+def when_table(found: When) -> Table:
+    """Return the pairs as a table, one line for each option, in the order of the questions."""
+    task = found.config.evaluation
+    titles = [pair.question for pair in found.pairs]
+    firsts = [place == 0 or titles[place - 1] != title for place, title in enumerate(titles)]
+    return Table(
+        title=f"Fast/Slow and nearest mean on its features, one thing changed at a time: "
+        f"{found.config.experiment} {task.n_way}-way {task.k_shot}-shot accuracy on {task.split} classes, %",
+        columns=(
+            Column("Question", repeats=True),
+            Column("Option"),
+            Column("Fast/Slow", numeric=True),
+            Column("Nearest mean", numeric=True),
+            Column("Difference", numeric=True),
+            Column("Fast/Slow is"),
+            Column("Runs"),
+        ),
+        rows=tuple(
+            (pair.question if first else "", *_cells(pair))
+            for pair, first in zip(found.pairs, firsts, strict=True)
+        ),
+        notes=tuple(_notes(found)),
+        records=tuple(_record(found, pair) for pair in found.pairs),
+    )
+
+
+def _cells(pair: Pair) -> tuple[str, ...]:
+    runs = [run_id for each in (pair.ours, pair.rival) if each for run_id in each.run_ids]
+    return (
+        f"{pair.option} (base)" if pair.is_base else pair.option,
+        _accuracy(pair.ours),
+        _accuracy(pair.rival),
+        "" if pair.ahead is None else f"{pair.ahead.mean:+.2f} ± {pair.ahead.interval:.2f}",
+        pair.verdict or pair.status,
+        ", ".join(map(str, runs)),
+    )
+
+
+def _accuracy(ours: Measured | None) -> str:
+    if ours is None:
+        return ""
+    return f"{ours.mean:.2f}" if ours.interval is None else f"{ours.mean:.2f} ± {ours.interval:.2f}"
+
+
+def _notes(found: When) -> Iterator[str]:
+    ours = found.base
+    changes = f" with {', '.join(ours.differences)}" if ours.differences else ""
+    yield f"Base: {count(len(ours.runs), 'run')} of preset {ours.preset}{changes}."
+    yield "Both have the same pre-training, looks at an image, and episodes."
+    yield "Difference: paired over episodes ± half of its 95 % interval."
+    decided = sum(pair.ahead is not None for pair in found.pairs)
+    if decided > 1:
+        yield f"Of {decided} such intervals, 5 % miss the true difference by chance."
+    if any(pair.status != "done" for pair in found.pairs):
+        yield "For what is not run: `fsrun queue when`, with the settings of the base run."
+
+
+def _record(found: When, pair: Pair) -> dict[str, Any]:
+    sides = {"fastslow": pair.ours, "nearest_mean": pair.rival}
+    record: dict[str, Any] = {
+        "question": pair.question,
+        "option": pair.option,
+        "is_base": pair.is_base,
+        "status": pair.status,
+        "verdict": pair.verdict,
+        "ahead_percent": pair.ahead and pair.ahead.mean,
+        "ahead_interval_percent": pair.ahead and pair.ahead.interval,
+        "split": found.config.evaluation.split,
+    }
+    for name, side in sides.items():
+        record[f"{name}_percent"] = side and side.mean
+        record[f"{name}_interval_percent"] = side and side.interval
+    runs = [run for side in sides.values() if side for run in side.runs]
+    record["run_ids"] = [run.run_id for run in runs]
+    record["runs"] = {str(run.run_id): traced(run) for run in runs}
+    return record
