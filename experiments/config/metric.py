@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from experiments.config.base import AllBut, Need
 from experiments.config.methods import Jitter
-from experiments.config.training import Accelerated, HalvedRate
+from experiments.config.training import HalvedRate, Scheduled
 
 
 class MatchingNetConfig(HalvedRate):
@@ -57,7 +57,7 @@ class MatchingNetConfig(HalvedRate):
         }
 
 
-class NotEpisodic(Accelerated):
+class NotEpisodic(Scheduled):
     """What classifiers share that train on the classes of `train` without episodes."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
@@ -87,7 +87,6 @@ class CnnConfig(NotEpisodic):
     steps: int = Field(6500, ge=1, le=100_000_000)  # about five times through the training images of P-V
     validate_every: int = Field(500, ge=0)
     filters: int = Field(64, ge=1, le=1024)
-    lr: float = Field(1e-3, gt=0)
     jitter: Jitter = Jitter()
     # A new task: the nearest support image by its features; a linear classifier of the features fitted to the
     # support; the same with all layers fitted.
@@ -112,7 +111,6 @@ class ShrinkingConfig(NotEpisodic):
     steps: int = Field(6500, ge=1, le=100_000_000)  # the last generator_steps of them train the generator
     validate_every: int = Field(500, ge=0)
     filters: int = Field(64, ge=1, le=1024)
-    lr: float = Field(1e-3, gt=0)
     jitter: Jitter = Jitter()
     penalty: Literal["sgm", "l2", "batch-sgm"] = "sgm"
     penalty_weight: float = Field(1e-4, ge=0)  # lambda

@@ -140,7 +140,21 @@ def scheduled(schedule: Schedule, peak: float, step: int, steps: int) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-class SharedBatches(Accelerated):
+class Scheduled(Accelerated):
+    """What a method has besides whose learning rate can fall, and whose tests can use averaged weights."""
+
+    later: ClassVar[Mapping[str, Any]] = {**Accelerated.later, "schedule": "constant", "averaging": 0.0}
+
+    lr: float = Field(1e-3, gt=0)
+    schedule: Schedule = "constant"
+    averaging: float = Field(0.0, ge=0, lt=1)  # kept of the averaged weights at each step; 0 for none
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        return scheduled(self.schedule, self.lr, step, self.steps)
+
+
+class SharedBatches(Scheduled):
     """What methods have besides that can compare the images of one batch with each other in many ways.
 
     By default a step draws what its source draws. With train_images it draws so many images of each of
@@ -149,27 +163,18 @@ class SharedBatches(Accelerated):
     """
 
     later: ClassVar[Mapping[str, Any]] = {
-        **Accelerated.later,
+        **Scheduled.later,
         "train_images": None,
-        "schedule": "constant",
-        "averaging": 0.0,
         "mirrored": False,
     }
 
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
-        **Accelerated.needs,
+        **Scheduled.needs,
         "mirrored": ({"train_images": AllBut(None)},),
     }
 
     train_images: int | None = Field(None, ge=2)  # of each class; None: as the source draws them
     mirrored: bool = False  # with train_images: a character's mirror image is a class of its own
-    lr: float = Field(1e-3, gt=0)
-    schedule: Schedule = "constant"
-    averaging: float = Field(0.0, ge=0, lt=1)  # kept of the averaged weights at each step; 0 for none
-
-    def rate(self, step: int) -> float:
-        """Return the learning rate of a step."""
-        return scheduled(self.schedule, self.lr, step, self.steps)
 
     def images_drawn(self) -> dict[str, int]:
         """Return the images of a class in a batch that serves all comparisons, by its option, or nothing."""

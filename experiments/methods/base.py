@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from experiments.config import ImageRun, Jitter
-from experiments.config.training import SharedBatches, Training
+from experiments.config.training import Scheduled, Training
 from experiments.data.batches import EpisodeImages
 from experiments.data.episodes import EpisodeSampler
 from experiments.data.sources import evaluation_sampler, open_examples
@@ -160,7 +160,7 @@ class ImageMethod(Generic[Options]):
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""
-        return self.config.rate(step) if isinstance(self.config, SharedBatches) else self.lr
+        return self.config.rate(step) if isinstance(self.config, Scheduled) else self.lr
 
     def class_images(self, classes: TrainingClasses, n_way: int, images: int, step: int) -> Tensor:
         """Return the images (n_way * images, *image) of a step's batch, class by class, changed at random."""

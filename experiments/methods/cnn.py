@@ -61,7 +61,7 @@ def fine_tuned_logits(
 class SoftmaxClassifier(ImageMethod[Classifying]):
     """Conv4 and a softmax over all training classes, trained by Adam on cross-entropy plus a penalty."""
 
-    saved = ("network", "optimizer")
+    saved = ("network", "measured", "optimizer")
     table: ImageTable
 
     def __init__(
@@ -75,6 +75,7 @@ class SoftmaxClassifier(ImageMethod[Classifying]):
         self.head = nn.Linear(self.backbone.features, table.class_count("train")).to(device)
         draw_weights(self.head, weights)
         self.network = nn.ModuleDict({"backbone": self.backbone, "head": self.head})
+        self.measured = self.averaged(self.network, method.averaging)
         self.learn(self.network.parameters(), method.lr)
         groups: list[dict[str, Any]] = [
             {"params": [*self.backbone.parameters(), self.head.bias]},
@@ -113,7 +114,7 @@ class Cnn(SoftmaxClassifier[CnnConfig]):
         """Return what does not depend on the task: features (batch, d), or pixels for fine-tuning."""
         if self.config.test == "fine-tune":
             return super().embed(images)
-        features = backbone_embedding(self.backbone, self.device)(images)
+        features = backbone_embedding(self.measured.get_submodule("backbone"), self.device)(images)
         by_cosine = self.config.test == "nearest" and self.config.distance == "cosine"
         return normalize(features, dim=-1) if by_cosine else features
 
@@ -124,9 +125,10 @@ class Cnn(SoftmaxClassifier[CnnConfig]):
             return nearest_logits(support, labels, query)
         if method.test == "linear":
             return fitted_logits(support, labels, query, method.fit_steps, method.fit_lr)
-        with evaluating(self.backbone):
+        backbone = self.measured.get_submodule("backbone")
+        with evaluating(backbone):
             answers = [
-                fine_tuned_logits(self.backbone, shown, labels, asked, method.fit_steps, method.fit_lr)
+                fine_tuned_logits(backbone, shown, labels, asked, method.fit_steps, method.fit_lr)
                 for shown, asked in zip(support.unflatten(-1, shape), query.unflatten(-1, shape), strict=True)
             ]
         return torch.stack(answers)

@@ -118,7 +118,9 @@ class Shrinking(SoftmaxClassifier[ShrinkingConfig]):
     def step(self, step: int) -> Metrics:
         """Take one optimiser step, of the backbone first, then of the generator."""
         if self.hallucinator and step >= self.config.steps - self.config.generator_steps:
-            return self.hallucinator.step(step, self.base(), self.head)
+            head = self.measured.get_submodule("head")
+            assert isinstance(head, nn.Linear)
+            return self.hallucinator.step(step, self.base(), head)
         self._base = None
         return super().step(step)
 
@@ -129,7 +131,7 @@ class Shrinking(SoftmaxClassifier[ShrinkingConfig]):
     def base(self) -> Tensor:
         """Return the features of training images (classes, each, d), of as many as analogies need."""
         if self._base is None:
-            embed = backbone_embedding(self.backbone, self.device)
+            embed = backbone_embedding(self.measured.get_submodule("backbone"), self.device)
             features = SplitFeatures(self.table, "train", embed)
             every = torch.arange(self.table.count("train")).unflatten(0, (-1, self.table.per_class("train")))
             self._base = features(every[:, :ANALOGY_IMAGES])
@@ -137,7 +139,7 @@ class Shrinking(SoftmaxClassifier[ShrinkingConfig]):
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the features (batch, d) of images (batch, *image)."""
-        features = backbone_embedding(self.backbone, self.device)(images)
+        features = backbone_embedding(self.measured.get_submodule("backbone"), self.device)(images)
         by_cosine = self.config.distance == "cosine" and not self.config.hallucinate
         return normalize(features, dim=-1) if by_cosine else features
 

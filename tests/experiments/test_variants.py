@@ -28,13 +28,17 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "cnn-linear": ("cnn", {"method.test": "linear"}),
     "cnn-fine-tune": ("cnn", {"method.test": "fine-tune", "method.fit_steps": 2, "method.fit_lr": 0.5}),
     "cnn-cosine": ("cnn", {"method.distance": "cosine"}),
+    "cnn-averaged": ("cnn", {"method.schedule": "one-cycle", "method.averaging": 0.9}),
     "siamese-easy": ("siamese", {"method.hard_negatives": 0.0}),
     "siamese-decay": ("siamese", {"method.weight_decay": 0.1}),
     "shrinking-l2": ("shrinking", {"method.penalty": "l2"}),
     "shrinking-batch": ("shrinking", {"method.penalty": "batch-sgm", "method.penalty_weight": 0.1}),
     "shrinking-hallucinate": (
         "shrinking",
-        {"method.hallucinate": 3, "method.steps": 6, "method.generator_steps": 2, "evaluation.k_shot": 2},
+        {
+            **{"method.hallucinate": 3, "method.steps": 6, "method.generator_steps": 2},
+            **{"evaluation.k_shot": 2, "method.averaging": 0.9},
+        },
     ),
     "maml-first-order": ("maml", {"method.first_order": True}),
     "maml-learned": ("maml", {"method.learned_rates": True, "method.multi_step": 100}),
