@@ -8,7 +8,7 @@ from typing import Protocol
 
 from experiments.ablations import plan_ablations
 from experiments.sweeps import PlannedRun
-from experiments.table2 import plan_table2
+from experiments.table2 import plan_curves, plan_table2
 from experiments.when import plan_when
 
 
@@ -21,4 +21,9 @@ class Study(Protocol):
         """Return the runs on the data of an experiment, with settings as a command names them."""
 
 
-STUDIES: Mapping[str, Study] = {"ablations": plan_ablations, "table2": plan_table2, "when": plan_when}
+STUDIES: Mapping[str, Study] = {
+    "ablations": plan_ablations,
+    "table2": plan_table2,
+    "curves": plan_curves,
+    "when": plan_when,
+}

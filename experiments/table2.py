@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from experiments.budgets import planned_seconds
+from experiments.config import ImageRun, config_hash, parse_config, training_run
 from experiments.errors import ConfigError
 from experiments.presets import DEFAULT_PRESET
-from experiments.registry import METHODS
+from experiments.registry import METHODS, methods_of
 from experiments.sweeps import PlannedRun, Sweep, parse_settings, plan
 
 Shape = tuple[int, int]  # n_way, k_shot
@@ -107,15 +108,79 @@ def plan_table2(
 
     `settings`, such as "episodes=200", change every run. Raises ConfigError.
     """
-    chosen = parse_settings(settings)
-    for name in chosen:
-        if name.rpartition(".")[2] in ("n_way", "k_shot"):
-            raise ConfigError(
-                f"table2 has columns of its own, {_shapes()}: leave {name} out, "
-                f"or queue a method alone with fsrun queue {experiment} --method"
-            )
-    rows = [_plan_row(row, experiment, preset, seeds, chosen) for row in ROWS]
+    chosen = _chosen(settings, experiment)
+    rows = [_plan_row(row, experiment, preset, seeds, chosen) for row in rows_of(experiment)]
     return [run for runs in sorted(rows, key=_cost) for run in runs]
+
+
+LOOKS = 20
+"""How often a training of `curves` is looked at."""
+
+LOOKED_AT = 50
+"""Validation episodes of each look."""
+
+
+def plan_curves(
+    experiment: str = "omniglot",
+    *,
+    preset: str = DEFAULT_PRESET,
+    seeds: int = 1,
+    settings: Sequence[str] = (),
+) -> list[PlannedRun]:
+    """Return the trainings behind the main column once more, with looks at classes they do not learn from.
+
+    A recipe that learns from its validation classes has no honest validation curve: these runs hold the
+    classes out, and are the same otherwise. They are measured on validation classes and enter no table.
+    """
+    chosen = _chosen(settings, experiment)
+    main = main_shape(experiment)
+    rows = [_plan_row(row, experiment, preset, seeds, chosen) for row in rows_of(experiment)]
+    found: dict[str, PlannedRun] = {}
+    for runs in sorted(rows, key=_cost):
+        of_shape = [run for run in runs if _shape(run) == main] or runs
+        for run in of_shape:
+            if run.config.method.steps and _shape(run) == _shape(of_shape[0]):
+                assert isinstance(run.config, ImageRun)
+                looked_at = replace(run, config=with_curve(run.config))
+                found.setdefault(config_hash(looked_at.config), looked_at)
+    return list(found.values())
+
+
+def with_curve(config: ImageRun) -> ImageRun:
+    """Return the training behind a run with its validation classes held out, and looked at as it goes on."""
+    trained = training_run(config) or config
+    method = trained.method.as_trained()
+    looks: dict[str, Any] = {"validate_every": max(method.steps // LOOKS, 1), "validate_episodes": LOOKED_AT}
+    pretrain = getattr(method, "pretrain", None)
+    if pretrain is not None:
+        every = {"validate_every": max(pretrain.steps // LOOKS, 1), "validate_episodes": LOOKED_AT}
+        looks["pretrain"] = pretrain.model_copy(update=every)
+    raw = trained.model_copy(update={"method": method.model_copy(update=looks)}).model_dump()
+    raw["evaluation"]["split"] = "val"
+    raw["data"] |= {"holdout": True} if "holdout" in raw["data"] else {}
+    checked = parse_config(raw | {"trained_by": None})
+    assert isinstance(checked, ImageRun)
+    return checked
+
+
+def rows_of(experiment: str) -> list[Row]:
+    """Return the rows whose method can be run on the images of an experiment."""
+    return [row for row in ROWS if row.method in methods_of(experiment)]
+
+
+def shapes_of(experiment: str) -> tuple[Shape, ...]:
+    """Return the columns of an experiment: mini-ImageNet is measured in 5 ways."""
+    return tuple(shape for shape in SHAPES if experiment != "miniimagenet" or shape[0] == 5)
+
+
+def main_shape(experiment: str) -> Shape:
+    """Return the ways and shots of the paper's column."""
+    return (5, 1) if experiment == "miniimagenet" else (20, 1)
+
+
+def _shape(run: PlannedRun) -> Shape:
+    assert isinstance(run.config, ImageRun)
+    return run.config.evaluation.n_way, run.config.evaluation.k_shot
 
 
 def _cost(runs: Sequence[PlannedRun]) -> tuple[bool, float]:
@@ -132,7 +197,8 @@ def _plan_row(
     row: Row, experiment: str, preset: str, seeds: int, chosen: Mapping[str, Sequence[Any]]
 ) -> list[PlannedRun]:
     fixed = {option: [value] for option, value in {**row.also.get(preset, {}), **row.sets}.items()}
-    ways, shots = (tuple(sorted({shape[place] for shape in row.shapes})) for place in (0, 1))
+    shapes = [shape for shape in row.shapes if shape in shapes_of(experiment)]
+    ways, shots = (tuple(sorted({shape[place] for shape in shapes})) for place in (0, 1))
     settings = {**chosen, **fixed}
     asked = Sweep(
         experiment, (row.method,), preset, ways, shots, seeds, settings=settings, beside_others=True
@@ -142,6 +208,18 @@ def _plan_row(
         planned = plan(replace(asked, seeds=1))
     kind = row.title if row.kind else ""
     return [replace(run, purpose=", ".join(filter(None, (kind, run.purpose)))) for run in planned]
+
+
+def _chosen(settings: Sequence[str], experiment: str) -> Mapping[str, Sequence[Any]]:
+    """Return the settings by option. Raises ConfigError for one that the columns decide."""
+    chosen = parse_settings(settings)
+    for name in chosen:
+        if name.rpartition(".")[2] in ("n_way", "k_shot"):
+            raise ConfigError(
+                f"table2 has columns of its own, {_shapes()}: leave {name} out, "
+                f"or queue a method alone with fsrun queue {experiment} --method"
+            )
+    return chosen
 
 
 def _shapes() -> str:

@@ -131,10 +131,14 @@ def finished_results(
 
 @dataclass(frozen=True)
 class Lineage:
-    """What every run starts from, and the time in seconds all ended attempts of every run worked."""
+    """What every run starts from, and the time in seconds all ended attempts of every run worked.
+
+    `made_on` is the device of the last attempt of a run, and what it says of itself, as JSON.
+    """
 
     parents: Mapping[int, tuple[int, ...]]
     seconds: Mapping[int, float]
+    made_on: Mapping[int, tuple[str, str]]
 
     def ancestors(self, run_id: int) -> tuple[int, ...]:
         """Return all runs that a run builds on, each once, those it starts from first."""
@@ -148,10 +152,11 @@ class Lineage:
 
 
 def lineage(engine: Engine) -> Lineage:
-    """Return who starts from whom, and how long each run worked."""
+    """Return who starts from whom, how long each run worked, and on what."""
     edges = select(col(Dependency.run_id), col(Dependency.parent_id)).order_by(col(Dependency.parent_id))
     worked = func.sum(col(Attempt.ended) - col(Attempt.started))
     times = select(col(Attempt.run_id), worked).where(col(Attempt.ended).is_not(None))
+    machines = select(col(Attempt.run_id), col(Attempt.device), col(Attempt.provenance))
     parents: dict[int, tuple[int, ...]] = {}
     with reading(engine) as connection:
         for run_id, parent in connection.execute(edges):
@@ -159,7 +164,11 @@ def lineage(engine: Engine) -> Lineage:
         seconds = {
             run_id: spent or 0.0 for run_id, spent in connection.execute(times.group_by(col(Attempt.run_id)))
         }
-    return Lineage(parents, seconds)
+        made_on = {
+            run_id: (device, said)
+            for run_id, device, said in connection.execute(machines.order_by(col(Attempt.number)))
+        }
+    return Lineage(parents, seconds, made_on)
 
 
 def _finished(row: Row[Any]) -> FinishedResult:

@@ -20,7 +20,7 @@ Experiment = Annotated[
     str,
     typer.Argument(
         help="synthetic, omniglot, glyphs, miniimagenet, imagenet or drawn; or a study: table2, ablations "
-        "(of fastslow), when (it helps).",
+        "(of fastslow), when (it helps), curves (table2's trainings, looked at on validation classes).",
         show_default=False,
     ),
 ]
@@ -55,7 +55,8 @@ Settings = Annotated[
     ),
 ]
 On = Annotated[
-    str | None, typer.Option("--on", help="Of a study: its data, omniglot unless said, or glyphs.")
+    str | None,
+    typer.Option("--on", help="Of a study: its data, omniglot unless said, miniimagenet or glyphs."),
 ]
 Priority = Annotated[int, typer.Option(min=-1000, max=1000, help="Higher runs first.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the sweep and store nothing.")]

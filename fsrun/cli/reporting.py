@@ -5,6 +5,7 @@ Not here: the reports (fsrun.report); catalogue.py there says which there are.
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from textwrap import fill
 from typing import Annotated, Any
@@ -54,6 +55,7 @@ All = Annotated[bool, typer.Option("--all", help="Every report that has somethin
 Provenance = Annotated[
     bool, typer.Option("--provenance", help="Instead of the report, the runs behind its numbers.")
 ]
+Notes = Annotated[bool, typer.Option("--notes", help="All notes below the table, not the shortest alone.")]
 Output = Annotated[
     Format | None,
     typer.Option("--format", help="How to write it; text, or what the ending of --out says."),
@@ -100,6 +102,7 @@ def report(
     explain: Explain = None,
     every: All = False,
     provenance: Provenance = False,
+    notes: Notes = False,
     output: Output = None,
     run: Run = None,
     n_way: NWay = None,
@@ -117,7 +120,7 @@ def report(
         _draw(name, asked, out)
     else:
         form = format_of(output, out, PICTURES)
-        text = _everything(form, out) if every else _report(name, asked, form, provenance, out)
+        text = _everything(form, out) if every else _report(name, asked, form, out)
         give(text, out)
 
 
@@ -166,12 +169,14 @@ def _choice(name: str, asked: Mapping[str, Any]) -> Choice:
     )
 
 
-def _report(name: str, asked: Mapping[str, Any], form: Format, provenance: bool, out: Path | None) -> str:
+def _report(name: str, asked: Mapping[str, Any], form: Format, out: Path | None) -> str:
     from fsrun.report.report import of_table, written
     from fsrun.report.runs_behind import runs_table
 
     made = make(open_database(), _choice(name, asked))
-    if provenance:
+    if "notes" in asked:
+        made = replace(made, tables=tuple(table.detailed() for table in made.tables))
+    if "provenance" in asked:
         made = of_table(f"{made.command} --provenance", runs_table(made.document()))
     return written(made, form, **page_of(out))
 

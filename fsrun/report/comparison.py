@@ -51,7 +51,7 @@ class Effect:
     @property
     def shown(self) -> bool:
         """Whether the interval of the difference leaves out zero."""
-        return abs(self.apart.mean) > self.apart.interval
+        return self.apart.shown
 
 
 @dataclass(frozen=True)

@@ -102,9 +102,9 @@ def _environment(table: Table, label: str) -> Iterator[str]:
         yield f"      {_line([_number(cell) if each.numeric else escaped(cell) for cell, each in cells])}"
     yield r"      \bottomrule"
     yield r"    \end{tabular}"
-    if table.notes:
+    if table.every_note:
         yield r"    \begin{tablenotes}[flushleft]\footnotesize\raggedright"
-        yield from (rf"      \item {escaped(note)}" for note in table.notes)
+        yield from (rf"      \item {escaped(note)}" for note in table.every_note)
         yield r"    \end{tablenotes}"
     yield r"  \end{threeparttable}"
     yield r"\end{table}"

@@ -95,9 +95,10 @@ def combine(runs: Sequence[FinishedResult], *, scale: float = 1.0) -> Measured:
     )
 
 
-def written(measured: Measured) -> str:
-    """Return the mean with its interval, and a mark where it was imported: 97.74 ± 0.19 †."""
-    spread = "" if measured.interval is None else f" ± {measured.interval:.2f}"
+def written(measured: Measured, interval: float | None = None) -> str:
+    """Return the mean with its interval or another, and a mark where it was imported: 97.74 ± 0.19 †."""
+    half = measured.interval if interval is None else interval
+    spread = "" if half is None else f" ± {half:.2f}"
     return f"{measured.mean:.2f}{spread}{f' {IMPORTED_MARK}' * measured.imported}"
 
 
@@ -105,7 +106,7 @@ def imported_note(shown: Iterable[Measured]) -> Iterator[str]:
     """Yield one line on the imported numbers among those shown, if there are any."""
     files = {run.provenance[IMPORTED_FROM]: None for each in shown for run in each.runs if run.imported}
     if files:
-        yield f"{IMPORTED_MARK} measured elsewhere, imported from {', '.join(files)} (fsrun show RUN)."
+        yield f"{IMPORTED_MARK} imported from {', '.join(files)}."
 
 
 def traced(run: FinishedResult) -> dict[str, Any]:

@@ -46,6 +46,11 @@ class Difference:
     interval: float
     episodes: int
 
+    @property
+    def shown(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return abs(self.mean) > self.interval
+
 
 def shared_values(ahead: Sequence[Tested], behind: Sequence[Tested]) -> tuple[Values, Values] | None:
     """Return the values (runs, episodes) of both groups on shared episodes.

@@ -42,7 +42,7 @@ def render(table: Table, form: Format, *, width: int = 80, colour: bool = False)
 
 def document_of(table: Table) -> dict[str, Any]:
     """Return what JSON holds of a table."""
-    return {"title": table.title, "notes": table.notes, "rows": table.records}
+    return {"title": table.title, "notes": table.every_note, "rows": table.records}
 
 
 def to_text(table: Table, *, width: int, colour: bool) -> str:
@@ -62,7 +62,8 @@ def to_text(table: Table, *, width: int, colour: bool) -> str:
         )
     for row in table.rows:
         grid.add_row(*(Text(cell) for cell in row))
-    notes = [Text(note, style="dim") for note in table.notes]
+    more = [f"{len(table.details)} more notes: add --notes."] if table.details else []
+    notes = [Text(note, style="dim") for note in (*table.notes, *more)]
     return printed(Group(grid, Text(""), *notes), width=width, colour=colour)
 
 
@@ -92,7 +93,7 @@ def to_markdown(table: Table) -> str:
     rulers = ["---:" if column.numeric else "---" for column in table.columns]
     lines = [f"**{escaped_markdown(table.title)}**", "", _markdown_line(headings), _markdown_line(rulers)]
     lines += [_markdown_line([escaped_markdown(cell) for cell in row]) for row in table.rows]
-    notes = [f"- {escaped_markdown(note)}" for note in table.notes]
+    notes = [f"- {escaped_markdown(note)}" for note in table.every_note]
     return "\n".join([*lines, *([""] if notes else []), *notes])
 
 

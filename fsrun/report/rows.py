@@ -12,11 +12,13 @@ from sqlalchemy import Engine
 
 from experiments.data.protocols import OMNIGLOT_PROTOCOLS, protocol_splits
 from experiments.table2 import PRESENTATIONS, ROWS, SHAPES, Row, Shape
+from fsrun.report.class_intervals import class_difference, class_interval
 from fsrun.report.measured import Measured, combine, newest_group
 from fsrun.report.paired import Difference, paired_difference, unusual_test
 from fsrun.report.paper import K_SHOT, N_WAY, TABLE2, PaperRow
 from fsrun.report.trainings import Training, training_of
-from store.results import FinishedResult, Lineage, finished_results, lineage
+from fsrun.report.validation import Validation, Validations
+from store.results import FinishedResult, finished_results, lineage
 
 REFERENCE = "fastslow"  # the row which the others are compared with
 ACCURACY = "test/accuracy"
@@ -33,7 +35,9 @@ class Cell:
     """What a row measured in one number of ways and shots, in percent; None where no run may stand there.
 
     `behind` is its accuracy minus that of Fast/Slow, None where they did not meet the same numbered episodes.
-    `elsewhere` is what imported runs measured, where `measured` is of runs made here.
+    `elsewhere` is what imported runs measured, where `measured` is of runs made here. `over_classes` is half
+    of the interval of `measured` over classes, `behind_classes` has that of the difference; None where no
+    run kept the values of its episodes. `validation` is the curve of its training.
     """
 
     shape: Shape
@@ -41,6 +45,9 @@ class Cell:
     behind: Difference | None = None
     training: Training | None = None
     elsewhere: Measured | None = None
+    over_classes: float | None = None
+    behind_classes: Difference | None = None
+    validation: Validation | None = None
 
 
 @dataclass(frozen=True)
@@ -83,8 +90,8 @@ def rows(engine: Engine, *, shapes: Sequence[Shape] = SHAPES) -> tuple[Table2Row
     """
     omniglot = [each for each in finished_results(engine, experiment="omniglot") if _obstacle(each) is None]
     mini = [each for each in finished_results(engine, experiment="miniimagenet") if not unusual_test(each)]
-    known = lineage(engine)
-    return tuple(_row(row, shapes, omniglot, mini, known) for row in ROWS)
+    validations = Validations(engine, lineage(engine))
+    return tuple(_row(row, shapes, omniglot, mini, validations) for row in ROWS)
 
 
 def left_out(engine: Engine, *, shapes: Sequence[Shape] = SHAPES) -> tuple[str, ...]:
@@ -119,7 +126,7 @@ def _row(
     shapes: Sequence[Shape],
     omniglot: Sequence[FinishedResult],
     mini: Sequence[FinishedResult],
-    known: Lineage,
+    validations: Validations,
 ) -> Table2Row:
     paper = _PAPER.get(row.name)
     in_paper = (N_WAY, K_SHOT) in shapes
@@ -132,24 +139,28 @@ def _row(
         mini=shown.mini if shown else None,
         source=shown.source + "*" * shown.second_hand if shown else "",
         note=shown.note if shown else "",
-        cells=tuple(_cell(omniglot, row, shape, known) for shape in shapes),
-        on_mini=_cell(mini, row, MINI, known) if in_paper else Cell(MINI),
+        cells=tuple(_cell(omniglot, row, shape, validations) for shape in shapes),
+        on_mini=_cell(mini, row, MINI, validations) if in_paper else Cell(MINI),
         presentations=_presentations(row, omniglot) if PRESENTATIONS in shapes else (),
     )
 
 
-def _cell(results: Sequence[FinishedResult], row: Row, shape: Shape, known: Lineage) -> Cell:
+def _cell(results: Sequence[FinishedResult], row: Row, shape: Shape, validations: Validations) -> Cell:
     runs = _of_cell(results, row, shape)
     if not runs:
         return Cell(shape)
     reference = _of_cell(results, _REFERENCE_ROW, shape) if row != _REFERENCE_ROW else ()
     elsewhere = _of_cell([each for each in results if each.imported], row, shape)
+    training = training_of(runs, validations.known)
     return Cell(
         shape,
         _without_own(row, combine(runs, scale=100)),
         paired_difference(runs, reference, scale=100) if reference else None,
-        training_of(runs, known),
+        training,
         combine(elsewhere, scale=100) if elsewhere and not runs[0].imported else None,
+        class_interval(runs, scale=100),
+        class_difference(runs, reference, scale=100) if reference else None,
+        validations.of(runs, training.run_ids) if training else None,
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from rich.cells import cell_len
 
+_NAMED = 4  # columns that are named where there was no room for them, unless all notes are asked for
+
 
 @dataclass(frozen=True)
 class Column:
@@ -29,13 +31,26 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table for people (columns, rows of cells, notes) and for programs (records of JSON's types)."""
+    """A table for people (columns, rows of cells, notes) and for programs (records of JSON's types).
+
+    `details` are further notes, which a terminal shows only when asked for them.
+    """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
     records: tuple[Mapping[str, Any], ...]
+    details: tuple[str, ...] = ()
+
+    @property
+    def every_note(self) -> tuple[str, ...]:
+        """The notes and the details."""
+        return (*self.notes, *self.details)
+
+    def detailed(self) -> "Table":
+        """Return the table with its details among the notes."""
+        return replace(self, notes=self.every_note, details=())
 
 
 def fitted(table: Table, width: int) -> Table:
@@ -44,7 +59,9 @@ def fitted(table: Table, width: int) -> Table:
     kept = columns_within(table, widths, width)
     if len(kept) == len(widths):
         return table
-    left_out = ", ".join(headings_beside(table, kept))
+    names = headings_beside(table, kept)
+    more = len(names) - _NAMED if table.details else 0
+    left_out = ", ".join(names[:_NAMED]) + f" and {more} more" if more > 0 else ", ".join(names)
     note = f"Left out in {width} columns: {left_out}. All are in {sum(widths) + len(widths) - 1}."
     shown = with_columns(table, kept)
     return replace(shown, notes=(note, *table.notes))

@@ -1,13 +1,17 @@
-"""Where the model behind a measurement was trained: by which runs, for how long, how many numbers it learned.
+"""Where the model behind a measurement was trained: by which runs, at what cost, how many numbers it learned.
 
 Not here: what was measured with it (measured.py).
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from json import loads
 
-from fsrun.provenance import PARAMETERS
+from experiments.budgets import images_embedded
+from experiments.config import config_from_json
+from experiments.errors import ConfigError
+from fsrun.provenance import PARAMETERS, PROCESSES, THREADS
 from store.results import FinishedResult, Lineage
 
 
@@ -16,14 +20,19 @@ class Training:
     """The training of the models of a group of runs, which differ in their seed alone.
 
     `run_ids` are the runs that trained, one for each seed; `stages` what those started from. `seconds` is the
-    mean time for one model, stages and the training runs' own measurements included. `parameters` is None
-    where the runs are of a version that did not count them.
+    mean time for one model, stages and the training runs' own measurements included; `core_seconds` is the
+    same times the cores that worked, None where it was not the processor alone. `images` is how many images
+    the training of a model embeds, each pass counted, `images_before` those of its stages alone. `parameters`
+    is None where the runs are of a version that did not count them.
     """
 
     run_ids: tuple[int, ...]
     stages: tuple[int, ...]
     seconds: float
     parameters: int | None
+    images: int | None = None
+    images_before: int | None = None
+    core_seconds: float | None = None
 
 
 def training_of(runs: Sequence[FinishedResult], known: Lineage) -> Training | None:
@@ -35,19 +44,47 @@ def training_of(runs: Sequence[FinishedResult], known: Lineage) -> Training | No
     if not runs or not loads(runs[0].config)["method"]["steps"]:
         return None
     trained_by, stages, seconds = [], [], 0.0
+    core_seconds: float | None = 0.0
     for run in runs:
         elsewhere = loads(run.config).get("trained_by") is not None
         trainer, *before = [run.run_id] * (not elsewhere) + list(known.ancestors(run.run_id))
         trained_by.append(trainer)
         stages += before
-        seconds += sum(known.seconds.get(each, 0.0) for each in (trainer, *before))
+        for each in (trainer, *before):
+            worked, cores = known.seconds.get(each, 0.0), cores_of(*known.made_on.get(each, ("", "{}")))
+            seconds += worked
+            core_seconds = None if core_seconds is None or cores is None else core_seconds + cores * worked
     counted = {run.provenance[PARAMETERS] for run in runs if PARAMETERS in run.provenance}
     return Training(
         run_ids=tuple(dict.fromkeys(trained_by)),
         stages=tuple(dict.fromkeys(stages)),
         seconds=seconds / len(runs),
         parameters=int(counted.pop()) if len(counted) == 1 else None,
+        images=_images(runs[0]),
+        images_before=_images(runs[0], steps=0),
+        core_seconds=None if core_seconds is None else core_seconds / len(runs),
     )
+
+
+def cores_of(device: str, provenance: str) -> int | None:
+    """Return how many cores an attempt worked on: as many as it had threads; None on a GPU or where unknown.
+
+    Runs of versions that kept no number of threads used all cores of their machine.
+    """
+    if device != "cpu":
+        return None
+    facts = loads(provenance)
+    of_machine = re.search(r", (\d+) cores$", facts.get("processor", ""))
+    threads = facts.get(THREADS) or (of_machine and of_machine[1])
+    processes = facts.get(PROCESSES, "1").partition(" ")[0]
+    return int(threads) * int(processes) if threads else None
+
+
+def _images(run: FinishedResult, steps: int | None = None) -> int | None:
+    try:
+        return images_embedded(config_from_json(run.config), steps)
+    except ConfigError:  # stored by another version of the program
+        return None
 
 
 def _starts_from_something(run: FinishedResult) -> bool:

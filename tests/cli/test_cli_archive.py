@@ -114,7 +114,7 @@ def test_a_report_on_imported_runs_says_what_one_on_the_runs_themselves_says(
         _measured(row) for row in report(at, theirs, "--table2")
     ]
     text = at(ours, "report", "--table2").out
-    assert "† measured elsewhere, imported from runs.json" in text
+    assert "† imported from runs.json" in text
     assert "95.00 ± 0.40 †" in text
 
 

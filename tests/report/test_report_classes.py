@@ -100,7 +100,7 @@ def test_a_measuring_run_stands_in_its_methods_row_of_table_2(filled: Filled) ->
 def test_table_2_tells_leads_on_the_same_episodes(filled: Filled) -> None:
     sweep(filled, "fastslow")
     sweep(filled, "protonet", lead=0.02)
-    text = render(table2(filled.engine), Format.TEXT, width=240)
+    text = render(table2(filled.engine).detailed(), Format.TEXT, width=240)
     assert "+2.00 ± 0.00" in next(line for line in text.splitlines() if line.startswith("Prototypical Net"))
     assert "to F/S: accuracy minus that of Fast/Slow, in points, on the same numbered episodes alone." in text
 
@@ -144,7 +144,7 @@ def test_other_kinds_of_tests_stand_neither_here_nor_in_table_2(filled: Filled) 
     found = classes(filled.engine, "omniglot")
     assert (found.curves, rows(filled.engine)) == usual
     assert found.unusual == (before + 1, before + 2, before + 3, before + 4)
-    notes = " ".join(render(table2(filled.engine), Format.TEXT, width=200).split())
+    notes = " ".join(render(table2(filled.engine).detailed(), Format.TEXT, width=200).split())
     assert (
         f"Not counted: runs {before + 4}, {before + 3} (fastslow): its batch statistics in the test are"
         in notes

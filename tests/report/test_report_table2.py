@@ -97,7 +97,7 @@ def test_several_seeds_join_the_spread_of_the_runs_and_the_shared_episodes(fille
     standard_error = sqrt(2) / sqrt(2)  # of the means 90 and 92
     assert measured.interval == pytest.approx(hypot(12.7062 * standard_error, 0.4), rel=1e-4)
     assert measured.interval_over == "runs and episodes"
-    assert "Student's t" in render(table2(filled.engine), Format.TEXT)
+    assert "Student's t" in render(table2(filled.engine).detailed(), Format.TEXT)
 
 
 def test_a_run_that_measures_anothers_model_joins_the_seeds_that_measured_their_own(filled: Filled) -> None:
@@ -129,7 +129,7 @@ def test_the_group_that_finished_last_stands_in_the_row_and_says_how_it_differs(
     assert measured is not None
     assert (measured.run_ids, measured.preset) == ((newest,), "quick")
     assert measured.differences == ("method.lr=0.01",)
-    text = " ".join(render(table2(filled.engine), Format.TEXT).split())
+    text = " ".join(render(table2(filled.engine).detailed(), Format.TEXT).split())
     assert "Prototypical Net: quick with method.lr=0.01." in text
 
 
@@ -198,7 +198,7 @@ def test_markdown_has_the_same_number_of_columns_in_every_line(filled: Filled) -
         line for line in render(table2(filled.engine), Format.MARKDOWN).splitlines() if line.startswith("|")
     ]
     assert len(lines) == 2 + 18
-    assert {line.count("|") for line in lines} == {20}
+    assert {line.count("|") for line in lines} == {22}
 
 
 def test_csv_gives_one_line_a_method_with_bare_numbers(filled: Filled) -> None:
@@ -239,7 +239,7 @@ def test_every_row_has_one_line_and_what_there_is_no_room_for_is_named(filled: F
     assert {"20w1s", "Paper", "Mini"} <= set(lines[1].split())  # the paper's two columns and ours
     note = " ".join(lines[20:])
     assert f"Left out in {width} columns: " in note
-    assert ("Training" in lines[1]) == (width >= 140)
+    assert ("Images" in lines[1]) == (width >= 100)
 
 
 def test_a_wide_text_leaves_nothing_out(filled: Filled) -> None:

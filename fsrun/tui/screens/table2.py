@@ -184,6 +184,6 @@ def told(table: Table, place: int, story: Sequence[str]) -> Text:
     for paragraph in story:
         text.append(f"\n{paragraph}\n", "not bold")
     text.append("\nThe table\n")
-    for note in table.notes:
+    for note in table.every_note:
         text.append(f"{plain(note)}\n", "not bold dim")
     return text

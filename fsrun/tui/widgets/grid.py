@@ -21,5 +21,7 @@ def laid_out(table: Table) -> RenderableType:
         grid.add_column(Text(column.heading, "dim"), justify=justify, no_wrap=column.numeric)  # type: ignore[arg-type]
     for row in table.rows:
         grid.add_row(*(Text(plain(cell)) for cell in row))
-    notes: list[RenderableType] = [Padding(Text(plain(note), "dim"), (0, 0, 0, 1)) for note in table.notes]
+    notes: list[RenderableType] = [
+        Padding(Text(plain(note), "dim"), (0, 0, 0, 1)) for note in table.every_note
+    ]
     return Group(Text(plain(table.title), "bold"), grid, *notes, Text())
