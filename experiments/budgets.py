@@ -40,9 +40,21 @@ _QUICK: Mapping[str, Mapping[tuple[int, int], Costs]] = {  # where its options m
     "protonet": {(5, 1): (198, 14), (5, 5): (425, 23), (20, 1): (201, 52), (20, 5): (427, 84)},
     "fastslow": {(5, 1): (516, 74), (5, 5): (1378, 110), (20, 1): (578, 304), (20, 5): (1404, 430)},
 }
+_FAIR: Mapping[str, Mapping[tuple[int, int], Costs]] = {  # where a batch serves all comparisons
+    name: {shape: (step, episode) for shape, (_, episode) in _CPU[name].items()}
+    for name, step in (("siamese", 136), ("matching", 135), ("protonet", 116), ("rare-events", 123))
+}
 MEASURED: Mapping[str, Mapping[str, Mapping[tuple[int, int], Costs]]] = {
     "cpu": _CPU,
     "quick": {**_CPU, **_QUICK},
+    "fair": {
+        **_CPU,
+        **_FAIR,
+        # In bfloat16.
+        "cnn": {shape: (45, episode) for shape, (_, episode) in _CPU["cnn"].items()},
+        "shrinking": {shape: (39, episode) for shape, (_, episode) in _CPU["shrinking"].items()},
+        "pretrain": {(20, 1): (120, 39)},
+    },
 }
 """Preset -> row -> (n_way, k_shot) -> costs: processor time of one thread, by benchmarks/budgets.py."""
 

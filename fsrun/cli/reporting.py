@@ -20,9 +20,16 @@ from fsrun.report.formats import ENDINGS, PICTURES, Format
 ALONE = ("all", "explain")
 """What is asked for like a report, and is none by itself."""
 
-NARROWING = ("run", "n_way", "k_shot", "features")
+NARROWING = ("run", "n_way", "k_shot", "features", "on", "preset")
 
 Table2 = Annotated[bool, typer.Option("--table2", help="One-shot accuracy, method by method.")]
+Budget = Annotated[
+    bool, typer.Option("--budget", help="What each row of Table 2 cost, and accuracy by images embedded.")
+]
+Progress = Annotated[
+    str | None,
+    typer.Option(metavar="STUDY", help="How far a study is, and the hours left: table2, curves, ..."),
+]
 Figure4 = Annotated[
     bool, typer.Option("--figure4", help="The linear case study's curves, and what becomes of each claim.")
 ]
@@ -81,6 +88,11 @@ Features = Annotated[
         help="Of --figure5 and --classes: which features; without, those of most numbers of classes.",
     ),
 ]
+On = Annotated[
+    str | None,
+    typer.Option(metavar="DATA", help="Of --budget and --progress: omniglot unless said, or miniimagenet."),
+]
+Preset = Annotated[str | None, typer.Option(help="Of --progress: whose runs, fair unless said.")]
 Out = Annotated[
     Path | None,
     typer.Option(help="Write it into a file: .html, .tex, .md, ...; .pdf, .svg or .png draws the figure."),
@@ -90,6 +102,8 @@ Out = Annotated[
 def report(
     context: typer.Context,
     table2: Table2 = False,
+    budget: Budget = False,
+    progress: Progress = None,
     figure4: Figure4 = False,
     theory: Theory = False,
     mixture: Mixture = False,
@@ -108,6 +122,8 @@ def report(
     n_way: NWay = None,
     k_shot: KShot = None,
     features: Features = None,
+    on: On = None,
+    preset: Preset = None,
     out: Out = None,
 ) -> None:
     """Print the paper's tables and figures from what was measured here."""
@@ -164,9 +180,8 @@ def format_of(asked: Format | None, out: Path | None, pictures: Sequence[str] = 
 
 def _choice(name: str, asked: Mapping[str, Any]) -> Choice:
     subject = asked[name] if isinstance(asked[name], str) else ""
-    return Choice(
-        name, subject, asked.get("run"), asked.get("n_way"), asked.get("k_shot"), asked.get("features")
-    )
+    narrowed = {"run_id" if option == "run" else option: asked.get(option) for option in NARROWING}
+    return Choice(name, subject, **narrowed)
 
 
 def _report(name: str, asked: Mapping[str, Any], form: Format, out: Path | None) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which report, and what narrows it; `subject` is the experiment or the method it is on."""
+    """Which report, and what narrows it; `subject` is the experiment, the method or the study it is on."""
 
     name: str
     subject: str = ""
@@ -26,6 +26,8 @@ class Choice:
     n_way: int | None = None
     k_shot: int | None = None
     features: str | None = None
+    on: str | None = None
+    preset: str | None = None
 
     @property
     def typed(self) -> str:
@@ -34,6 +36,8 @@ class Choice:
         words += [f"--n-way {self.n_way}"] if self.n_way else []
         words += [f"--k-shot {self.k_shot}"] if self.k_shot else []
         words += [f"--features {self.features}"] if self.features else []
+        words += [f"--on {self.on}"] if self.on else []
+        words += [f"--preset {self.preset}"] if self.preset else []
         return " ".join(filter(None, words))
 
 
@@ -100,7 +104,7 @@ def measured_classes(engine: "Engine") -> list[tuple[str, int]]:
 
 def _choices(engine: "Engine") -> Iterator[Choice]:
     """Yield every report once; other ways and shots than those of Table 2 are in the curves by classes."""
-    yield Choice("table2")
+    yield from (Choice("table2"), Choice("budget"))
     classes = [Choice("classes", name, k_shot=k_shot) for name, k_shot in measured_classes(engine)]
     yield from classes or [Choice("classes", "omniglot")]
     yield Choice("ablations")
@@ -125,6 +129,21 @@ def _table2(engine: "Engine", choice: Choice) -> "Report":
     from fsrun.report.table2 import table2
 
     return of_table("report --table2", table2(engine, n_way=choice.n_way, k_shot=choice.k_shot))
+
+
+def _budget(engine: "Engine", choice: Choice) -> "Report":
+    from experiments.errors import unknown_name
+    from fsrun.report.budget import DATA, budget_report
+
+    if choice.on is not None and choice.on not in DATA:
+        raise unknown_name("data of Table 2", choice.on, DATA)
+    return budget_report(engine, choice.on or DATA[0])
+
+
+def _progress(engine: "Engine", choice: Choice) -> "Report":
+    from fsrun.report.progress import progress_report
+
+    return progress_report(engine, choice.subject, experiment=choice.on or "omniglot", preset=choice.preset)
 
 
 def _classes(engine: "Engine", choice: Choice) -> "Report":
@@ -169,6 +188,8 @@ def _linear(engine: "Engine", choice: Choice) -> "Report":
 
 KINDS: Mapping[str, Kind] = {
     "table2": Kind(("n_way", "k_shot"), False, _table2),
+    "budget": Kind(("on",), True, _budget),
+    "progress": Kind(("on", "preset"), False, _progress),
     "figure4": Kind(("run",), True, _linear),
     "theory": Kind(("run",), False, _linear),
     "mixture": Kind(("run",), True, _linear),

@@ -147,7 +147,7 @@ def _cells(row: Table2Row, *, elsewhere: bool) -> tuple[str, ...]:
         "" if main.over_classes is None else f"{main.over_classes:.2f}",
         *(points(cell) for cell in row.cells),
         *("" if main.elsewhere is None else written(main.elsewhere) for _ in range(elsewhere)),
-        images(training),
+        images(training.images if training else None),
         core_minutes(training),
         "" if training is None or training.parameters is None else f"{training.parameters:,}",
         "" if ours is None else ours.preset + "+" * bool(ours.differences),
@@ -169,11 +169,10 @@ def in_cell(cell: Cell) -> str:
     return percent(cell.measured) + f" {RISING_MARK}" * bool(rising)
 
 
-def images(training: Training | None) -> str:
-    """Return how many images a training embeds: 416k, 4.40M."""
-    if training is None or training.images is None:
+def images(count: int | None) -> str:
+    """Return a number of images in a few characters: 416k, 4.40M."""
+    if count is None:
         return ""
-    count = training.images
     return f"{count / 1e6:.2f}M" if count >= 1e6 else f"{count / 1e3:.0f}k" if count >= 1e3 else str(count)
 
 
