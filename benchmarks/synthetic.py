@@ -1,6 +1,6 @@
 """What a task of the linear case study costs: a plain PyTorch loop, both samplers, and the limit.
 
-Not here: that they agree, which the tests of experiments/synthetic show.
+Not here: that they agree, which the tests of experiments/linear show.
 """
 
 import sys
@@ -24,9 +24,9 @@ from numba import njit
 
 from benchmarks.machine import describe, scratch, table
 from experiments.config import GaussianData, LinearFastSlowConfig, SyntheticRun
+from experiments.linear.direct import DirectRecursion
+from experiments.linear.fast import FastRecursion
 from experiments.sweeps import Sweep, plan
-from experiments.synthetic.direct import DirectRecursion
-from experiments.synthetic.fast import FastRecursion
 from fsrun.checkpoint_files import prepare
 from fsrun.paths import Home
 from fsrun.planning import requests

@@ -1,6 +1,6 @@
 """Which experiments and methods there are, as plain data: listing and checking needs no torch.
 
-Not here: their options (config/) and their code (methods/, synthetic/).
+Not here: their options (config/) and their code (methods/, linear/).
 """
 
 from dataclasses import dataclass
@@ -100,7 +100,7 @@ METHODS: dict[str, MethodEntry] = {
         MethodEntry(
             "linear",
             LinearFastSlowConfig,
-            "experiments.synthetic.trainer:LinearFastSlow",
+            "experiments.linear.trainer:LinearFastSlow",
             ("synthetic",),
             False,
         ),

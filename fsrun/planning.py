@@ -227,6 +227,6 @@ def warnings(planned: Iterable[PlannedRun]) -> list[str]:
     runs = [each.config for each in planned if isinstance(each.config, SyntheticRun)]
     if not runs:
         return []
-    from experiments.synthetic.rates import rate_warning  # loads numpy
+    from experiments.linear.stability import rate_warning  # loads numpy
 
     return [line for line in map(rate_warning, runs) if line]

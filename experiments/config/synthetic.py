@@ -1,6 +1,6 @@
 """Options of the linear case study: its data, its learner, how it is measured (paper sections 3.1 and 4.1).
 
-Not here: the covariances themselves and the starting weights (experiments/synthetic).
+Not here: the covariances themselves and the starting weights (experiments/linear).
 """
 
 import math

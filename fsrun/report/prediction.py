@@ -1,6 +1,6 @@
 """What theory expects of a linear case study: where its curves end, and the way they take.
 
-Not here: the theory itself (experiments.synthetic), and what was measured (study.py).
+Not here: the theory itself (experiments.linear), and what was measured (study.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,19 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.config import SyntheticRun
-from experiments.synthetic.covariance import covariances, task_covariance
-from experiments.synthetic.dynamics import Expectation, expected_dynamics
-from experiments.synthetic.mixture import rest_point
-from experiments.synthetic.moments import label_power
-from experiments.synthetic.theory import (
+from experiments.linear.covariance import covariances, initial_weights, task_covariance
+from experiments.linear.dynamics import Expectation, expected_dynamics, rest_point
+from experiments.linear.theory import (
     expected_loss_ratio,
     expected_same_batch_loss_ratio,
     gradient_cosine,
+    label_power,
     one_step_error,
     printed_fixed_point,
     whitening,
 )
-from experiments.synthetic.weights import initial_weights
 
 Matrix = NDArray[np.float64]
 

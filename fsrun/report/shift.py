@@ -1,6 +1,6 @@
 """Test tasks whose Sigma is not the one learned from: L1/L0 by angle and by condition number.
 
-Not here: how Sigma is shifted (experiments.synthetic.covariance).
+Not here: how Sigma is shifted (experiments.linear.covariance).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 from sqlalchemy import Engine
 
-from experiments.synthetic.covariance import Matrix, reconditioned, turned
+from experiments.linear.covariance import Matrix, reconditioned, turned
 from fsrun.axes import with_interval
 from fsrun.plot import Level, Series, draw_chart
 from fsrun.report.errors import NothingToReport

@@ -1,6 +1,6 @@
 """The case study's formulas as a table: as the paper prints them, corrected, and measured.
 
-Not here: the formulas (experiments.synthetic), and the curves (figure4.py).
+Not here: the formulas (experiments.linear), and the curves (figure4.py).
 """
 
 from collections.abc import Iterator, Mapping

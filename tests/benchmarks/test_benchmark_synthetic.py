@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.synthetic import DELTA, ETA, Limit, PlainLoop, contestants, growth, job_seconds, microseconds
-from experiments.synthetic.direct import fast_gradient, gradient_held
+from experiments.linear.direct import fast_gradient, gradient_held
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "synthetic.py"
 

@@ -10,10 +10,9 @@ from pydantic import ValidationError
 
 from experiments.config import GaussianData, SyntheticRun, TaskEvaluation, config_from_json, config_to_json
 from experiments.errors import ConfigError
+from experiments.linear.covariance import covariances, initial_weights, reconditioned, task_covariance, turned
+from experiments.linear.stability import rate_warning
 from experiments.sweeps import Sweep, parse_settings, plan
-from experiments.synthetic.covariance import covariances, reconditioned, task_covariance, turned
-from experiments.synthetic.rates import rate_warning
-from experiments.synthetic.weights import initial_weights
 from experiments.values import numbers_in, values_of
 
 RESULTS = Path(__file__).parents[2] / "results"

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from experiments.config import GaussianData, LinearFastSlowConfig, SyntheticRun
-from experiments.synthetic import kernel
-from experiments.synthetic.direct import DirectRecursion
-from experiments.synthetic.draws import Draws, draw, layout
-from experiments.synthetic.fast import FastRecursion
+from experiments.linear import kernel
+from experiments.linear.direct import DirectRecursion
+from experiments.linear.fast import FastRecursion
+from experiments.linear.tasks import Draws, draw, layout
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "held-fresh": {},

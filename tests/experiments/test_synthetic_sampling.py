@@ -8,13 +8,12 @@ import torch
 from numpy.typing import NDArray
 
 from experiments.config import GaussianData, LinearFastSlowConfig, SyntheticRun, TaskEvaluation
-from experiments.synthetic.covariance import covariances
-from experiments.synthetic.direct import DirectRecursion
-from experiments.synthetic.draws import chi_numbers
-from experiments.synthetic.fast import FastRecursion
-from experiments.synthetic.theory import expected_loss_ratio
-from experiments.synthetic.trainer import LinearFastSlow
-from experiments.synthetic.wishart import Gram, LazyGram, WholeGram
+from experiments.linear.covariance import covariances
+from experiments.linear.direct import DirectRecursion
+from experiments.linear.fast import FastRecursion
+from experiments.linear.tasks import Gram, LazyGram, WholeGram, chi_numbers
+from experiments.linear.theory import expected_loss_ratio
+from experiments.linear.trainer import LinearFastSlow
 
 Array = NDArray[np.float64]
 SEEDS, TASKS = 120, 60

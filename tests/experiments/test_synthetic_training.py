@@ -10,9 +10,9 @@ from torch import Tensor
 
 from experiments.config import GaussianData, LinearFastSlowConfig, SyntheticRun, TaskEvaluation
 from experiments.errors import ConfigError, Diverged
-from experiments.synthetic.fast import FastRecursion
-from experiments.synthetic.theory import fixed_point, loss_ratio_floor
-from experiments.synthetic.trainer import LinearFastSlow, check_memory
+from experiments.linear.fast import FastRecursion
+from experiments.linear.theory import fixed_point, loss_ratio_floor
+from experiments.linear.trainer import LinearFastSlow, check_memory
 
 KINDS: dict[str, dict[str, Any]] = {
     "fast": {},

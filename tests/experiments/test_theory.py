@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.synthetic.moments import printed_second_moment, second_moment, support_moment, third_moment
-from experiments.synthetic.theory import (
+from experiments.linear.theory import (
     expected_loss_ratio,
     expected_same_batch_loss_ratio,
     fixed_point,
@@ -17,7 +16,11 @@ from experiments.synthetic.theory import (
     one_step_error,
     one_step_map,
     printed_fixed_point,
+    printed_second_moment,
     same_batch_fixed_point,
+    second_moment,
+    support_moment,
+    third_moment,
     whitening,
 )
 from tests.experiments.theory_cases import (
@@ -215,6 +218,6 @@ def test_cosine_of_lemma_1_is_near_the_simulated_mean(d: int, k: int) -> None:
 
 
 def test_theory_needs_no_torch() -> None:
-    folder = Path(__file__).parents[2] / "experiments/synthetic"
-    for name in ("theory", "moments", "dynamics", "stability", "mixture"):
+    folder = Path(__file__).parents[2] / "experiments/linear"
+    for name in ("theory", "dynamics", "stability", "covariance"):
         assert "torch" not in (folder / f"{name}.py").read_text(encoding="utf-8")

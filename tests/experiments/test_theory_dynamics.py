@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.synthetic.dynamics import Expectation, expected_dynamics, expected_slow_gradient
-from experiments.synthetic.mixture import LARGEST, rest_point
-from experiments.synthetic.stability import diverges, largest_stable_fast_lr, largest_stable_slow_lr
-from experiments.synthetic.theory import fixed_point
+from experiments.linear.dynamics import (
+    LARGEST,
+    Expectation,
+    expected_dynamics,
+    expected_slow_gradient,
+    rest_point,
+)
+from experiments.linear.stability import diverges, largest_stable_fast_lr, largest_stable_slow_lr
+from experiments.linear.theory import fixed_point
 from tests.experiments.theory_cases import ETA, NOISE, SIGMA, W_S, A, K, Matrix, draw, excess, slow_gradients
 
 TURNED = SIGMA[::-1, ::-1].copy()

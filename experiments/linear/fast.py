@@ -11,12 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from experiments.config import SyntheticRun
+from experiments.linear import kernel
+from experiments.linear.covariance import covariances, initial_weights, root_of, task_covariance
+from experiments.linear.direct import RECENT, Array, Progress
+from experiments.linear.tasks import Draws, draw, layout
 from experiments.machine import requested_threads, usable_cores
-from experiments.synthetic import kernel
-from experiments.synthetic.covariance import covariances, root_of, task_covariance
-from experiments.synthetic.draws import Draws, draw, layout
-from experiments.synthetic.recursion import RECENT, Array, Progress
-from experiments.synthetic.weights import initial_weights
 
 
 class FastRecursion:

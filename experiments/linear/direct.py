@@ -1,20 +1,64 @@
-"""The recursion as the paper writes it, on whole batches, all seeds at once: what fast.py is checked against.
+"""What carries W_s from task to task, and the way the paper writes it: on whole batches.
 
-Not here: a learned fast learner (lstm.py), whose seeds cannot share a pass.
+With SGD all seeds learn at once. With a learned fast learner each seed has a g of its own: one after another.
+fast.py is the quick way, which is checked against this one.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from experiments.config import SyntheticRun
+from experiments.config import LinearFastSlowConfig, SyntheticRun
+from experiments.learners.coordinate_lstm import CoordinateLstm
 from experiments.learners.sgd import SgdLearner
-from experiments.synthetic.recursion import RECENT, Array, Progress
-from experiments.synthetic.sampler import GaussianTasks, TaskBlock
-from experiments.synthetic.weights import initial_weights
+from experiments.linear.covariance import initial_weights
+from experiments.linear.tasks import GaussianTasks, TaskBlock
+from experiments.rng import generator
+
+Array = NDArray[np.float64]
+Update = Callable[[Array, Any], tuple[Array, Any]]
+"""A fast learner: gradient of W_f (n, d) and state in, update and next state out."""
+
+RECENT = 16  # tasks at most whose gradients a chunk is judged by
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What some tasks in turn came to, for every seed.
+
+    after, before (seeds,): sums of L1 and of L0, both times k. diverged (seeds,): the first task at which L1
+    was no number or beyond all bounds, -1 where none is. Of the last tasks, at most RECENT: components
+    (seeds, n), w_bar (seeds, n, d) and y_x (seeds, n, d), which is Y X^T of the batch W_f learned from.
+    """
+
+    after: Array
+    before: Array
+    diverged: NDArray[np.int64]
+    components: NDArray[np.int64]
+    w_bar: Array
+    y_x: Array
+
+
+class Recursion(Protocol):
+    """W_s of every seed, learning from one task after another."""
+
+    def weights(self) -> Array:
+        """Return W_s, (seeds, modules, d, d)."""
+
+    def advance(self, start: int, count: int) -> Progress:
+        """Meet the tasks start .. start + count - 1, addressed by number."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that learning changes."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a state_dict, so that learning goes on as if it had never stopped."""
+
 
 Learner = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
@@ -162,3 +206,79 @@ def _seen(task: TaskBlock) -> tuple[Array, ...]:
     """Return what Progress keeps of a task: component (seeds,), W_bar and Y X^T (seeds, d)."""
     y_x = task.y[:, 0] @ task.x[:, 0].mT
     return task.component.numpy(), task.w_bar[:, 0].numpy(), y_x[:, 0].numpy()
+
+
+class LstmRecursion:
+    """Each seed has a g of its own, so seeds learn one after another."""
+
+    def __init__(self, config: SyntheticRun) -> None:
+        self.seeds = [
+            _LstmSeed(config.model_copy(update={"seed": config.seed + index, "seeds": 1}))
+            for index in range(config.seeds)
+        ]
+
+    def weights(self) -> Array:
+        """Return W_s, (seeds, modules, d, d)."""
+        return np.concatenate([seed.direct.weights() for seed in self.seeds])
+
+    def advance(self, start: int, count: int) -> Progress:
+        """Meet the tasks start .. start + count - 1."""
+        parts = [seed.direct.advance(start, count) for seed in self.seeds]
+        names = ("after", "before", "diverged", "components", "w_bar", "y_x")
+        return Progress(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def update(self, index: int) -> Update:
+        """Return g of a seed as it is now, for gradients (n, d) in numpy."""
+        g = self.seeds[index].g
+
+        def update(gradient: Array, state: Any) -> tuple[Array, Any]:
+            with torch.no_grad():
+                change, following = g(torch.from_numpy(gradient), state)
+            return change.numpy(), following
+
+        return update
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return W_s, g and Adam of every seed."""
+        return {"seeds": [seed.state_dict() for seed in self.seeds]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over W_s, g and Adam of every seed."""
+        for seed, saved in zip(self.seeds, state["seeds"], strict=True):
+            seed.load_state_dict(saved)
+
+
+class _LstmSeed:
+    """One seed: after every task, g follows the gradient of the sum of its slow steps' losses (Table 1)."""
+
+    def __init__(self, config: SyntheticRun) -> None:
+        method = config.method
+        self.g = new_learner(method, generator(config.seed, "learner"))
+        self.adam = torch.optim.Adam(self.g.parameters(), lr=method.meta_lr)
+        self.direct = DirectRecursion(config, self.g, self._meta_step)
+
+    def _meta_step(self, residuals: list[Tensor]) -> None:
+        loss = torch.stack([residual.square().mean() / 2 for residual in residuals]).sum()
+        self.adam.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.g.parameters(), 1.0)
+        self.adam.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "direct": self.direct.state_dict(),
+            "learner": self.g.state_dict(),
+            "adam": self.adam.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.direct.load_state_dict(state["direct"])
+        self.g.load_state_dict(state["learner"])
+        self.adam.load_state_dict(state["adam"])
+
+
+def new_learner(method: LinearFastSlowConfig, source: torch.Generator) -> CoordinateLstm:
+    """Return an untrained g in double precision; its first updates are those of SGD with rate fast_lr."""
+    return CoordinateLstm(
+        method.hidden_size, method.layers, method.output_scale, method.fast_lr, source
+    ).double()

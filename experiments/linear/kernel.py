@@ -1,6 +1,6 @@
 """The recursion of the linear case study, compiled: O(d) random numbers and a few passes over W_s a task.
 
-Not here: where its random numbers come from (draws.py), and what it is checked against (direct.py).
+Not here: where its random numbers come from (tasks.py), and what it is checked against (direct.py).
 
 All an update needs of a batch [X; eps] = root Z, Z (d + 1, k) standard normal, is Z Z^T u for a few vectors.
 Along orthonormal directions q_1, q_2, ..., taken as the vectors come, Z Z^T = sum_j t_j t_j^T with
@@ -260,7 +260,7 @@ def learn(work, w_s, roots, task_roots, numbers, steps, through, draws, start, s
     """Meet the tasks start .. stop - 1 of a block in turn, W_s (modules, d, d) changing in place.
 
     roots (components, 1 or d, d) and task_roots (modules, 1 or d, d) are diagonals or matrices; numbers is
-    (noise, k, eta, delta); draws is (z, w_bar, normals, chi, fresh_normals, fresh_chi), see draws.py. Row n
+    (noise, k, eta, delta); draws is (z, w_bar, normals, chi, fresh_normals, fresh_chi), see tasks.py. Row n
     of `seen` (tasks, 2, d) receives W_bar and Y X^T of task n. Returns the sums of k L1 and k L0, and the
     first task at which the run had diverged, -1 where none is.
     """

@@ -1,12 +1,12 @@
-"""The covariances of the linear case study: Sigma of the inputs, A of the tasks, and shifted ones to test on.
+"""The setting of the linear case study: Sigma of the inputs, A of the tasks, and W_s at the start."""
 
-Not here: what follows from them (theory.py), and torch.
-"""
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.config import GaussianData
+from experiments.config import GaussianData, SyntheticRun
+from experiments.rng import seed_of
 
 Matrix = NDArray[np.float64]
 
@@ -65,3 +65,14 @@ def reconditioned(sigma: Matrix, condition_number: float) -> Matrix:
 def root_of(matrices: Matrix) -> Matrix:
     """Return the Cholesky roots (..., d, d) of covariances."""
     return np.asarray(np.linalg.cholesky(matrices), dtype=np.float64)
+
+
+def initial_weights(config: SyntheticRun) -> NDArray[np.float64]:
+    """Return W_s of every seed before the first task, (seeds, d, d); the same for all its modules."""
+    d = config.data.dimension
+    scale = config.method.initial_scale / math.sqrt(d)
+    sources = [
+        np.random.Generator(np.random.SFC64(seed_of(config.seed + index, "weights")))
+        for index in range(config.seeds)
+    ]
+    return np.stack([scale * source.standard_normal((d, d)) for source in sources])

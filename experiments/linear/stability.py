@@ -1,11 +1,10 @@
-"""The learning rates up to which S = W_s^T W_s arrives (numpy, float64).
-
-Not here: the way it takes (dynamics.py), and telling anybody.
-"""
+"""The learning rates up to which S = W_s^T W_s arrives, and the warning about higher ones (numpy)."""
 
 import numpy as np
 
-from experiments.synthetic.moments import Matrix, label_power, transposed
+from experiments.config import SyntheticRun
+from experiments.linear.covariance import covariances, initial_weights, task_covariance
+from experiments.linear.theory import Matrix, label_power, transposed
 
 
 def largest_stable_slow_lr(w_s: Matrix, sigma: Matrix, a: Matrix, noise: float, k: int, eta: float) -> float:
@@ -46,3 +45,22 @@ def largest_stable_fast_lr(
 def diverges(w_s: Matrix, sigma: Matrix, a: Matrix, noise: float, k: int, eta: float, slow_lr: float) -> bool:
     """Return whether theory expects this slow rate to drive S away (see largest_stable_slow_lr)."""
     return slow_lr > largest_stable_slow_lr(w_s, sigma, a, noise, k, eta)
+
+
+STARTS = 8  # seeds whose starting W_s is looked at
+
+
+def rate_warning(config: SyntheticRun) -> str | None:
+    """Return one line that names the bound where theory expects a run to diverge, None where it does not."""
+    data, method = config.data, config.method
+    w_s = initial_weights(config.model_copy(update={"seeds": min(config.seeds, STARTS)}))
+    sigma, a = covariances(data), task_covariance(data)
+    with np.errstate(all="ignore"):
+        bound = largest_stable_slow_lr(w_s, sigma, a, data.noise, data.batch_size, method.fast_lr)
+        if method.slow_lr <= bound:
+            return None
+        other = largest_stable_fast_lr(w_s, sigma, a, data.noise, data.batch_size, method.slow_lr)
+    return (
+        f"slow_lr {method.slow_lr:g} with fast_lr {method.fast_lr:g} is expected to diverge: theory puts "
+        f"the bound near slow_lr {bound:.2g}, or near fast_lr {other:.2g} with this slow_lr"
+    )

@@ -1,6 +1,6 @@
 """Fast/slow learning of the two-layer linear network, one task after another, some seeds together.
 
-Not here: the recursions themselves (fast.py, direct.py, lstm.py), and where they must end (theory.py).
+Not here: the recursions themselves (fast.py, direct.py), and where they must end (theory.py).
 """
 
 import os
@@ -12,12 +12,16 @@ from torch import Tensor
 
 from experiments.config import SyntheticRun
 from experiments.errors import ConfigError, Diverged
+from experiments.linear.direct import Array, DirectRecursion, LstmRecursion, Progress, Recursion, Update
+from experiments.linear.measurement import (
+    distances,
+    fresh_tasks,
+    of_progress,
+    per_task,
+    relative_errors,
+    targets,
+)
 from experiments.method import Resources
-from experiments.synthetic.direct import DirectRecursion
-from experiments.synthetic.lstm import LstmRecursion
-from experiments.synthetic.measurement import Update, fresh_tasks, per_task
-from experiments.synthetic.recursion import Array, Progress, Recursion
-from experiments.synthetic.statistics import distances, of_progress, relative_errors, targets
 
 BAND = (5, 50, 95)  # percentiles over seeds
 
@@ -38,7 +42,7 @@ def recursion(config: SyntheticRun) -> Recursion:
         return LstmRecursion(config)
     if config.draws_batches:
         return DirectRecursion(config)
-    from experiments.synthetic.fast import FastRecursion  # loads the compiler
+    from experiments.linear.fast import FastRecursion  # loads the compiler
 
     return FastRecursion(config)
 

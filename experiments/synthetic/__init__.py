@@ -1,1 +1,0 @@
-"""The two-layer linear case study of section 3.1: closed forms, sampler and trainer."""
