@@ -1,4 +1,6 @@
-"""Finished runs as a file: config, provenance and everything they measured, without weights and curves.
+"""Finished runs as a file: config, provenance, everything they measured, and their validation curves.
+
+Without weights, and without the curves of training.
 
 Not here: the weights of a run (fsrun.models), and how the store takes runs in (store.archive).
 """
@@ -7,7 +9,7 @@ import json
 import math
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +23,9 @@ from fsrun.errors import FsrunError
 from fsrun.planning import run_spec
 from fsrun.writing import put_text
 from store.archive import Added, ForeignRun, add_finished
+from store.engine import reading
 from store.jobs import JobStatus
+from store.metrics import every_point, metric_names
 from store.repeats import REPEATS
 from store.results import IMPORTED_FROM, ResultRow, measured_runs
 from store.runs import RunRecord, get_run, with_prerequisites
@@ -42,7 +46,10 @@ class ResultPart(_Part):
 
 
 class RunPart(_Part):
-    """One run; `starts_from` are runs that stand before it in the file. Times in Unix seconds."""
+    """One run; `starts_from` are runs that stand before it in the file. Times in Unix seconds.
+
+    `validation` has the curves on validation classes by name: steps and values, null for what is no number.
+    """
 
     run: int = Field(ge=1)
     preset: str
@@ -55,6 +62,7 @@ class RunPart(_Part):
     asked_with: dict[str, str]
     made_with: dict[str, str]
     results: tuple[ResultPart, ...]
+    validation: dict[str, tuple[tuple[int, float | None], ...]] = {}
 
 
 class Archive(_Part):
@@ -84,7 +92,7 @@ def export_runs(engine: Engine, run_ids: Collection[int], path: Path) -> Exporte
     for record in records:
         if record.status is not JobStatus.DONE:
             raise FsrunError(f"run {record.id} is {record.status}: only finished runs can be exported")
-    archive = Archive(format="fsrun runs 1", runs=tuple(map(_run_part, records)))
+    archive = Archive(format="fsrun runs 1", runs=tuple(_run_part(engine, each) for each in records))
     lines = ",\n".join(
         json.dumps(run.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False)
         for run in archive.runs
@@ -133,7 +141,7 @@ def _check(part: RunPart, known: Collection[int], path: Path) -> None:
         raise FsrunError(f"{path} is damaged: run {part.run} {fault}; export the runs again")
 
 
-def _run_part(run: RunRecord) -> RunPart:
+def _run_part(engine: Engine, run: RunRecord) -> RunPart:
     attempt = run.attempts[-1]
     return RunPart(
         run=run.id,
@@ -147,7 +155,16 @@ def _run_part(run: RunRecord) -> RunPart:
         asked_with=_lasting(run.provenance),
         made_with=_lasting(attempt.provenance),
         results=tuple(map(_result_part, run.results)),
+        validation=dict(_validation(engine, run.id)),
     )
+
+
+def _validation(engine: Engine, run_id: int) -> Iterator[tuple[str, tuple[tuple[int, float | None], ...]]]:
+    with reading(engine) as connection:
+        names = [name for name in metric_names(connection, run_id) if name.startswith("val/")]
+    for name in names:
+        points = every_point(engine, run_id, name)
+        yield name, tuple((each.step, None if math.isnan(each.value) else each.value) for each in points)
 
 
 def _lasting(provenance: Mapping[str, str]) -> dict[str, str]:
@@ -182,6 +199,10 @@ def _foreign(part: RunPart, path: Path) -> ForeignRun:
         asked_with=part.asked_with,
         made_with=part.made_with,
         results=tuple(_results(part.results, path)),
+        curves={
+            name: [(step, math.nan if value is None else value) for step, value in points]
+            for name, points in part.validation.items()
+        },
     )
 
 

@@ -1,10 +1,10 @@
-"""Finished runs of other databases, taken into this one: what was asked for and measured.
+"""Finished runs of other databases, taken into this one: what was asked for, measured, and seen on the way.
 
 Not here: the files they travel in (fsrun.archive, fsrun.models), and their weights (store.checkpoints).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from json import dumps
 
 from sqlalchemy import Connection, Engine, insert, select
@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from store.engine import writing
 from store.jobs import JobStatus, Outcome
+from store.metrics import add_points
 from store.results import IMPORTED_FROM, ResultRow
 from store.runs import RunSpec
 from store.tables import Attempt, Dependency, Job, Remark, Result, Run, table_of
@@ -25,7 +26,7 @@ class ForeignRun:
     """A finished run of another database; `number` and those of its `parents` are what they are called there.
 
     `seconds` is the time all its attempts worked; `asked_with` and `made_with` are the provenance of the
-    request and of the attempt that finished.
+    request and of the attempt that finished. `curves` are metrics by name, values by their steps.
     """
 
     number: int
@@ -38,6 +39,7 @@ class ForeignRun:
     asked_with: Mapping[str, str]
     made_with: Mapping[str, str]
     results: tuple[ResultRow, ...]
+    curves: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,5 +119,7 @@ def _insert(connection: Connection, run: ForeignRun, parents: Sequence[int], ori
         connection.execute(insert(Dependency).values(run_id=run_id, parent_id=parent))
     for result in run.results:
         connection.execute(insert(Result).values(result.columns(run_id, run.finished)))
+    for name, points in run.curves.items():
+        add_points(connection, run_id, name, points, run.finished)
     connection.execute(insert(Remark).values(run_id=run_id, note="", tags=dumps([TAG]), trashed=None))
     return run_id

@@ -72,6 +72,16 @@ def write_points(
         buckets.write(connection, {lines[name][0]: curve for name, curve in curves.items()}, ends)
 
 
+def add_points(
+    connection: Connection, run_id: int, name: str, points: Sequence[tuple[int, float]], now: float
+) -> None:
+    """Store a metric of a run that was made elsewhere, which nobody has a lease on: values by their steps."""
+    if points:
+        metric_id, last = _directory(connection, run_id, [name], now)[name]
+        curve = [(step, value, now) for step, value in points]
+        buckets.write(connection, {metric_id: curve}, {metric_id: last})
+
+
 def rewind(engine: Engine, run_id: int, attempt: int, step: int) -> None:
     """Forget all points after this step, because the attempt goes on from here. Raises LeaseLost."""
     with writing(engine, beside_others=True) as connection:

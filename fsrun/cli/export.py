@@ -83,7 +83,8 @@ def _export_curves(run_ids: list[int], kind: Kind, out: Path) -> None:
     written = export_curves(open_database(), run_ids, kind.value, out)
     typer.echo(f"Exported {count(written.runs, 'run')} with {count(written.points, 'point')} to {out}.")
     if written.imported:
-        typer.echo(f"Of them {count(written.imported, 'run')} had been imported, which brings no curves.")
+        runs = count(written.imported, "run")
+        typer.echo(f"Of them {runs} had been imported, with no curves but those of validation.")
     typer.echo(f"Next:  {FORMATS[kind.value].next_step.replace('FOLDER', str(out))}")
 
 

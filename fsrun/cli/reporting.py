@@ -153,7 +153,7 @@ def _refuse_idle(name: str, asked: Mapping[str, Any]) -> None:
     """Refuse options that would change nothing."""
     kept = KINDS[name].narrowed_by if name in KINDS else ()
     idle = [option for option in NARROWING if option in asked and option not in kept]
-    idle += ["provenance"] if "provenance" in asked and name not in KINDS else []
+    idle += [option for option in ("provenance", "notes") if option in asked and name not in KINDS]
     idle += [option for option in ("output", "out") if option in asked and name == "explain"]
     if idle:
         option = "format" if idle[0] == "output" else idle[0].replace("_", "-")

@@ -11,9 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from experiments.config import EpisodeEvaluation, ImageRun, Looks, config_from_json
-from experiments.config.image_sets import AnyImageData
-from experiments.data.episode_classes import Classes, episode_classes, one_of_turns
+from experiments.config import ImageRun, config_from_json
+from experiments.data.episode_classes import Classes, Drawing, drawing_of
 from experiments.errors import ConfigError
 from fsrun.intervals import over_runs, student_t
 from fsrun.report.paired import Difference, Values, shared_values, values_of
@@ -116,11 +115,10 @@ def design_of(config: str, episodes: int) -> Design | None:
         return None
     if not isinstance(known, ImageRun):
         return None
-    # Neither the method nor its training counts: so the rows of a table share one.
-    return _design(known.data, known.evaluation.model_copy(update={"looks": Looks()}), episodes)
+    drawing = drawing_of(known.data, known.evaluation)
+    return _design(drawing, episodes) if drawing else None
 
 
 @lru_cache(maxsize=16)
-def _design(data: AnyImageData, evaluation: EpisodeEvaluation, episodes: int) -> Design | None:
-    classes = episode_classes(data, evaluation, episodes)
-    return None if classes is None else Design(one_of_turns(data, evaluation.split, classes))
+def _design(drawing: Drawing, episodes: int) -> Design:
+    return Design(drawing.characters(drawing.classes(episodes)))

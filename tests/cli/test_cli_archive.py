@@ -1,6 +1,7 @@
 """What runs measured leaves one home as a file, and stands in the reports of another."""
 
 import json
+import math
 from pathlib import Path
 from shutil import copy
 from typing import Any
@@ -10,11 +11,13 @@ import pytest
 
 from experiments.config import config_hash
 from experiments.sweeps import Sweep, plan
-from fsrun.archive import export_runs, read_runs
+from fsrun.archive import export_runs, import_runs, read_runs
 from fsrun.planning import Asked, plan_asked, requests
 from fsrun.provenance import PARAMETERS
 from store.attempts import add_provenance
+from store.engine import reading
 from store.jobs import JobStatus
+from store.metrics import Point, every_point, metric_names, write_points
 from store.queue import claim, finish
 from store.repeats import REPEATS
 from store.results import ResultRow, finished_results
@@ -51,6 +54,32 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Case:
     enqueue(case.engine(), waiting, now=3_000_000.0, provenance={})
     export_runs(case.engine(), (), case.root / "runs.json")
     return case
+
+
+def test_a_validation_curve_goes_along_with_what_was_measured_and_those_of_training_do_not(
+    tmp_path: Path,
+) -> None:
+    there, here = Case(tmp_path / "there"), Case(tmp_path / "here")
+    (planned,) = plan(Sweep("omniglot", ("protonet",), "quick"))
+    enqueue(there.engine(), requests([planned]), now=1.0, provenance={})
+    taken = claim(there.engine(), "worker", now=2.0, lease_seconds=60, device="cpu")
+    assert taken is not None
+    curve = [(100, 0.5), (200, math.nan), (300, 0.75)]
+    points = [Point("val/accuracy", step, value, 3.0) for step, value in curve]
+    points.append(Point("train/loss", 100, 1.5, 3.0))
+    write_points(there.engine(), taken.run_id, taken.attempt, points, step=300, rate=None, now=3.0)
+    row = ResultRow("test/accuracy", 0.9, 0.004, 10)
+    finish(there.engine(), taken.run_id, taken.attempt, [row], now=4.0)
+    export_runs(there.engine(), (), tmp_path / "runs.json")
+    import_runs(here.engine(), tmp_path / "runs.json")
+    with reading(here.engine()) as connection:
+        assert metric_names(connection, 1) == ("val/accuracy",)
+    found = [(point.step, point.value) for point in every_point(here.engine(), 1, "val/accuracy")]
+    assert found == [(100, 0.5), (200, pytest.approx(math.nan, nan_ok=True)), (300, 0.75)]
+    export_runs(here.engine(), (), tmp_path / "again.json")
+    parts = [json.loads((tmp_path / name).read_text())["runs"][0] for name in ("runs.json", "again.json")]
+    assert parts[0]["validation"] == parts[1]["validation"]
+    assert parts[0]["validation"] == {"val/accuracy": [[100, 0.5], [200, None], [300, 0.75]]}
 
 
 @pytest.fixture
@@ -189,7 +218,7 @@ def test_curves_of_imported_runs_are_said_to_be_elsewhere(
     at(ours, "import", file)
     answer = at(ours, "export", "1", "2", "--format", "csv", "--out", tmp_path / "curves")
     assert "Exported 2 runs with 0 points" in answer.words
-    assert "Of them 2 runs had been imported, which brings no curves." in answer.words
+    assert "Of them 2 runs had been imported, with no curves but those of validation." in answer.words
 
 
 def test_an_empty_home_has_nothing_to_export(ours: Case, at: At, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.config import ImageRun, config_to_json
 from experiments.config.splits import split_names
-from experiments.data.episode_classes import episode_classes, one_of_turns
+from experiments.data.episode_classes import drawing_of
 from experiments.data.sources import evaluation_sampler, open_table
 from fsrun.report.class_intervals import Design, class_difference, class_interval, design_of
 from fsrun.report.paired import Values
@@ -57,15 +57,17 @@ def test_the_classes_of_an_episode_are_those_the_sampler_draws(experiment: str, 
     table, split = open_table(config.data, None), config.evaluation.split
     episodes = evaluation_sampler(table, config.evaluation).sample(split, range(40))
     wanted = (episodes.support[:, :, 0] // table.per_class(split)).sort(1).values.numpy()
-    found = episode_classes(config.data, config.evaluation, 40)
-    assert found is not None
-    np.testing.assert_array_equal(np.sort(found, axis=1), wanted)
+    drawing = drawing_of(config.data, config.evaluation)
+    assert drawing is not None
+    np.testing.assert_array_equal(np.sort(drawing.classes(40), axis=1), wanted)
 
 
 def test_the_turns_of_a_character_count_as_one() -> None:
     config = image_run("omniglot")
     names = split_names(config)["test"]
-    characters = one_of_turns(config.data, "test", np.arange(len(names)))
+    drawing = drawing_of(config.data, config.evaluation)
+    assert drawing is not None
+    characters = drawing.characters(np.arange(len(names)))
     assert len(set(characters.tolist())) == 423
     by_number = {int(number): name.rpartition("/")[0] for number, name in zip(characters, names, strict=True)}
     assert all(
