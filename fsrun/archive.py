@@ -9,7 +9,7 @@ import json
 import math
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from experiments.config import config_from_json
 from experiments.errors import ConfigError
 from fsrun.errors import FsrunError
 from fsrun.planning import run_spec
+from fsrun.provenance import PROCESSOR_SECONDS
 from fsrun.writing import put_text
 from store.archive import Added, ForeignRun, add_finished
 from store.engine import reading
@@ -28,7 +29,7 @@ from store.jobs import JobStatus
 from store.metrics import every_point, metric_names
 from store.repeats import REPEATS
 from store.results import IMPORTED_FROM, ResultRow, measured_runs
-from store.runs import RunRecord, get_run, with_prerequisites
+from store.runs import AttemptRecord, RunRecord, get_run, with_prerequisites
 
 
 class _Part(BaseModel):
@@ -153,7 +154,7 @@ def _run_part(engine: Engine, run: RunRecord) -> RunPart:
         seconds=run.worked,
         device=attempt.device,
         asked_with=_lasting(run.provenance),
-        made_with=_lasting(attempt.provenance),
+        made_with=_lasting(attempt.provenance) | _worked(run.attempts),
         results=tuple(map(_result_part, run.results)),
         validation=dict(_validation(engine, run.id)),
     )
@@ -167,9 +168,16 @@ def _validation(engine: Engine, run_id: int) -> Iterator[tuple[str, tuple[tuple[
         yield name, tuple((each.step, None if math.isnan(each.value) else each.value) for each in points)
 
 
+def _worked(attempts: Sequence[AttemptRecord]) -> dict[str, str]:
+    """Return the processor's time of all attempts together, where each has kept its own or none has."""
+    known = [each.provenance[PROCESSOR_SECONDS] for each in attempts if PROCESSOR_SECONDS in each.provenance]
+    return {PROCESSOR_SECONDS: f"{sum(map(float, known)):.1f}"} if len(known) == len(attempts) else {}
+
+
 def _lasting(provenance: Mapping[str, str]) -> dict[str, str]:
-    """Return the facts that hold in other databases as well: not where it came from, nor a run's number."""
-    return {name: fact for name, fact in provenance.items() if name not in (IMPORTED_FROM, REPEATS)}
+    """Return the facts that hold of the whole run, and in other databases: no number of a run here."""
+    passing = (IMPORTED_FROM, REPEATS, PROCESSOR_SECONDS)
+    return {name: fact for name, fact in provenance.items() if name not in passing}
 
 
 def _result_part(row: ResultRow) -> ResultPart:

@@ -19,6 +19,9 @@ SECONDS_PER_EPISODE, PEAK_BYTES = "seconds per test episode", "bytes of the eval
 PARAMETERS = "learned parameters"
 """What a finished attempt adds besides: how many numbers training changes by a gradient."""
 
+PROCESSOR_SECONDS = "seconds of the processor"
+"""What an attempt adds when it ends by itself: time that no other process on the machine takes part in."""
+
 THREADS = "torch threads"
 """What an attempt adds when it begins; later attempts of the run use as many."""
 

@@ -133,12 +133,12 @@ def finished_results(
 class Lineage:
     """What every run starts from, and the time in seconds all ended attempts of every run worked.
 
-    `made_on` is the device of the last attempt of a run, and what it says of itself, as JSON.
+    `attempts` are those ended attempts: seconds, device, and what made them as JSON.
     """
 
     parents: Mapping[int, tuple[int, ...]]
     seconds: Mapping[int, float]
-    made_on: Mapping[int, tuple[str, str]]
+    attempts: Mapping[int, tuple[tuple[float, str, str], ...]]
 
     def ancestors(self, run_id: int) -> tuple[int, ...]:
         """Return all runs that a run builds on, each once, those it starts from first."""
@@ -154,21 +154,26 @@ class Lineage:
 def lineage(engine: Engine) -> Lineage:
     """Return who starts from whom, how long each run worked, and on what."""
     edges = select(col(Dependency.run_id), col(Dependency.parent_id)).order_by(col(Dependency.parent_id))
-    worked = func.sum(col(Attempt.ended) - col(Attempt.started))
-    times = select(col(Attempt.run_id), worked).where(col(Attempt.ended).is_not(None))
-    machines = select(col(Attempt.run_id), col(Attempt.device), col(Attempt.provenance))
+    ended = (
+        select(
+            col(Attempt.run_id),
+            (col(Attempt.ended) - col(Attempt.started)).label("seconds"),
+            col(Attempt.device),
+            col(Attempt.provenance),
+        )
+        .where(col(Attempt.ended).is_not(None))
+        .order_by(col(Attempt.number))
+    )
     parents: dict[int, tuple[int, ...]] = {}
+    attempts: dict[int, tuple[tuple[float, str, str], ...]] = {}
     with reading(engine) as connection:
         for run_id, parent in connection.execute(edges):
             parents[run_id] = (*parents.get(run_id, ()), parent)
-        seconds = {
-            run_id: spent or 0.0 for run_id, spent in connection.execute(times.group_by(col(Attempt.run_id)))
-        }
-        made_on = {
-            run_id: (device, said)
-            for run_id, device, said in connection.execute(machines.order_by(col(Attempt.number)))
-        }
-    return Lineage(parents, seconds, made_on)
+        for row in connection.execute(ended):
+            attempt = row.seconds, row.device, row.provenance
+            attempts[row.run_id] = (*attempts.get(row.run_id, ()), attempt)
+    worked = {run_id: sum(seconds for seconds, *_ in each) for run_id, each in attempts.items()}
+    return Lineage(parents, worked, attempts)
 
 
 def _finished(row: Row[Any]) -> FinishedResult:

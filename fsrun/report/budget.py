@@ -172,15 +172,21 @@ def _cells(found: Budget, line: Line) -> tuple[str, ...]:
 def _notes(found: Budget) -> Iterator[str]:
     yield (
         "Images: all that the training embeds, each pass counted; Before: of them by what it starts from. "
-        "Core min: the time of these runs times the cores they used."
+        "Core min: what these runs had of the processor; where that was not kept, their time on each thread."
     )
-    bare = [line.row.title for line in found.lines if line.cell.training and not line.curve]
+    bare = [line.row.title for line in found.lines if line.cell.training and not line.cell.validation]
     if bare:
-        where = short(found.shape)
         yield (
-            f"No validation curve in {where}: {', '.join(bare)}. `fsrun queue curves` trains with one "
-            "what learned from its validation classes."
+            f"No validation curve: {', '.join(bare)}. `fsrun queue curves` trains with one what learned from "
+            "its validation classes."
         )
+    elsewhere = [
+        f"{line.row.title} ({short(line.cell.validation.shape)})"
+        for line in found.lines
+        if line.cell.validation and not line.curve
+    ]
+    if elsewhere:
+        yield f"Looked at in other ways, so not on the chart: {', '.join(elsewhere)}."
     lent = [line.row.title for line in found.lines if line.curve and not line.curve.own]
     if lent:
         yield (

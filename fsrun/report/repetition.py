@@ -14,7 +14,7 @@ from experiments.errors import ConfigError
 from fsrun.axes import with_interval
 from fsrun.differences import complete
 from fsrun.errors import FsrunError
-from fsrun.provenance import PEAK_BYTES, SECONDS_PER_EPISODE
+from fsrun.provenance import PEAK_BYTES, PROCESSOR_SECONDS, SECONDS_PER_EPISODE
 from fsrun.report.paired import Difference, difference_of, values_of
 from fsrun.words import count
 from store.errors import RunNotFound
@@ -173,6 +173,5 @@ def _made_by(run: RunRecord) -> dict[str, str]:
     """Return what made a run, but for what differs from hour to hour."""
     last = run.attempts[-1]
     facts = {**run.provenance, **last.provenance, "device": last.device}
-    return {
-        name: fact for name, fact in facts.items() if name not in (SECONDS_PER_EPISODE, PEAK_BYTES, REPEATS)
-    }
+    passing = (SECONDS_PER_EPISODE, PEAK_BYTES, PROCESSOR_SECONDS, REPEATS)
+    return {name: fact for name, fact in facts.items() if name not in passing}

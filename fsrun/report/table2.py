@@ -280,7 +280,8 @@ def _columns_read(lines: Sequence[Table2Row]) -> Iterator[str]:
         yield f"No values of the episodes were kept, so no interval over classes: {', '.join(bare)}."
     yield (
         "Images: what the training embeds, what it starts from included; an image that passes the network "
-        "several times counts each time. Core min: the time of these runs times the cores they used."
+        "several times counts each time. Core min: what these runs had of the processor; where that was not "
+        "kept, their time on each of their threads, which on a busy machine is too much."
     )
     yield (
         "± classes, images, core minutes, parameters, preset and episodes are those of 20w1s, else of the "

@@ -11,7 +11,7 @@ from json import loads
 from experiments.budgets import images_embedded
 from experiments.config import config_from_json
 from experiments.errors import ConfigError
-from fsrun.provenance import PARAMETERS, PROCESSES, THREADS
+from fsrun.provenance import PARAMETERS, PROCESSES, PROCESSOR_SECONDS, THREADS
 from store.results import FinishedResult, Lineage
 
 
@@ -21,7 +21,7 @@ class Training:
 
     `run_ids` are the runs that trained, one for each seed; `stages` what those started from. `seconds` is the
     mean time for one model, stages and the training runs' own measurements included; `core_seconds` is the
-    same times the cores that worked, None where it was not the processor alone. `images` is how many images
+    time that cores had for it, None where it was not the processor alone. `images` is how many images
     the training of a model embeds, each pass counted, `images_before` those of its stages alone. `parameters`
     is None where the runs are of a version that did not count them.
     """
@@ -51,9 +51,10 @@ def training_of(runs: Sequence[FinishedResult], known: Lineage) -> Training | No
         trained_by.append(trainer)
         stages += before
         for each in (trainer, *before):
-            worked, cores = known.seconds.get(each, 0.0), cores_of(*known.made_on.get(each, ("", "{}")))
-            seconds += worked
-            core_seconds = None if core_seconds is None or cores is None else core_seconds + cores * worked
+            seconds += known.seconds.get(each, 0.0)
+            for attempt in known.attempts.get(each, ()):
+                worked = core_seconds_of(*attempt)
+                core_seconds = None if core_seconds is None or worked is None else core_seconds + worked
     counted = {run.provenance[PARAMETERS] for run in runs if PARAMETERS in run.provenance}
     return Training(
         run_ids=tuple(dict.fromkeys(trained_by)),
@@ -66,18 +67,21 @@ def training_of(runs: Sequence[FinishedResult], known: Lineage) -> Training | No
     )
 
 
-def cores_of(device: str, provenance: str) -> int | None:
-    """Return how many cores an attempt worked on: as many as it had threads; None on a GPU or where unknown.
+def core_seconds_of(seconds: float, device: str, made_with: str) -> float | None:
+    """Return how long an attempt had a core, whatever else the machine did; None on a GPU or where unknown.
 
-    Runs of versions that kept no number of threads used all cores of their machine.
+    Attempts that kept no time of the processor count in full on each of their threads, those that kept no
+    number of threads on all cores of their machine: on a busy machine that is too much.
     """
     if device != "cpu":
         return None
-    facts = loads(provenance)
+    facts = loads(made_with)
+    processes = int(facts.get(PROCESSES, "1").partition(" ")[0])
+    if PROCESSOR_SECONDS in facts:
+        return float(facts[PROCESSOR_SECONDS]) * processes
     of_machine = re.search(r", (\d+) cores$", facts.get("processor", ""))
     threads = facts.get(THREADS) or (of_machine and of_machine[1])
-    processes = facts.get(PROCESSES, "1").partition(" ")[0]
-    return int(threads) * int(processes) if threads else None
+    return seconds * int(threads) * processes if threads else None
 
 
 def _images(run: FinishedResult, steps: int | None = None) -> int | None:

@@ -31,7 +31,7 @@ from experiments.run import run
 from experiments.team import Team
 from fsrun.checkpoint_files import own_checkpoint_files, remove_unfinished
 from fsrun.paths import PRIVATE, Home
-from fsrun.provenance import PROCESSES, REPAIRED, SEEN, THREADS, facts_of
+from fsrun.provenance import PROCESSES, PROCESSOR_SECONDS, REPAIRED, SEEN, THREADS, facts_of
 from fsrun.shared_data import fetch, needed
 from fsrun.worker.devices import resolve_device, thread_count
 from fsrun.worker.fetching import final_checkpoint, intact, patiently
@@ -123,6 +123,7 @@ def _end(job: _Job, record: RunRecord, device: str) -> Aftermath:
 
     Raises LeaseLost.
     """
+    worked_before = time.process_time()
     try:
         outcome = _train(job, record, device)
     except (LeaseLost, DatabaseUnavailable):
@@ -142,6 +143,7 @@ def _end(job: _Job, record: RunRecord, device: str) -> Aftermath:
         sound = short is None and not is_of_the_device(error) and not (job.team and job.team.broken)
         return Aftermath(sound, None if short else machine_fault(error))
     else:
+        job.note({PROCESSOR_SECONDS: f"{time.process_time() - worked_before:.1f}"})
         if isinstance(outcome, Finished):
             rows = [_row(measurement) for measurement in outcome.results]
             values = (f"{row.name} {row.value:.4f} ± {row.interval:.4f}" for row in rows)

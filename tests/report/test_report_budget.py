@@ -78,7 +78,7 @@ def test_all_curves_are_on_one_chart_the_best_first_and_rows_without_one_are_nam
     lines = written(budget_report(filled.engine), Format.TEXT, width=80).splitlines()
     assert max(map(len, lines)) <= 80
     below = " ".join(" ".join(lines).split())
-    assert "No validation curve in 20w1s: Matching Network. `fsrun queue curves`" in below
+    assert "No validation curve: Matching Network. `fsrun queue curves`" in below
     assert "MANN" in below.partition("Not run: ")[2]
 
 
@@ -97,7 +97,7 @@ def test_a_curve_of_other_ways_is_not_among_those_of_20(filled: Filled) -> None:
     assert line_of(filled, "protonet").curve is None
     text = written(budget_report(filled.engine), Format.TEXT, width=120)
     assert "(5w1s)" in text
-    assert "No validation curve in 20w1s: Prototypical Net" in text
+    assert "not on the chart: Prototypical Net (5w1s)." in text
 
 
 def test_mini_imagenet_has_a_budget_of_its_own(filled: Filled) -> None:

@@ -12,11 +12,11 @@ from experiments.config import ImageRun, RunConfig, config_hash, prerequisites
 from experiments.sweeps import PlannedRun
 from experiments.table2 import LOOKED_AT, LOOKS, plan_curves, plan_table2, with_curve
 from fsrun.planning import enqueue_planned
-from fsrun.provenance import PROCESSES, THREADS
+from fsrun.provenance import PROCESSES, PROCESSOR_SECONDS, THREADS
 from fsrun.report.render import Format, render
 from fsrun.report.rows import Cell, rows
 from fsrun.report.table2 import table2
-from fsrun.report.trainings import cores_of
+from fsrun.report.trainings import core_seconds_of
 from fsrun.report.validation import recipe, still_rising
 from store.attempts import add_provenance
 from store.queue import claim
@@ -132,12 +132,13 @@ def test_core_minutes_are_the_time_times_the_threads(filled: Filled) -> None:
     assert record["20w1s_images"] == 1_800_000
 
 
-def test_cores_are_threads_times_processes_else_those_of_the_machine_and_unknown_on_a_gpu() -> None:
+def test_a_core_is_had_as_long_as_the_processor_says_else_for_all_the_time_of_each_thread() -> None:
     facts = {THREADS: "3", PROCESSES: "2 on cpu", "processor": "AMD EPYC, 8 cores"}
-    assert cores_of("cpu", json.dumps(facts)) == 6
-    assert cores_of("cpu", json.dumps({"processor": facts["processor"]})) == 8
-    assert cores_of("cpu", "{}") is None
-    assert cores_of("cuda:0", json.dumps(facts)) is None
+    assert core_seconds_of(10, "cpu", json.dumps(facts | {PROCESSOR_SECONDS: "7.5"})) == 15
+    assert core_seconds_of(10, "cpu", json.dumps(facts)) == 60
+    assert core_seconds_of(10, "cpu", json.dumps({"processor": facts["processor"]})) == 80
+    assert core_seconds_of(10, "cpu", "{}") is None
+    assert core_seconds_of(10, "cuda:0", json.dumps(facts)) is None
 
 
 # ------------------------------------------------------------ recipes that learn from validation classes

@@ -9,7 +9,7 @@ import torch
 from experiments.checkpoint import load_checkpoint
 from experiments.config import config_from_json
 from experiments.method import Resources, build
-from fsrun.provenance import PARAMETERS, PEAK_BYTES, SECONDS_PER_EPISODE
+from fsrun.provenance import PARAMETERS, PEAK_BYTES, PROCESSOR_SECONDS, SECONDS_PER_EPISODE
 from fsrun.worker.runner import execute
 from store.jobs import JobStatus
 from store.queue import claim
@@ -100,6 +100,7 @@ def test_what_an_evaluation_cost_is_told_but_is_no_result(home: Case, glyphs_dat
     (run,) = carry_out_everything(home)
     facts = run.attempts[-1].provenance
     assert 0 < float(facts[SECONDS_PER_EPISODE]) < 10
+    assert 0 < float(facts[PROCESSOR_SECONDS]) < 60
     assert int(facts.get(PEAK_BYTES, 1)) > 0
     filters = SMALL["filters"][0]
     first, later = (
