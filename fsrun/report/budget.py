@@ -177,7 +177,7 @@ def _notes(found: Budget) -> Iterator[str]:
     bare = [line.row.title for line in found.lines if line.cell.training and not line.cell.validation]
     if bare:
         yield (
-            f"No validation curve: {', '.join(bare)}. `fsrun queue curves` trains with one what learned from "
+            f"No validation curve: {'; '.join(bare)}. `fsrun queue curves` trains with one what learned from "
             "its validation classes."
         )
     elsewhere = [
@@ -186,21 +186,21 @@ def _notes(found: Budget) -> Iterator[str]:
         if line.cell.validation and not line.curve
     ]
     if elsewhere:
-        yield f"Looked at in other ways, so not on the chart: {', '.join(elsewhere)}."
+        yield f"Looked at in other ways, so not on the chart: {'; '.join(elsewhere)}."
     lent = [line.row.title for line in found.lines if line.curve and not line.curve.own]
     if lent:
         yield (
-            f"Validation curves of the same recipe trained without its validation classes: {', '.join(lent)}."
+            f"Validation curves of the same recipe trained without its validation classes: {'; '.join(lent)}."
         )
     if any(line.cell.validation and line.cell.validation.rising for line in found.lines):
         yield f"{RISING_MARK} accuracy on validation classes was still rising when training ended."
     short_curves = [line.row.title for line in found.lines if line.curve and line.curve.rising is None]
     if short_curves:
-        yield f"Too short to tell whether it was rising, below {SHORTEST} points: {', '.join(short_curves)}."
+        yield f"Too short to tell whether it was rising, below {SHORTEST} points: {'; '.join(short_curves)}."
     measured = [line.cell.measured for line in found.lines if line.cell.measured]
     yield from imported_note(measured)
     if found.not_run:
-        yield f"Not run: {', '.join(found.not_run)}."
+        yield f"Not run: {'; '.join(found.not_run)}."
 
 
 def _record(found: Budget, line: Line) -> dict[str, Any]:

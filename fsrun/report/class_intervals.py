@@ -47,6 +47,10 @@ class Design:
         gram = self.centred.T @ self.centred
         self.own, self.between = float((gram**2).sum()), float(np.trace(gram))
         self.concentration = float((weight**2).sum())
+        self.determinant = self.own * (episodes - 1) - self.between**2
+        # Whether episodes share some of their classes and not others: else nothing is told of classes.
+        unlike = self.between > 1e-9 * float((share**2).sum())
+        self.tells = unlike and self.determinant > 1e-9 * self.own * (episodes - 1)
 
     def components(self, values: Values) -> Components:
         """Return the components of variance of the values (episodes,).
@@ -59,11 +63,10 @@ class Design:
         apart = values - values.mean()
         products, squares = float(((apart @ self.centred) ** 2).sum()), float((apart**2).sum())
         # products = of_class * own + rest * between; squares = of_class * between + rest * (episodes - 1)
-        determinant = self.own * (self.episodes - 1) - self.between**2
         of_class = 0.0
-        if determinant > 1e-9 * self.own * (self.episodes - 1):  # else every episode has all classes
+        if self.tells:
             of_class = products * (self.episodes - 1) - squares * self.between
-            of_class = max(of_class / determinant, 0.0)
+            of_class = max(of_class / self.determinant, 0.0)
         rest = max((squares - of_class * self.between) / (self.episodes - 1), 0.0)
         variance = of_class * self.concentration + rest / self.episodes
         half = student_t(max(self.classes - 1, 1)) * math.sqrt(variance)
@@ -107,7 +110,7 @@ def class_difference(
 def design_of(config: str, episodes: int) -> Design | None:
     """Return what a stored run's first test episodes have in common: characters, whichever way they turn.
 
-    None where the episodes cannot be found again without the data.
+    None where the episodes cannot be found again without the data, or where each has all classes.
     """
     try:
         known = config_from_json(config)
@@ -116,7 +119,8 @@ def design_of(config: str, episodes: int) -> Design | None:
     if not isinstance(known, ImageRun):
         return None
     drawing = drawing_of(known.data, known.evaluation)
-    return _design(drawing, episodes) if drawing else None
+    design = _design(drawing, episodes) if drawing else None
+    return design if design and design.tells else None
 
 
 @lru_cache(maxsize=16)

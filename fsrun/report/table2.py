@@ -238,7 +238,7 @@ def over_classes(lines: Sequence[Table2Row]) -> Iterator[str]:
             if paper is not None and abs(paper - own.measured.mean) <= own.over_classes:
                 near.append(f"{line.title} {paper} (paper)")
     if halves:
-        told = f"not told apart from {', '.join(near)}" if near else "told apart from every other number"
+        told = f"not told apart from {'; '.join(near)}" if near else "told apart from every other number"
         yield f"Over test classes, not episodes, Fast/Slow is {' and '.join(halves)}: {told}."
 
 
@@ -253,7 +253,7 @@ def _without_curve(lines: Sequence[Table2Row]) -> list[str]:
 
 def _named(rows_named: Sequence[str], of: int) -> str:
     """Name some rows, or count them where they are many."""
-    return ", ".join(rows_named) if len(rows_named) < 4 else f"{len(rows_named)} of {of} rows"
+    return "; ".join(rows_named) if len(rows_named) < 4 else f"{len(rows_named)} of {of} rows"
 
 
 def _columns_read(lines: Sequence[Table2Row]) -> Iterator[str]:
@@ -277,7 +277,7 @@ def _columns_read(lines: Sequence[Table2Row]) -> Iterator[str]:
     )
     bare = dict.fromkeys(title for title, cell in (*cells, *on_mini) if cell.over_classes is None)
     if bare:
-        yield f"No values of the episodes were kept, so no interval over classes: {', '.join(bare)}."
+        yield f"No values of the episodes were kept, so no interval over classes: {'; '.join(bare)}."
     yield (
         "Images: what the training embeds, what it starts from included; an image that passes the network "
         "several times counts each time. Core min: what these runs had of the processor; where that was not "
@@ -289,7 +289,7 @@ def _columns_read(lines: Sequence[Table2Row]) -> Iterator[str]:
     )
     if curveless := _without_curve(lines):
         yield (
-            f"No validation curve, so nothing tells whether they were still rising: {', '.join(curveless)}. "
+            f"No validation curve, so nothing tells whether they were still rising: {'; '.join(curveless)}. "
             "Their validation classes were learned from (holdout=false), or their curve was not kept."
         )
     yield from map(presentations_line, (line for line in lines if line.presentations))

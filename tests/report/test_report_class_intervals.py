@@ -125,9 +125,10 @@ def test_without_an_effect_of_classes_it_is_about_that_over_episodes() -> None:
 
 def test_where_every_episode_has_all_classes_nothing_is_told_of_them() -> None:
     design = Design(np.tile(np.arange(5), (50, 1)))
-    found = design.components(np.random.default_rng(3).normal(0.5, 0.1, 50))
-    assert found.of_class == 0
-    assert found.rest == pytest.approx(0.01, rel=0.5)
+    assert not design.tells
+    assert design.components(np.random.default_rng(3).normal(0.5, 0.1, 50)).of_class == 0
+    assert design_of(config_to_json(image_run("omniglot", {"n_way": [1692]})), 10) is None
+    assert design_of(config_to_json(image_run("omniglot", {"n_way": [20]})), 10) is not None
 
 
 # ------------------------------------------------------------ from stored runs
