@@ -23,8 +23,8 @@ from PIL import Image
 
 from benchmarks.machine import describe, scratch, table
 from experiments.data.class_folders import ImageFile, find_classes
-from experiments.data.embedding import Embedder, keep_freed_memory
-from experiments.models.backbones import Backbone, open_backbone
+from experiments.features.backbones import Backbone, open_backbone
+from experiments.features.embedding import Embedder, keep_freed_memory
 
 GOAL = 90  # percent of the network alone
 CLASSES = 4

@@ -47,7 +47,7 @@ def save_images(data: Path | None, folder: Path, classes: int = CLASSES) -> None
     from PIL import Image
 
     from experiments.config import GlyphsData, OmniglotData
-    from experiments.data.sources import open_table
+    from experiments.datasets import open_table
 
     images = open_table(OmniglotData() if data else GlyphsData(), data or folder)
     drawn = images.pixels("train", torch.arange(classes * images.drawers)).view(

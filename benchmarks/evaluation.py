@@ -26,7 +26,7 @@ from torch import Tensor
 from benchmarks.machine import describe, scratch, table
 from experiments.config import EpisodeEvaluation, GlyphsData, OmniglotData
 from experiments.data.images import ImageTable
-from experiments.data.sources import evaluation_sampler, open_table
+from experiments.datasets import evaluation_sampler, open_table
 from experiments.evaluate import (
     accuracy_per_episode,
     backbone_embedding,

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from experiments.config import RunConfig, config_from_json
-from experiments.config.splits import split_names
+from experiments.datasets import split_names
 from experiments.errors import CheckpointError
 from fsrun.archive import export_runs
 from fsrun.checkpoint_files import checkpoint_files

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from experiments import datasets
 from experiments.budgets import planned_seconds, trainings
 from experiments.config import (
     ImageRun,
@@ -22,7 +23,6 @@ from experiments.config import (
     share_trainings,
     training_steps,
 )
-from experiments.data import catalogue
 from experiments.errors import unknown_name
 from experiments.presets import DEFAULT_PRESET
 from experiments.registry import EXPERIMENTS
@@ -32,7 +32,7 @@ from fsrun.differences import variant
 from fsrun.errors import UsageError
 from fsrun.paths import Home
 from fsrun.provenance import provenance
-from fsrun.shared_data import fetch, needed
+from fsrun.shared_data import fetch
 from fsrun.words import duration
 from store.jobs import JobStatus, numbered
 from store.runs import Enqueued, RunRequest, RunSpec, enqueue, runs_there
@@ -130,10 +130,10 @@ def require_data(planned: Iterable[PlannedRun], home: Home, *, stored: bool = Fa
     where an option changes nothing of these data, but for runs as they were stored.
     """
     configs = [each.config for each in planned]
-    fetch(home, needed(configs))
-    catalogue.require_data(configs, home.data)
+    fetch(home, datasets.folders_needed(configs))
+    datasets.require_data(configs, home.data)
     if not stored:
-        catalogue.refuse_inert(configs, home.data)
+        datasets.refuse_inert(configs, home.data)
 
 
 def enqueue_planned(

@@ -5,17 +5,9 @@ them is written last, so that whoever reads finds an old data set or a new one, 
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-from experiments.config import (
-    ImageNetData,
-    ImageRun,
-    MiniImageNetData,
-    OmniglotData,
-    RunConfig,
-    prerequisites,
-)
 from experiments.data.storage import INDEX, fresh_folder
 from experiments.errors import DataError
 from fsrun import object_store
@@ -23,19 +15,6 @@ from fsrun.checkpoint_files import sha256_of
 from fsrun.paths import Home
 
 LIST = "files.json"
-
-
-def needed(configs: Iterable[RunConfig]) -> Iterator[str]:
-    """Yield what runs, and what they start from, learn from: folders below the data folder."""
-    for config in configs:
-        for each in (*prerequisites(config), config):
-            data = each.data if isinstance(each, ImageRun) else None
-            if isinstance(data, OmniglotData):
-                yield "omniglot"
-            elif isinstance(data, MiniImageNetData):
-                yield "miniimagenet"
-            elif isinstance(data, ImageNetData):
-                yield f"features/{data.features}"
 
 
 def publish(home: Home, name: str) -> str | None:

@@ -65,7 +65,7 @@ def miniimagenet_source() -> Path:
 def miniimagenet_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with all classes of mini-ImageNet, 16 images of each, drawn here and then imported."""
     from experiments.data.miniimagenet import import_miniimagenet
-    from experiments.data.miniimagenet_splits import all_classes
+    from experiments.splits.miniimagenet import all_classes
     from tests.experiments.miniimagenet_cases import write_folders
 
     data_dir = tmp_path_factory.mktemp("miniimagenet")

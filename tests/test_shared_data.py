@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from experiments.data.storage import read_summary, verify_dataset, write_dataset
+from experiments.datasets import folders_needed
 from experiments.errors import DataError
 from experiments.sweeps import Sweep, plan
 from fsrun.paths import Home
-from fsrun.shared_data import fetch, needed, publish
+from fsrun.shared_data import fetch, publish
 from tests.cli.cli_cases import Case, assert_refused, in_its_own_process
 
 pytest.importorskip("fsspec", reason="fsspec is not installed: pip install 'fsrun[cloud]'")
@@ -85,7 +86,9 @@ def test_a_list_of_files_that_is_none_is_refused(storage: Path, there: Home, lis
 
 def test_runs_say_which_data_sets_they_and_what_they_start_from_need() -> None:
     def of(experiment: str, method: str, **settings: list[str]) -> set[str]:
-        return set(needed(each.config for each in plan(Sweep(experiment, (method,), settings=settings))))
+        return set(
+            folders_needed(each.config for each in plan(Sweep(experiment, (method,), settings=settings)))
+        )
 
     assert of("omniglot", "fastslow") == {"omniglot"}
     assert of("miniimagenet", "protonet") == {"miniimagenet"}

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from experiments.config.base import MAX_SEED, Frozen
 from experiments.config.methods import Affine
-from experiments.data.miniimagenet_splits import CHANNELS, IMAGES_PER_CLASS, SIZE, miniimagenet_splits
-from experiments.data.protocols import DRAWERS, TURNS, glyph_splits, protocol_splits
+from experiments.splits.miniimagenet import CHANNELS, IMAGES_PER_CLASS, SIZE, miniimagenet_splits
+from experiments.splits.omniglot import DRAWERS, TURNS, glyph_splits, protocol_splits
 
 MANY_WAYS = 100  # from here on 50 episodes ask at least 25,000 questions
 
@@ -80,7 +80,7 @@ class ImageSet(Frozen):
 
 
 class OmniglotData(ImageSet):
-    """The real Omniglot under a named protocol: P-V, P-B, R1 or R2 (data/protocols.py)."""
+    """The real Omniglot under a named protocol: P-V, P-B, R1 or R2 (splits/omniglot.py)."""
 
     kind: Literal["omniglot"] = "omniglot"
     protocol: str = "P-V"
@@ -118,7 +118,7 @@ class GlyphsData(ImageSet):
 
 
 class MiniImageNetData(ImageSet):
-    """The real mini-ImageNet under a named protocol: R-L or R1 (data/miniimagenet_splits.py)."""
+    """The real mini-ImageNet under a named protocol: R-L or R1 (splits/miniimagenet.py)."""
 
     image_shape: ClassVar[ImageShape] = (CHANNELS, SIZE, SIZE)
     images_per_class: ClassVar[int] = IMAGES_PER_CLASS

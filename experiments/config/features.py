@@ -10,7 +10,7 @@ from pydantic import Field
 
 from experiments.config.base import MAX_SEED
 from experiments.config.data import EpisodeEvaluation, ImageSet
-from experiments.data.class_splits import shares
+from experiments.splits.folders import shares
 
 IMAGENET_CLASSES = 21_841
 FEATURE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"

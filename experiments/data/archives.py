@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from experiments.data.protocols import DRAWERS, Character, characters
 from experiments.data.zips import Limits, checked_members, is_litter, open_zip, read_member
 from experiments.errors import DataError
+from experiments.splits.omniglot import DRAWERS, Character, characters
 
 PARTS = ("background", "evaluation")
 

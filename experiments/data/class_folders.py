@@ -1,6 +1,6 @@
 """Classes as folders or tar files of images, read where they lie: which there are, and each image's bytes.
 
-Not here: decoding (decoding.py), and which classes are learned from (class_splits.py). Writes nothing.
+Not here: decoding (decoding.py), and which classes are learned from (splits/folders.py). Writes nothing.
 """
 
 import gzip

@@ -9,8 +9,8 @@ import numpy as np
 
 from experiments.config import EpisodeEvaluation
 from experiments.config.image_sets import AnyImageData
-from experiments.data.protocols import TURNS
 from experiments.rng import seed_of
+from experiments.splits.omniglot import TURNS
 
 Classes = np.typing.NDArray[np.int64]
 

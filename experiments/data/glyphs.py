@@ -1,7 +1,7 @@
 """Characters of made-up alphabets, drawn by the program: data for machines without a download.
 
-Not here: any image of Omniglot, and the glyphs' splits (protocols.py). Results on glyphs are not results on
-Omniglot and are never shown as such.
+Their splits are in splits/omniglot.py. Results on glyphs are not results on Omniglot, and are never shown as
+such.
 
 An alphabet is a style and a small pool of pen movements; a character joins one to four of them; each of the
 20 drawers repeats it with their own slant, size, pen and care.
@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from experiments.data.images import ImageTable, open_images, split_classes
-from experiments.data.protocols import DRAWERS, glyph_splits
 from experiments.data.storage import IMAGES, is_stored, read_summary, write_dataset
 from experiments.rng import generator
+from experiments.splits.omniglot import DRAWERS, glyph_splits
 
 SIZE = 28
 _VERSION = 1  # part of the folder's name: raise it when the drawing changes

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from experiments.config import ImageShape
-from experiments.data.protocols import TURNS
 from experiments.errors import ConfigError, DataError, unknown_name
+from experiments.splits.omniglot import TURNS
 
 
 @dataclass(frozen=True)

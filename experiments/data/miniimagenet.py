@@ -1,34 +1,98 @@
-"""mini-ImageNet on the disk: import what there is of it, verify, open.
+"""mini-ImageNet on the disk: what is here, import what there is of it, verify, open.
 
-Not here: where images are looked for (miniimagenet_sources.py), how a file of them is written
-(miniimagenet_writing.py), and what is here already (miniimagenet_stored.py).
+Where images are looked for and how a file of them is written is in miniimagenet_files.py.
 """
 
 import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.data.miniimagenet_sources import open_source
-from experiments.data.miniimagenet_splits import (
+from experiments.data.miniimagenet_files import (
+    NAMES,
+    Names,
+    Progress,
+    Stored,
+    alone,
+    open_source,
+    write_images,
+)
+from experiments.data.storage import IMAGES, DataSummary, is_stored, read_index, read_summary, verify_dataset
+from experiments.errors import DataError
+from experiments.splits.miniimagenet import (
     CHANNELS,
     IMAGES_PER_CLASS,
+    PARTS,
     SIZE,
     all_classes,
+    listed,
     miniimagenet_splits,
     part_of,
 )
-from experiments.data.miniimagenet_stored import Names, Stored, miniimagenet_folder, read_stored
-from experiments.data.storage import IMAGES, DataSummary, read_summary, verify_dataset
-from experiments.errors import DataError
 
 if TYPE_CHECKING:
     from experiments.data.images import ImageTable
 
-Progress = Callable[[int, int], None]  # (images done, images in all)
+
+@dataclass(frozen=True)
+class PartCount:
+    """How much of one of Ravi & Larochelle's lists is here."""
+
+    part: str
+    images: int
+    expected: int
+
+
+def miniimagenet_folder(data_dir: Path) -> Path:
+    """Return where an imported mini-ImageNet lies."""
+    return data_dir / "miniimagenet"
+
+
+def is_imported(data_dir: Path) -> bool:
+    """Say whether mini-ImageNet, or a part of it, is there, without reading an image."""
+    return is_stored(miniimagenet_folder(data_dir))
+
+
+def require_imported(data_dir: Path) -> None:
+    """Raise DataError saying what to type where mini-ImageNet is not there."""
+    if not is_imported(data_dir):
+        raise DataError("mini-ImageNet is not imported: run `fsrun data import miniimagenet PATH`")
+
+
+def read_stored(data_dir: Path) -> Stored:
+    """Return what is here; DataError where nothing is, or where it is damaged."""
+    require_imported(data_dir)
+    folder = miniimagenet_folder(data_dir)
+    index = read_index(folder)
+    try:
+        names = json.loads((folder / NAMES).read_text(encoding="utf-8"))
+        places = {
+            name: tuple(place for start, end in index["present"][name] for place in range(start, end))
+            for name in all_classes()
+        }
+        return Stored({name: tuple(names[name]) for name in all_classes()}, places)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DataError(f"{folder / NAMES} is damaged or missing: import the data set again") from error
+
+
+def counts(data_dir: Path) -> tuple[PartCount, ...]:
+    """Return how much of each list is here."""
+    places = read_stored(data_dir).places
+    return tuple(
+        PartCount(part, sum(len(places[name]) for name in listed(part)), len(listed(part)) * IMAGES_PER_CLASS)
+        for part in PARTS
+    )
+
+
+def images_of_each_class(data_dir: Path, protocol: str, *, holdout: bool) -> dict[str, int]:
+    """Return for each split of a protocol the number of images that each of its classes has at least."""
+    stored = read_stored(data_dir)
+    splits = miniimagenet_splits(protocol, holdout=holdout)
+    return {split: stored.fewest(classes) for split, classes in splits.items()}
 
 
 @dataclass(frozen=True)
@@ -55,8 +119,6 @@ def import_miniimagenet(
     Raises DataError when the source holds nothing of mini-ImageNet, or is damaged or hostile, when an image
     cannot be read, or the disk has no room.
     """
-    from experiments.data.miniimagenet_writing import alone, write_images  # numpy
-
     with open_source(source) as found:
         kept = None if replace else _good_import(data_dir)
         if kept is not None and found.files.keys() <= kept.here():

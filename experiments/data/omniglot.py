@@ -1,6 +1,6 @@
 """Omniglot on the disk: import from the official files, fetch, verify, open.
 
-Not here: which characters a protocol trains and tests on, see protocols.py. Importing this needs no torch.
+Which characters a protocol trains and tests on is in splits/omniglot.py. Importing this needs no torch.
 """
 
 import struct
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.data.archives import PARTS, Drawing, open_drawings
 from experiments.data.decoding import decoded
-from experiments.data.protocols import DRAWERS, all_characters, alphabet_numbers, protocol_splits
 from experiments.data.storage import (
     IMAGES,
     DataSummary,
@@ -26,6 +25,7 @@ from experiments.data.storage import (
     writing_to,
 )
 from experiments.errors import DataError
+from experiments.splits.omniglot import DRAWERS, all_characters, alphabet_numbers, protocol_splits
 
 if TYPE_CHECKING:
     import numpy as np

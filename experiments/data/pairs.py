@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from experiments.config import GlyphsData, ImageData, MiniImageNetData
 from experiments.data.images import ImageTable
-from experiments.data.protocols import TURNS, all_characters
+from experiments.splits.omniglot import TURNS
 
 
 @dataclass(frozen=True)
@@ -22,19 +21,15 @@ class Pairs:
     same: Tensor
 
 
-def kin(data: ImageData, table: ImageTable, split: str) -> Tensor:
+def kin(table: ImageTable, split: str) -> Tensor:
     """Return a number for each class of a split (n_classes,): equal within one alphabet turned alike.
 
     All are equal where nothing is known of which classes are alike.
     """
-    if isinstance(data, MiniImageNetData):
+    if table.alphabet_of is None:
         return torch.zeros(table.class_count(split), dtype=torch.int64)
     characters, turns = table.splits[split].unbind(1)
-    if isinstance(data, GlyphsData):
-        return (characters // data.characters) * TURNS + turns
-    names = [character.alphabet for character in all_characters()]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    return torch.tensor([numbers[name] for name in names])[characters] * TURNS + turns
+    return table.alphabet_of[characters] * TURNS + turns
 
 
 def other_of_its_kind(classes: Tensor, kinds: Tensor, source: torch.Generator) -> Tensor:

@@ -13,9 +13,9 @@ from experiments.config import ImageRun, Jitter
 from experiments.config.training import Scheduled, Training
 from experiments.data.batches import EpisodeImages
 from experiments.data.episodes import EpisodeSampler
-from experiments.data.sources import evaluation_sampler, open_examples
 from experiments.data.table import Table
 from experiments.data.training import TrainingClasses
+from experiments.datasets import evaluation_sampler, open_examples
 from experiments.descent import descend
 from experiments.evaluate import accuracy_per_episode
 from experiments.method import Method, Resources, pretrained_state

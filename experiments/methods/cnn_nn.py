@@ -9,10 +9,10 @@ from torch.nn.functional import normalize
 from experiments.config import CnnNeighbourConfig, ImageRun
 from experiments.data.table import Table
 from experiments.evaluate import backbone_embedding, class_means, nearest_of_class
+from experiments.features.adapter import build_backbone
 from experiments.methods.base import ImageMethod
 from experiments.methods.pretrain import COSINE_SCALE
 from experiments.methods.protonet import mean_logits
-from experiments.models.adapter import build_backbone
 from experiments.rng import generator
 
 

@@ -15,10 +15,10 @@ from experiments.data.augment import views
 from experiments.data.table import Table
 from experiments.data.training import TrainingClasses
 from experiments.evaluate import accuracy_one_by_one, backbone_embedding, class_means
+from experiments.features.adapter import build_backbone
 from experiments.learners.coordinate_lstm import CoordinateLstm, detached
 from experiments.learners.sgd import SgdLearner
 from experiments.methods.base import ImageMethod, Metrics, class_of_each, share_right
-from experiments.models.adapter import build_backbone
 from experiments.models.average import follow
 from experiments.models.linear_head import head_gradient, head_input
 from experiments.models.precision import training_forward

@@ -13,8 +13,8 @@ from torch.nn.functional import linear, normalize
 from experiments.config import ImageRun, PretrainConfig
 from experiments.config.training import scheduled
 from experiments.data.images import ImageTable
-from experiments.data.sources import open_table
 from experiments.data.training import TrainingClasses
+from experiments.datasets import open_table
 from experiments.descent import descend
 from experiments.evaluate import backbone_embedding, class_means
 from experiments.method import Method, Resources

@@ -7,8 +7,8 @@ from experiments.config import ImageRun, ProtoNetConfig
 from experiments.data.table import Table
 from experiments.data.training import TrainingClasses
 from experiments.evaluate import backbone_embedding, class_means
+from experiments.features.adapter import build_backbone
 from experiments.methods.base import ImageMethod, Metrics, Scale, classified, each_in_turn, truth_in_turn
-from experiments.models.adapter import build_backbone
 from experiments.models.precision import training_forward
 from experiments.rng import generator
 

@@ -42,7 +42,7 @@ class Siamese(ImageMethod[SiameseConfig]):
     def __init__(self, run: ImageRun, table: ImageTable, device: torch.device) -> None:
         super().__init__(run, table, device)
         method = self.config
-        self.kinds = kin(run.data, table, "train")
+        self.kinds = kin(table, "train")
         weights = generator(run.seed, "weights")
         koch, image = method.network == "koch", table.image_shape
         twin = KochNet(weights, image) if koch else Conv4(method.filters, weights, image)

@@ -6,7 +6,7 @@ Not here: what an import checks (experiments.data).
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,8 +14,8 @@ from fsrun.cli import embedding
 from fsrun.errors import UsageError
 
 if TYPE_CHECKING:
-    from experiments.data.catalogue import ImportedSet
     from experiments.data.storage import DataSummary
+    from experiments.datasets import ImportedSet
 
 app = typer.Typer(
     help="Data sets: list, import, fetch and verify them.",
@@ -42,8 +42,8 @@ MADE = {
 @app.command("list", epilog="Example:  fsrun data list")
 def list_data() -> None:
     """List the data sets and whether they are here."""
-    from experiments.data.catalogue import IMPORTED
-    from experiments.data.feature_index import embedded_sets, read_feature_index
+    from experiments.datasets import IMPORTED
+    from experiments.features.index import embedded_sets, read_feature_index
     from fsrun.cli.embedding import described
     from fsrun.paths import find_home
 
@@ -102,8 +102,7 @@ def verify_data(name: Name) -> None:
 
     _say(_named(name).verify(find_home().data), "Verified")
     _say_parts(name)
-    if name == "miniimagenet":
-        _say_duplicates()
+    _say_duplicates(name)
 
 
 def _publish(name: str) -> None:
@@ -116,8 +115,8 @@ def _publish(name: str) -> None:
         typer.echo(f"Kept at {place}: other machines fetch it when they need it.")
 
 
-def _named(name: str) -> "ImportedSet":
-    from experiments.data.catalogue import IMPORTED
+def _named(name: str) -> "ImportedSet[Any]":
+    from experiments.datasets import IMPORTED
     from experiments.errors import unknown_name
 
     if name in MADE:
@@ -144,21 +143,21 @@ def _say(summary: "DataSummary", done: str) -> None:
 
 def _say_parts(name: str) -> None:
     """Say how much of each list of mini-ImageNet is here, and what to do about the rest."""
-    from experiments.data.miniimagenet_stored import counts
     from fsrun.paths import find_home
 
-    for each in counts(find_home().data) if name == "miniimagenet" else ():
+    for each in _named(name).parts(find_home().data):
         missing = each.expected - each.images
         rest = f", {missing:,} missing: import again when they are there" if missing else ""
-        typer.echo(f"  {each.part:5}  {each.images:,} of {each.expected:,} images{rest}")
+        typer.echo(f"  {each.name:5}  {each.images:,} of {each.expected:,} images{rest}")
 
 
-def _say_duplicates() -> None:
+def _say_duplicates(name: str) -> None:
     """Name the pairs of equal images, which the published data set has and keeps."""
-    from experiments.data.miniimagenet import duplicates
     from fsrun.paths import find_home
 
-    found = duplicates(find_home().data)
+    found = _named(name).duplicates(find_home().data)
+    if not found:
+        return
     across = sum(each.across_parts for each in found)
     typer.echo(
         f"  {len(found)} pair{'s' * (len(found) != 1)} of equal images, {across} of them across lists "

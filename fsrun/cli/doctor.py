@@ -206,7 +206,7 @@ def _workers() -> str:
 
 
 def _data() -> str:
-    from experiments.data.catalogue import IMPORTED
+    from experiments.datasets import IMPORTED
     from fsrun.paths import find_home
 
     data_dir = find_home().data

@@ -1,7 +1,7 @@
 """The command `data embed`: runs a backbone over images, and says what came of it.
 
 Not here: the other commands about data sets (data.py), what the words mean (embedding_plan.py), and how it is
-done (experiments.data.embedding).
+done (experiments.features.embedding).
 """
 
 import math
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from experiments.data.embedding import Progress
-    from experiments.data.feature_index import FeatureIndex
+    from experiments.features.embedding import Progress
+    from experiments.features.index import FeatureIndex
 
 Source = Annotated[
     str,
@@ -187,8 +187,8 @@ def _say(name: str, index: "FeatureIndex", last: "Progress | None") -> None:
 
 def _report(index: "FeatureIndex") -> Iterator[str]:
     from experiments.data.decoding import DECODER, conversions_text
-    from experiments.data.novelty import novelty
     from experiments.data.zips import litter_text
+    from experiments.features.novelty import novelty
     from fsrun.words import count
 
     yield f"seen: {index.seen_here:,} of these classes, in {index.seen}; none of them is tested on"

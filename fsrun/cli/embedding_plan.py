@@ -14,10 +14,10 @@ from fsrun.errors import UsageError
 
 if TYPE_CHECKING:
     from experiments.data.class_folders import ImageListing
-    from experiments.data.embedding import Report
-    from experiments.data.feature_index import FeatureIndex
-    from experiments.data.shards import Embedding
-    from experiments.models.backbones import Backbone
+    from experiments.features.backbones import Backbone
+    from experiments.features.embedding import Report
+    from experiments.features.index import FeatureIndex
+    from experiments.features.shards import Embedding
 
 FOLDER, RUN = "folder:", "run:"
 
@@ -52,9 +52,9 @@ class Asked:
 
 def planned(asked: Asked) -> "Embedding":
     """Return the embedding that is asked for. Raises UsageError, DataError, ConfigError."""
-    from experiments.data.novelty import novel_splits
-    from experiments.data.shards import Embedding
-    from experiments.models.backbones import cut_backbone
+    from experiments.features.backbones import cut_backbone
+    from experiments.features.novelty import novel_splits
+    from experiments.features.shards import Embedding
     from fsrun.paths import find_home
 
     data_dir = find_home().data
@@ -74,7 +74,7 @@ def embed_here(
     asked: Asked, embedding: "Embedding", report: "Report", rank: int = 0, processes: int = 1
 ) -> "FeatureIndex":
     """Compute what is missing, in this process, which may be one of several: a GPU each, or some cores."""
-    from experiments.data.embedding import Embedder, embed_images
+    from experiments.features.embedding import Embedder, embed_images
     from fsrun.worker.devices import device_of, resolve_device, share_cores
 
     device, threads = resolve_device(asked.device), asked.threads
@@ -106,7 +106,7 @@ def _default_name(source: str) -> str:
 
 def _listing(source: str, data_dir: Path) -> "ImageListing":
     from experiments.data.class_folders import find_classes
-    from experiments.data.imagenet import read_listing
+    from experiments.features.imagenet import read_listing
 
     if source.startswith(FOLDER):
         return find_classes(expanded(source.removeprefix(FOLDER)))
@@ -116,7 +116,7 @@ def _listing(source: str, data_dir: Path) -> "ImageListing":
 
 
 def _backbone(name: str, weights: Path | None, seen: str | None) -> "Backbone":
-    from experiments.models.backbones import backbone_of_run, open_backbone
+    from experiments.features.backbones import backbone_of_run, open_backbone
 
     if not name.startswith(RUN):
         return open_backbone(name, weights, seen)

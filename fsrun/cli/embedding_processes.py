@@ -1,6 +1,6 @@
 """Several processes for `data embed --gpus`: started and ended together, and shown as one.
 
-Not here: how they share the work, which is by the locks of the shards (experiments.data.shards).
+Not here: how they share the work, which is by the locks of the shards (experiments.features.shards).
 """
 
 import json
@@ -19,9 +19,9 @@ from fsrun.paths import find_home
 from fsrun.worker.launcher import command, launched
 
 if TYPE_CHECKING:
-    from experiments.data.embedding import Progress, Report
-    from experiments.data.feature_index import FeatureIndex
-    from experiments.data.shards import Embedding
+    from experiments.features.embedding import Progress, Report
+    from experiments.features.index import FeatureIndex
+    from experiments.features.shards import Embedding
 
 MODULE = "fsrun.cli.embedding_processes"
 
@@ -33,7 +33,7 @@ def embed_by_several(
 
     Raises FsrunError once one of them has failed: all are ended then, and what is whole stays.
     """
-    from experiments.data.feature_index import read_feature_index
+    from experiments.features.index import read_feature_index
 
     embedding.begin()  # what is wrong with the command is said here, once
     log = find_home().root / "logs" / f"embed-{embedding.name}.log"
@@ -90,7 +90,7 @@ class _Sum:
 
     def with_this(self, rank: int, values: dict[str, Any]) -> "Progress":
         """Return the sum, with what one of them has just told."""
-        from experiments.data.embedding import Progress
+        from experiments.features.embedding import Progress
 
         self.known[rank] = Progress(**values)
         each = self.known.values()

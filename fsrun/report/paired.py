@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from experiments.data.miniimagenet_splits import miniimagenet_splits
-from experiments.data.protocols import OMNIGLOT_PROTOCOLS, protocol_splits
+from experiments.splits.miniimagenet import miniimagenet_splits
+from experiments.splits.omniglot import OMNIGLOT_PROTOCOLS, protocol_splits
 from fsrun.intervals import over_runs
 from fsrun.provenance import REPAIRED
 from store.results import ResultRow

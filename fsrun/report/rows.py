@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from experiments.data.protocols import OMNIGLOT_PROTOCOLS, protocol_splits
+from experiments.splits.omniglot import OMNIGLOT_PROTOCOLS, protocol_splits
 from experiments.table2 import PRESENTATIONS, ROWS, SHAPES, Row, Shape
 from fsrun.report.class_intervals import class_difference, class_interval
 from fsrun.report.measured import Measured, combine, newest_group

@@ -22,17 +22,18 @@ import torch
 from sqlalchemy import Engine
 
 from experiments.config import ImageNetData, ImageRun, config_from_json
-from experiments.data.feature_index import read_feature_index
-from experiments.data.novelty import novelty
+from experiments.datasets import folders_needed
 from experiments.errors import ExperimentError, StorageUnavailable
 from experiments.events import Finished, Measurement, Stopped
+from experiments.features.index import read_feature_index
+from experiments.features.novelty import novelty
 from experiments.method import Resources
 from experiments.run import run
 from experiments.team import Team
 from fsrun.checkpoint_files import own_checkpoint_files, remove_unfinished
 from fsrun.paths import PRIVATE, Home
 from fsrun.provenance import PROCESSES, PROCESSOR_SECONDS, REPAIRED, SEEN, THREADS, facts_of
-from fsrun.shared_data import fetch, needed
+from fsrun.shared_data import fetch
 from fsrun.worker.devices import resolve_device, thread_count
 from fsrun.worker.fetching import final_checkpoint, intact, patiently
 from fsrun.worker.launcher import launched
@@ -166,7 +167,7 @@ def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
     )
     files = job.outage.persist(lambda: own_checkpoint_files(job.engine, job.home, time.time()), job.gives_up)
     patiently(job.should_stop, files.require)
-    patiently(job.should_stop, lambda: fetch(job.home, needed([config])))
+    patiently(job.should_stop, lambda: fetch(job.home, folders_needed([config])))
     if isinstance(config, ImageRun) and isinstance(config.data, ImageNetData):
         index = read_feature_index(job.home.data, config.data.features)
         repaired = {REPAIRED: str(index.repaired)} if index.repaired else {}

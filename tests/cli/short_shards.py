@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-from experiments.data import shards
+from experiments.features import shards
 from fsrun.cli import embedding_processes
 
 DIES = "FSRUN_TEST_DIES"

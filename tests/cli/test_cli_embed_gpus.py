@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.data import shards
-from experiments.data.feature_index import FeatureIndex, features_folder
-from experiments.data.shards import Embedding
+from experiments.features import shards
+from experiments.features.index import FeatureIndex, features_folder
+from experiments.features.shards import Embedding
 from fsrun.cli.embedding_plan import Asked, embed_here, planned
 from fsrun.cli.embedding_processes import embed_by_several
 from fsrun.errors import FsrunError

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from experiments.config import ImageRun, MiniImageNetData, config_from_json
-from experiments.data.miniimagenet_splits import listed
+from experiments.splits.miniimagenet import listed
 from store.jobs import JobStatus
 from tests.cli.cli_cases import Case, Typed
 from tests.experiments.miniimagenet_cases import (

@@ -14,11 +14,11 @@ from PIL import Image
 from torch import nn
 
 from experiments.data.class_folders import find_classes
-from experiments.data.shards import Embedding
-from experiments.models.backbone_weights import digest_of
-from experiments.models.backbones import Backbone
-from experiments.models.preprocessing import Preprocessing
-from experiments.models.seen import Seen
+from experiments.features.backbone_weights import digest_of
+from experiments.features.backbones import Backbone
+from experiments.features.preprocessing import Preprocessing
+from experiments.features.seen import Seen
+from experiments.features.shards import Embedding
 
 DIMENSION = 6
 

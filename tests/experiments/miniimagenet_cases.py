@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from experiments.data.miniimagenet_splits import all_classes, listed, part_of
+from experiments.splits.miniimagenet import all_classes, listed, part_of
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 

@@ -10,13 +10,13 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from experiments.checkpoint import save_checkpoint
-from experiments.data.miniimagenet_splits import miniimagenet_splits
 from experiments.errors import ConfigError, DataError
-from experiments.models.backbone_weights import read_weights
-from experiments.models.backbones import backbone_of_run, open_backbone
+from experiments.features.backbone_weights import read_weights
+from experiments.features.backbones import backbone_of_run, open_backbone
+from experiments.features.preprocessing import Preprocessing
 from experiments.models.conv4 import Conv4
-from experiments.models.preprocessing import Preprocessing
 from experiments.rng import generator
+from experiments.splits.miniimagenet import miniimagenet_splits
 from experiments.sweeps import Sweep, plan
 
 timm = pytest.importorskip("timm")

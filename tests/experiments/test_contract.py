@@ -20,7 +20,7 @@ from experiments.config import (
     config_to_json,
     prerequisites,
 )
-from experiments.data.sources import evaluation_sampler, open_table
+from experiments.datasets import evaluation_sampler, open_table
 from experiments.errors import DataError
 from experiments.method import Method, Resources, build
 from experiments.registry import EXPERIMENTS, METHODS, methods_of

@@ -8,7 +8,7 @@ import torch
 from experiments import evaluate
 from experiments.config import MiniImageNetData, config_hash, prerequisites
 from experiments.data.pairs import kin
-from experiments.data.sources import open_table
+from experiments.datasets import open_table
 from experiments.evaluate import Recogniser
 from experiments.presets import PRESETS
 from experiments.registry import METHODS, methods_of
@@ -112,7 +112,7 @@ def test_pixels_too_large_to_be_kept_are_read_again_and_measured_alike(
 
 def test_classes_are_alike_to_each_other_for_a_siamese_network() -> None:
     data = MiniImageNetData()
-    assert kin(data, open_table(data, None), "train").tolist() == [0] * 64
+    assert kin(open_table(data, None), "train").tolist() == [0] * 64
 
 
 @pytest.mark.parametrize(

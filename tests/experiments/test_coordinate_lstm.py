@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from experiments.config import ImageRun, parse_config
-from experiments.data.sources import open_table
+from experiments.datasets import open_table
 from experiments.errors import ConfigError
 from experiments.methods.coordinate_lstm import LearnedOptimiser, States, groups
 from experiments.models.task_conv4 import Weights, for_each_task, task_logits, task_losses

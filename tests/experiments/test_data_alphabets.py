@@ -13,9 +13,9 @@ from experiments.data.episodes import Episodes
 from experiments.data.glyphs import open_glyphs
 from experiments.data.images import ImageTable, split_classes
 from experiments.data.omniglot import open_omniglot
-from experiments.data.protocols import all_characters, alphabet_numbers
 from experiments.errors import ConfigError
 from experiments.method import Resources, build
+from experiments.splits.omniglot import all_characters, alphabet_numbers
 from experiments.sweeps import Sweep, plan
 from tests.conftest import GLYPH_ALPHABETS, GLYPH_CHARACTERS
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from experiments.data.class_folders import ImageFile, find_classes
-from experiments.data.imagenet import import_imagenet, read_listing, verify_imagenet
 from experiments.errors import DataError
+from experiments.features.imagenet import import_imagenet, read_listing, verify_imagenet
 from tests.experiments.imagenet_cases import leave_litter, write_classes, write_tars
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.data.class_splits import halved, listed_splits, shares
-from experiments.data.feature_index import FeatureClass, FeatureIndex
-from experiments.data.novelty import novel_splits, novelty
 from experiments.errors import DataError
-from experiments.models.seen import Seen, listed, seen_by_tag, seen_from
+from experiments.features.index import FeatureClass, FeatureIndex
+from experiments.features.novelty import novel_splits, novelty
+from experiments.features.seen import Seen, listed, seen_by_tag, seen_from
+from experiments.splits.folders import halved, listed_splits, shares
 
 NAMES = [f"class {number}" for number in range(100)]
 

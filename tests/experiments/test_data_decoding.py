@@ -11,10 +11,10 @@ from PIL import Image
 
 from experiments.data.class_folders import ImageFile
 from experiments.data.decoding import colour_pixels, decoded
-from experiments.data.decoding_ahead import decode
 from experiments.data.folder import read_picture
 from experiments.errors import DataError
-from experiments.models.preprocessing import Preprocessing
+from experiments.features.decoding_ahead import decode
+from experiments.features.preprocessing import Preprocessing
 
 SIZE = 16
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)

@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.data import shards
 from experiments.data.class_folders import find_classes
-from experiments.data.class_splits import halved
 from experiments.data.decoding import DECODER
-from experiments.data.decoding_ahead import decode
-from experiments.data.embedding import Embedder, Progress, embed_images
-from experiments.data.feature_index import features_folder, read_feature_index
-from experiments.data.features import open_feature_table
-from experiments.data.imagenet import import_imagenet, read_listing
-from experiments.data.shards import Embedding
 from experiments.errors import DataError
+from experiments.features import shards
+from experiments.features.decoding_ahead import decode
+from experiments.features.embedding import Embedder, Progress, embed_images
+from experiments.features.imagenet import import_imagenet, read_listing
+from experiments.features.index import features_folder, read_feature_index
+from experiments.features.shards import Embedding
+from experiments.features.table import open_feature_table
+from experiments.splits.folders import halved
 from tests.experiments.imagenet_cases import (
     DIMENSION,
     embedding_of,

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from experiments.config import DrawnData, ImageRun, config_hash, prerequisites
-from experiments.data.drawn import open_drawn
-from experiments.data.features import FeatureTable, SplitRows, UnevenSampler, different
-from experiments.data.sources import open_examples
+from experiments.datasets import open_examples
 from experiments.errors import ConfigError
+from experiments.features.adapter import LENGTH, Adapter
+from experiments.features.drawn import open_drawn
+from experiments.features.table import FeatureTable, SplitRows, UnevenSampler, different
 from experiments.learners.coordinate_lstm import CHUNK, CoordinateLstm
 from experiments.method import Resources, build
 from experiments.models import linear_head as head
-from experiments.models.adapter import LENGTH, Adapter
 from experiments.rng import generator
 from experiments.sweeps import Sweep, plan
 

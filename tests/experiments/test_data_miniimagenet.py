@@ -13,19 +13,17 @@ from PIL import Image
 from experiments.data.episodes import EpisodeSampler
 from experiments.data.images import ImageTable
 from experiments.data.miniimagenet import (
+    counts,
     duplicates,
+    images_of_each_class,
     import_miniimagenet,
+    miniimagenet_folder,
     open_miniimagenet,
+    read_stored,
     verify_miniimagenet,
 )
-from experiments.data.miniimagenet_splits import all_classes, listed
-from experiments.data.miniimagenet_stored import (
-    counts,
-    images_of_each_class,
-    miniimagenet_folder,
-    read_stored,
-)
 from experiments.errors import DataError
+from experiments.splits.miniimagenet import all_classes, listed
 from tests.experiments.imagenet_cases import leave_litter
 from tests.experiments.miniimagenet_cases import (
     PAIR,

@@ -133,7 +133,7 @@ def test_an_import_killed_in_the_middle_leaves_nothing(omniglot_source: Path, tm
 def test_data_is_looked_at_and_protocols_are_listed_without_loading_torch_or_numpy() -> None:
     code = (
         "import sys; from pathlib import Path; from experiments.data.omniglot import is_imported;"
-        "from experiments.data.protocols import class_count;"
+        "from experiments.splits.omniglot import class_count;"
         "is_imported(Path('.')); class_count('P-V', 'test');"
         "assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
     )

@@ -3,7 +3,8 @@ from itertools import combinations
 
 import pytest
 
-from experiments.data.protocols import (
+from experiments.errors import ConfigError
+from experiments.splits.omniglot import (
     OMNIGLOT_PROTOCOLS,
     all_characters,
     alphabets,
@@ -12,7 +13,6 @@ from experiments.data.protocols import (
     glyph_splits,
     protocol_splits,
 )
-from experiments.errors import ConfigError
 
 PV_TEST_ALPHABETS = {
     "Malayalam": 47,

@@ -7,20 +7,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from experiments.data.catalogue import refuse_inert
-from experiments.data.embedding import Embedder, embed_images
-from experiments.data.feature_index import TAIL, read_feature_index
-from experiments.data.features import FeatureTable, open_feature_table
+from experiments.datasets import refuse_inert
 from experiments.errors import ConfigError, DataError, InertOption
+from experiments.features.adapter import LENGTH, build_backbone
+from experiments.features.architectures import conv4_name, untrained
+from experiments.features.backbone_weights import digest_of
+from experiments.features.backbones import Backbone, cut_backbone
+from experiments.features.cutting import cut_before
+from experiments.features.embedding import Embedder, embed_images
+from experiments.features.index import TAIL, read_feature_index
+from experiments.features.preprocessing import Preprocessing
+from experiments.features.seen import Seen
+from experiments.features.table import FeatureTable, open_feature_table
 from experiments.method import Resources, build
-from experiments.models.adapter import LENGTH, build_backbone
-from experiments.models.architectures import conv4_name, untrained
-from experiments.models.backbone_weights import digest_of
-from experiments.models.backbones import Backbone, cut_backbone
 from experiments.models.conv4 import Conv4
-from experiments.models.cutting import cut_before
-from experiments.models.preprocessing import Preprocessing
-from experiments.models.seen import Seen
 from experiments.rng import generator
 from experiments.sweeps import Sweep, plan
 from tests.experiments.imagenet_cases import embedding_of, write_classes

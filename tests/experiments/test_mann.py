@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 from experiments.config import GlyphsData, ImageRun, MannConfig
 from experiments.config.data import EpisodeEvaluation
 from experiments.data.sequences import with_late_labels
-from experiments.data.sources import open_table
+from experiments.datasets import open_table
 from experiments.methods.mann import Mann
 from experiments.models.lrua import MemoryNetwork, MemoryState, address, least_used, write
 from experiments.rng import generator

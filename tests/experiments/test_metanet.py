@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from experiments.config import GlyphsData, ImageRun, MetaNetConfig
 from experiments.config.data import EpisodeEvaluation
-from experiments.data.sources import open_table
+from experiments.datasets import open_table
 from experiments.methods.metanet import MetaNet, mean_of_chunks, mixed
 from experiments.models.augmented import connect, convolve, gradients_per_image, key, logits, slow_weights
 from experiments.models.generators import FromOne, FromSequence, WeightGenerator, shown

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import pytest
 
-from experiments.data.catalogue import require_data
 from experiments.data.miniimagenet import import_miniimagenet
-from experiments.data.miniimagenet_splits import IMAGES_PER_CLASS, listed
+from experiments.datasets import require_data
 from experiments.errors import DataError
+from experiments.splits.miniimagenet import IMAGES_PER_CLASS, listed
 from experiments.sweeps import Sweep, plan
 from tests.experiments.miniimagenet_cases import (
     PAIR,

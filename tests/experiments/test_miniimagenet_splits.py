@@ -5,14 +5,14 @@ from itertools import combinations
 import pytest
 
 from experiments.config import MiniImageNetData
-from experiments.data.miniimagenet_splits import (
+from experiments.errors import ConfigError
+from experiments.splits.miniimagenet import (
     MINIIMAGENET_PROTOCOLS,
     all_classes,
     held_out,
     listed,
     miniimagenet_splits,
 )
-from experiments.errors import ConfigError
 
 
 def sizes(protocol: str, *, holdout: bool) -> dict[str, int]:
@@ -66,7 +66,7 @@ def test_the_options_say_how_many_classes_and_what_an_image_is() -> None:
 
 def test_what_is_here_is_looked_at_without_loading_torch_or_numpy() -> None:
     code = (
-        "import sys; from pathlib import Path; from experiments.data.catalogue import IMPORTED;"
+        "import sys; from pathlib import Path; from experiments.datasets import IMPORTED;"
         "assert not any(each.is_here(Path('.')) for each in IMPORTED.values());"
         "assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
     )

@@ -8,8 +8,8 @@ import torch
 
 from experiments.checkpoint import save_checkpoint
 from experiments.config import ImageRun, config_hash, prerequisites
-from experiments.data.protocols import protocol_splits
 from experiments.method import Resources, build
+from experiments.splits.omniglot import protocol_splits
 from experiments.sweeps import Sweep, plan
 
 CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy, softplus
 
 from experiments.config import ImageRun, parse_config
-from experiments.data.sources import open_table
+from experiments.datasets import open_table
 from experiments.methods.base import each_in_turn, truth_in_turn
 from experiments.methods.matching import MatchingNet
 from experiments.methods.protonet import ProtoNet

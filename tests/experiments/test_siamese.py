@@ -4,13 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from experiments.config import GlyphsData, OmniglotData
 from experiments.data.images import ImageTable, split_classes
 from experiments.data.pairs import draw_pairs, kin, other_of_its_kind
-from experiments.data.protocols import all_characters
 from experiments.methods.siamese import weighted_distances
 from experiments.models.koch import KochNet
 from experiments.rng import generator
+from experiments.splits.omniglot import all_characters, alphabet_numbers
 
 
 def normal(*shape: int, key: str = "x") -> Tensor:
@@ -24,24 +23,26 @@ def test_weighted_distance_of_every_pair_also_with_negative_weights() -> None:
     torch.testing.assert_close(weighted_distances(query, support, weights), expected)
 
 
-def table(characters: range) -> ImageTable:
+def table(characters: range, alphabet_of: Tensor | None = None) -> ImageTable:
     splits = {"train": split_classes(characters, rotations=True)}
-    return ImageTable(torch.zeros(max(characters) + 1, 20, 1, 1, dtype=torch.uint8), splits)
+    images = torch.zeros(max(characters) + 1, 20, 1, 1, dtype=torch.uint8)
+    return ImageTable(images, splits, alphabet_of=alphabet_of)
 
 
 def test_kin_are_classes_of_one_alphabet_turned_alike() -> None:
-    some = range(10, 60)
-    for data in (GlyphsData(alphabets=10, characters=12), OmniglotData()):
-        numbers = kin(data, table(some), "train")
-        for one, (character, turns) in enumerate(table(some).splits["train"].tolist()):
-            for other, (another, turned) in enumerate(table(some).splits["train"].tolist()):
-                same = turns == turned and alphabet(data, character) == alphabet(data, another)
-                assert bool(numbers[one] == numbers[other]) is same
-        assert 4 < len(numbers.unique()) < len(numbers)
+    some = table(range(10, 60), torch.tensor(alphabet_numbers()))
+    names = [character.alphabet for character in all_characters()]
+    numbers = kin(some, "train")
+    classes = some.splits["train"].tolist()
+    for one, (character, turns) in enumerate(classes):
+        for other, (another, turned) in enumerate(classes):
+            same = turns == turned and names[character] == names[another]
+            assert bool(numbers[one] == numbers[other]) is same
+    assert 4 < len(numbers.unique()) < len(numbers)
 
 
-def alphabet(data: GlyphsData | OmniglotData, character: int) -> object:
-    return character // 12 if isinstance(data, GlyphsData) else all_characters()[character].alphabet
+def test_of_classes_without_alphabets_nothing_is_known() -> None:
+    assert kin(table(range(5)), "train").unique().tolist() == [0]
 
 
 def test_another_of_its_kind_is_any_other_of_it_and_any_class_where_there_is_none() -> None:

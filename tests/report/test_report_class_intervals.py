@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from experiments.config import ImageRun, config_to_json
-from experiments.config.splits import split_names
 from experiments.data.episode_classes import drawing_of
-from experiments.data.sources import evaluation_sampler, open_table
+from experiments.datasets import evaluation_sampler, open_table, split_names
 from fsrun.report.class_intervals import Design, class_difference, class_interval, design_of
 from fsrun.report.paired import Values
 from fsrun.report.rows import rows

@@ -1,6 +1,6 @@
 """ImageNet on the disk: where its images lie, listed once and read in place; and its features, to learn from.
 
-Not here: computing features (embedding.py), and the classes' splits (class_splits.py).
+Not here: computing features (embedding.py), and the classes' splits (splits/folders.py).
 """
 
 import hashlib
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.config import ImageNetData, ImageRun, training_run
 from experiments.data.class_folders import ClassPlace, ImageListing, Progress, find_classes
-from experiments.data.feature_index import FeatureIndex, features_folder, read_feature_index, write_json
 from experiments.data.storage import DataSummary, writing_to
 from experiments.errors import DataError, InertOption
+from experiments.features.index import FeatureIndex, features_folder, read_feature_index, write_json
 
 if TYPE_CHECKING:
-    from experiments.data.features import FeatureTable
+    from experiments.features.table import FeatureTable
 
 LISTING = "listing.json"
 
@@ -83,7 +83,7 @@ def read_listing(data_dir: Path) -> ImageListing:
 
 def open_imagenet_features(data_dir: Path, data: ImageNetData) -> "FeatureTable":
     """Open the features a run learns from and is measured on; DataError where they are not here."""
-    from experiments.data.features import open_feature_table
+    from experiments.features.table import open_feature_table
 
     index = read_feature_index(data_dir, data.features)
     return open_feature_table(features_folder(data_dir, data.features), index, data.train_images)

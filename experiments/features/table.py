@@ -1,6 +1,6 @@
 """A table of features instead of images: memory-mapped shards, and the classes of each split in them.
 
-Not here: how they are computed (embedding.py) or drawn (drawn.py), and the index (feature_index.py).
+Not here: how they are computed (embedding.py) or drawn (drawn.py), and the index (index.py).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from experiments.data.episodes import Episodes
-from experiments.data.feature_index import TAIL, FeatureClass, FeatureIndex, KeptPart
 from experiments.errors import ConfigError, DataError, unknown_name
+from experiments.features.index import TAIL, FeatureClass, FeatureIndex, KeptPart
 from experiments.rng import Key, generator
 
 LEARNED_FROM = ("train", "base", "meta")  # of these every class has as many images

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from experiments.data.features import FeatureTable, StoredTail
 from experiments.data.table import Table
-from experiments.models.architectures import untrained
-from experiments.models.backbone_weights import load_weights, read_weights
+from experiments.features.architectures import untrained
+from experiments.features.backbone_weights import load_weights, read_weights
+from experiments.features.cutting import cut_before
+from experiments.features.table import FeatureTable, StoredTail
 from experiments.models.conv4 import Conv4
-from experiments.models.cutting import cut_before
 
 LENGTH = 8.0  # of every feature before it is adapted: squared distances then suit a softmax over many classes
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from experiments.config import DrawnData
-from experiments.data.class_splits import shares
-from experiments.data.feature_index import (
+from experiments.data.storage import fresh_folder
+from experiments.features.index import (
     INDEX,
     FeatureClass,
     FeatureIndex,
@@ -21,9 +21,9 @@ from experiments.data.feature_index import (
     read_feature_index,
     write_feature_index,
 )
-from experiments.data.features import FeatureTable, open_feature_table
-from experiments.data.storage import fresh_folder
+from experiments.features.table import FeatureTable, open_feature_table
 from experiments.rng import generator
+from experiments.splits.folders import shares
 
 CLASSES_PER_SHARD = 1024
 # Of class means; an image adds as many numbers of standard deviation 1. The spectrum falls, as that of real

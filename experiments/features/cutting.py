@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from torch import fx, nn
 
-from experiments.data.feature_index import ALL
 from experiments.errors import ConfigError
+from experiments.features.index import ALL
 
 INPUT = "kept"  # of the second half
 _NAMED = 6  # parts that an error offers

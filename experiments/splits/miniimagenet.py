@@ -20,7 +20,7 @@ _HELD_OUT = 12  # of the 64 base classes
 @cache
 def listed(part: str) -> tuple[str, ...]:
     """Return the classes of Ravi & Larochelle's "train", "val" or "test" list, by name."""
-    text = files("experiments.data.splits").joinpath("miniimagenet.json").read_text(encoding="utf-8")
+    text = files("experiments.splits").joinpath("miniimagenet.json").read_text(encoding="utf-8")
     return tuple(json.loads(text)[part])
 
 

@@ -1,6 +1,6 @@
 """How classes that are known by name alone become base, meta, val and test: by halves, in a seeded order.
 
-Not here: which classes a backbone has seen (models/seen.py), and images. Needs neither torch nor numpy.
+Not here: which classes a backbone has seen (features/seen.py), and images. Needs neither torch nor numpy.
 """
 
 import csv

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 
 from experiments.data.class_folders import ImageFile
-from experiments.data.decoding_ahead import Batch, Outcome, Waiting, batches
-from experiments.data.feature_index import FeatureIndex, read_feature_index
-from experiments.data.shards import Embedding, Shard, ShardResult
 from experiments.errors import DataError
+from experiments.features.backbones import Backbone
+from experiments.features.decoding_ahead import Batch, Outcome, Waiting, batches
+from experiments.features.index import FeatureIndex, read_feature_index
+from experiments.features.shards import Embedding, Shard, ShardResult
 from experiments.machine import usable_cores
-from experiments.models.backbones import Backbone
 
 Precision = Literal["float32", "mixed"]
 Features = np.ndarray[Any, np.dtype[np.float16]]

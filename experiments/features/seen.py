@@ -1,6 +1,6 @@
 """Which classes a backbone was trained on, as far as that can be known: these are never called novel.
 
-Not here: the splits that follow from it (data/class_splits.py).
+Not here: the splits that follow from it (splits/folders.py).
 """
 
 import re
@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from experiments.data.class_splits import class_list, tidied
 from experiments.errors import DataError
+from experiments.splits.folders import class_list, tidied
 
 LISTS = ("imagenet-1k", "imagenet-12k", "imagenet-22k")
 NOTHING = "nothing"

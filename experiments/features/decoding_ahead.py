@@ -17,7 +17,7 @@ from PIL import UnidentifiedImageError
 from experiments.data.class_folders import ImageFile
 from experiments.data.decoding import decoded
 from experiments.errors import DataError
-from experiments.models.preprocessing import Preprocessing
+from experiments.features.preprocessing import Preprocessing
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 _AHEAD = 3  # batches decoded or being decoded before they are asked for

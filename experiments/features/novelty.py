@@ -1,15 +1,15 @@
 """Which classes are learned from and tested on, and whether a backbone is known not to have seen the latter.
 
-Not here: the rules of halving (class_splits.py), and what each backbone has seen (models/seen.py).
+Not here: the rules of halving (splits/folders.py), and what each backbone has seen (seen.py).
 """
 
 from collections.abc import Collection
 from pathlib import Path
 
-from experiments.data.class_splits import BLIND, halved, listed_splits
-from experiments.data.feature_index import FeatureIndex
 from experiments.errors import DataError
-from experiments.models.seen import Seen, listed, wordnet_number, wordnet_numbers
+from experiments.features.index import FeatureIndex
+from experiments.features.seen import Seen, listed, wordnet_number, wordnet_numbers
+from experiments.splits.folders import BLIND, halved, listed_splits
 
 
 def novel_splits(

@@ -59,7 +59,7 @@ Splits = Mapping[str, tuple[Character, ...]]
 @cache
 def alphabets(part: str) -> dict[str, int]:
     """Return the alphabets of "background" or "evaluation" with their sizes, by name."""
-    text = files("experiments.data.splits").joinpath("omniglot.json").read_text(encoding="utf-8")
+    text = files("experiments.splits").joinpath("omniglot.json").read_text(encoding="utf-8")
     counts: dict[str, int] = json.loads(text)[part]
     return dict(sorted(counts.items()))
 

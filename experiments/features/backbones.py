@@ -17,20 +17,20 @@ from torch import nn
 
 from experiments.checkpoint import load_checkpoint
 from experiments.config import ImageRun, RunConfig
-from experiments.config.splits import split_names
+from experiments.datasets import split_names
 from experiments.errors import ConfigError, DataError, unknown_name
-from experiments.models.architectures import (
+from experiments.features.architectures import (
     EXTRA,
     PACKAGE,
     conv4_name,
     cut_classifier,
     without_classifier,
 )
-from experiments.models.backbone_weights import digest_of, load_weights, read_weights
+from experiments.features.backbone_weights import digest_of, load_weights, read_weights
+from experiments.features.cutting import cut_before
+from experiments.features.preprocessing import Preprocessing
+from experiments.features.seen import Seen, assumed, seen_by_tag, seen_from
 from experiments.models.conv4 import Conv4
-from experiments.models.cutting import cut_before
-from experiments.models.preprocessing import Preprocessing
-from experiments.models.seen import Seen, assumed, seen_by_tag, seen_from
 from experiments.rng import generator
 
 

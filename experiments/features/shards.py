@@ -20,8 +20,12 @@ import numpy as np
 
 from experiments.data.class_folders import ClassPlace, ImageFile, ImageListing
 from experiments.data.decoding import DECODER
-from experiments.data.decoding_ahead import decode
-from experiments.data.feature_index import (
+from experiments.data.storage import writing_to
+from experiments.errors import DataError
+from experiments.features.backbone_weights import save_weights
+from experiments.features.backbones import Backbone
+from experiments.features.decoding_ahead import decode
+from experiments.features.index import (
     FEWEST,
     INDEX,
     PLAN,
@@ -33,11 +37,7 @@ from experiments.data.feature_index import (
     write_feature_index,
     write_json,
 )
-from experiments.data.storage import writing_to
-from experiments.errors import DataError
 from experiments.machine import locked
-from experiments.models.backbone_weights import save_weights
-from experiments.models.backbones import Backbone
 
 SHARD_IMAGES = 4096  # a shard ends with the class that reaches as many,
 SHARD_NUMBERS = 2**27  # or as many numbers

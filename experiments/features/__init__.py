@@ -1,0 +1,1 @@
+"""Features of images, computed once by a backbone; and the tables of them that runs learn from."""
