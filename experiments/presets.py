@@ -253,6 +253,15 @@ PRESETS["fair"] = PRESETS["cpu"] | {
         "method.lr": 0.002,
         "method.schedule": "cosine",
     },
+    # The head alone learns a task (ANIL), so that a batch of features serves many tasks; table2.py has MAML
+    # with all layers as a row of its own, by the preset cpu.
+    "maml": {
+        **_FAIR,
+        "method.adapts": "head",
+        "method.learned_rates": True,
+        "method.clip": 5.0,
+        "method.weight_decay": 5e-4,
+    },
     "rare-events": {
         **_FAIR,
         "method.encoder": "conv4",

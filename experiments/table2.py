@@ -3,12 +3,13 @@
 Not here: the paper's numbers and ours (fsrun/report), and what a run costs (budgets.py).
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from experiments.budgets import planned_seconds
-from experiments.config import ImageRun, config_hash, parse_config, training_run
+from experiments.config import ImageRun, RunConfig, config_hash, parse_config, training_run
 from experiments.errors import ConfigError
 from experiments.presets import DEFAULT_PRESET
 from experiments.registry import METHODS, methods_of
@@ -20,11 +21,21 @@ SHAPES: tuple[Shape, ...] = ((5, 1), (5, 5), (20, 1), (20, 5))
 PRESENTATIONS: Shape = (5, 1)  # where MANN's source counts by presentation
 
 
+def looks_of(config: Mapping[str, Any]) -> int:
+    """Return how often a test looks at each image, of a config as stored."""
+    looks = config["evaluation"].get("looks") or {}
+    method = config["method"]
+    mirrored = looks.get("mirrored", False) or method.get("mirrored_views", False)
+    views = looks.get("views", 1) * method.get("views", 1)
+    turns = looks.get("turns", 1) * method.get("quarter_turns", 1)
+    return int(views * turns * (2 if mirrored else 1))
+
+
 @dataclass(frozen=True)
 class Row:
     """A row: its method, and the options by which it is told from other rows of the same method.
 
-    `also` is what a preset needs besides to make such a run.
+    `also` is what a preset needs besides to make such a run; `presets` names another that makes it.
     """
 
     name: str
@@ -32,24 +43,45 @@ class Row:
     sets: Mapping[str, Any] = field(default_factory=dict)  # dotted option -> value
     shapes: tuple[Shape, ...] = SHAPES
     also: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # preset -> option -> value
+    presets: Mapping[str, str] = field(default_factory=dict)  # preset -> the one that makes such a run
     kind: str = ""  # what the title says of it besides the method's
+    called: str = ""  # instead of the method
+    several_looks: bool = False  # a test looks several times at each image; else once
 
     @property
     def title(self) -> str:
         """The row as a person reads it."""
-        return METHODS[self.method].title + (f", {self.kind}" if self.kind else "")
+        return ", ".join(filter(None, (self.called or METHODS[self.method].title, self.kind)))
 
     def holds(self, config: Mapping[str, Any]) -> bool:
-        """Say whether a run with this config, as stored, belongs in the row."""
-        method = config["method"]
-        return bool(method["name"] == self.method) and all(
-            method.get(option.removeprefix("method.")) == value for option, value in self.sets.items()
-        )
+        """Return whether a run with this config, as stored, belongs in the row.
+
+        It may have been stored before there was an option: `later` says what it then did.
+        """
+        if config["method"]["name"] != self.method or (looks_of(config) > 1) != self.several_looks:
+            return False
+        method = {**METHODS[self.method].config.later, **config["method"]}
+        return all(method.get(option.removeprefix("method.")) == value for option, value in self.sets.items())
+
+    def options(self, experiment: str, preset: str) -> dict[str, Any]:
+        """Return what makes a run of a preset one of the row's, by dotted options: its looks too."""
+        views, turns, mirrored = 1, 1, False
+        if (
+            self.several_looks
+        ):  # a mirrored photograph shows the same thing, a turned one is another character
+            views, turns, mirrored = (1, 1, True) if experiment == "miniimagenet" else (3, 4, False)
+        looks = {"method.views": views, "method.quarter_turns": turns, "method.mirrored_views": mirrored}
+        if self.method != "fastslow":  # it has looks of its own
+            names = ("evaluation.looks.views", "evaluation.looks.turns", "evaluation.looks.mirrored")
+            looks = dict(zip(names, looks.values(), strict=True)) if self.several_looks else {}
+        return {**looks, **self.also.get(preset, {}), **self.sets}
 
     def command(self, experiment: str, shape: Shape, preset: str = "cpu") -> str:
         """Return what to type so that one cell of the row is measured."""
-        sets = {**self.also.get(preset, {}), **self.sets}
-        words = [f"--set {option.removeprefix('method.')}={value}" for option, value in sets.items()]
+        preset = self.presets.get(preset, preset)
+        sets = self.options(experiment, preset)
+        words = [f"--set {option.removeprefix('method.')}={json.dumps(sets[option])}" for option in sets]
+        words = [word.replace('"', "") for word in words]
         start = f"fsrun queue {experiment} --method {self.method} --preset {preset}"
         return " ".join([start, f"--n-way {shape[0]} --k-shot {shape[1]}", *words])
 
@@ -85,11 +117,33 @@ ROWS: tuple[Row, ...] = (
             "shrinking",
             "matching",
             "rare-events",
-            "maml",
+        )
+    ),
+    # The preset fair trains the head's row; with all layers no image can serve two tasks.
+    Row("maml", "maml", {"method.adapts": "all"}, presets={"fair": "cpu"}),
+    Row("maml-head", "maml", {"method.adapts": "head"}, kind="head only"),
+    *(
+        Row(name, name)
+        for name in (
             "protonet",
             "metanet",
             "snail",
             "fastslow",
+        )
+    ),
+    Row("fastslow-looks", "fastslow", kind="looks", several_looks=True),
+    Row("nearest-mean", "cnn-nn", {"method.test": "mean"}, called="Nearest mean"),
+    Row(
+        "nearest-mean-looks",
+        "cnn-nn",
+        {"method.test": "mean"},
+        called="Nearest mean",
+        kind="looks",
+        several_looks=True,
+    ),
+    *(
+        Row(name, name)
+        for name in (
             "coordinate-lstm",
             "meta-lstm",
         )
@@ -196,7 +250,8 @@ def _cost(runs: Sequence[PlannedRun]) -> tuple[bool, float]:
 def _plan_row(
     row: Row, experiment: str, preset: str, seeds: int, chosen: Mapping[str, Sequence[Any]]
 ) -> list[PlannedRun]:
-    fixed = {option: [value] for option, value in {**row.also.get(preset, {}), **row.sets}.items()}
+    preset = row.presets.get(preset, preset)
+    fixed = {option: [value] for option, value in row.options(experiment, preset).items()}
     shapes = [shape for shape in row.shapes if shape in shapes_of(experiment)]
     ways, shots = (tuple(sorted({shape[place] for shape in shapes})) for place in (0, 1))
     settings = {**chosen, **fixed}
@@ -204,10 +259,16 @@ def _plan_row(
         experiment, (row.method,), preset, ways, shots, seeds, settings=settings, beside_others=True
     )
     planned = plan(asked)
-    if not any(run.config.method.steps for run in planned):
+    if not any(run.config.method.steps or _of_each_seed(run.config) for run in planned):
         planned = plan(replace(asked, seeds=1))
     kind = row.title if row.kind else ""
     return [replace(run, purpose=", ".join(filter(None, (kind, run.purpose)))) for run in planned]
+
+
+def _of_each_seed(config: RunConfig) -> bool:
+    """Return whether each seed starts from a pre-training of its own."""
+    pretrain = getattr(config.method, "pretrain", None)
+    return pretrain is not None and pretrain.seed is None
 
 
 def _chosen(settings: Sequence[str], experiment: str) -> Mapping[str, Sequence[Any]]:

@@ -3,12 +3,15 @@
 Not here: fast/slow learning, which changes the last layer alone (methods.py).
 """
 
-from typing import ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from experiments.config.base import Need
 from experiments.config.methods import Jitter
 from experiments.config.model_based import SameWays
+from experiments.config.training import SharedBatches
 
 # Where batch normalisation has its statistics from when queries are classified: from all queries of the task
 # together, which so help each other (transductive); from the support, as for any single image.
@@ -44,8 +47,13 @@ class Adapting(SameWays):
         return 1
 
 
-class MamlConfig(Adapting):
-    """MAML (Finn et al. 2017): weights from which a few gradient steps lead to any task's."""
+class MamlConfig(Adapting, SharedBatches):
+    """MAML (Finn et al. 2017): weights from which a few gradient steps lead to any task's.
+
+    With adapts=head the features of a task stay as they are and only the head learns it: ANIL (Raghu et al.
+    2020). An image then passes the network once however many tasks it serves, and train_images draws a batch
+    in which every image is once the support.
+    """
 
     test_only: ClassVar[tuple[str, ...]] = ("test_steps",)
 
@@ -54,24 +62,99 @@ class MamlConfig(Adapting):
     validate_every: int = Field(1000, ge=0)
     filters: int = Field(64, ge=1, le=1024)
     episodes_per_step: int = Field(16, ge=1, le=4096)
+    adapts: Literal["all", "head"] = "all"  # layers that a task changes
+    # zeros: the head prefers no class and serves any number of them. A learned start that all classes share
+    # gives the same answers: softmax ignores what is added to all logits.
+    head_start: Literal["learned", "zeros"] = "learned"
+    train_n_way: int | None = Field(None, ge=2)  # None: the evaluation's
     inner_steps: int = Field(5, ge=1, le=100)
     test_steps: int | None = Field(None, ge=1, le=1000)  # None: inner_steps
-    inner_lr: float = Field(0.1, gt=0)
-    lr: float = Field(1e-3, gt=0)
-    schedule: Literal["constant", "cosine"] = "constant"  # of lr, as in Antoniou et al. 2019
+    inner_lr: float = Field(
+        0.1, gt=0
+    )  # of a head that starts at zeros: for each class, whatever their number
     first_order: bool = False
+    first_order_steps: int = Field(0, ge=0)  # the first steps of training, which are in first order
     learned_rates: bool = False  # a rate for each layer and each inner step, starting from inner_lr
     multi_step: int = Field(
         0, ge=0
     )  # steps during which every inner step is judged, less and less; 0 for none
+    clip: float | None = Field(None, gt=0)  # norm of the gradient
+    weight_decay: float = Field(0.0, ge=0)
+
+    later: ClassVar[Mapping[str, Any]] = {
+        **{name: value for name, value in SharedBatches.later.items() if name != "schedule"},
+        "adapts": "all",
+        "head_start": "learned",
+        "train_n_way": None,
+        "first_order_steps": 0,
+        "clip": None,
+        "weight_decay": 0.0,
+    }
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **SharedBatches.needs,
+        **dict.fromkeys(("precision", "compile", "train_images"), ({"adapts": ("head",)},)),
+        **dict.fromkeys(("head_start", "down", "batch_norm"), ({"adapts": ("all",)},)),
+        "train_n_way": ({"adapts": ("head",), "head_start": ("zeros",)},),
+        **dict.fromkeys(("train_k_shot", "train_n_query", "episodes_per_step"), ({"train_images": (None,)},)),
+        "first_order_steps": ({"first_order": (False,)},),
+    }
+
+    @property
+    def batch_norms(self) -> tuple[str, ...]:
+        """What evaluation.batch_norm can ask for: nothing where a task leaves the features as they are."""
+        return ("support", "queries") if self.adapts == "all" else ()
+
+    @property
+    def fixed_ways(self) -> bool:
+        """Whether the head has a start for each class."""
+        return not self.starts_at_zeros
+
+    @property
+    def starts_at_zeros(self) -> bool:
+        """Whether the head of every task starts at zeros."""
+        return self.adapts == "head" or self.head_start == "zeros"
+
+    def ways(self, n_way: int) -> int:
+        """Return how many classes a training task has."""
+        return n_way if self.fixed_ways else self.train_n_way or n_way
+
+    def classes_per_episode(self, n_way: int) -> dict[str, int]:
+        """Return how many classes a training task has, by the option that says so."""
+        return {"n_way" if self.ways(n_way) == n_way else "train_n_way": self.ways(n_way)}
+
+    def images_per_class(self, k_shot: int) -> dict[str, int]:
+        """Return the images of one class in a training task, or in a batch that serves many."""
+        return self.images_drawn() or super().images_per_class(k_shot)
+
+    def shaped_by(self) -> tuple[str, ...]:
+        """Return the options of the evaluation that training depends on."""
+        ways = () if self.train_n_way and not self.fixed_ways else ("n_way",)
+        return ways if self.train_images or self.train_k_shot else (*ways, "k_shot")
+
+    def images_per_step(self, n_way: int, k_shot: int) -> float:
+        """Return the images of a step: once each where only the head adapts."""
+        if self.adapts == "head":
+            return SharedBatches.images_per_step(self, n_way, k_shot)
+        return super().images_per_step(self.ways(n_way), k_shot)
 
     def images_embedded(self, n_way: int, k_shot: int, steps: int) -> float:
         """Return how many images the first steps embed: more while every inner step is judged."""
         plain = super().images_embedded(n_way, k_shot, steps)
+        if self.adapts == "head":
+            return plain
         support, queries = self.train_k_shot or k_shot, self.train_n_query
         judged = queries + (support if self.batch_norm == "support" else 0)
         more = min(steps, self.multi_step) * (self.inner_steps - 1) * judged
-        return plain + more * self.episodes_per_step * n_way
+        return plain + more * self.episodes_per_step * self.ways(n_way)
+
+    @model_validator(mode="after")
+    def _shares_batches_where_the_head_alone_adapts(self) -> Self:
+        if self.train_images and self.adapts == "all":
+            raise ValueError(
+                "train_images embeds a batch once for many tasks, and adapts=all changes the features "
+                "in each: use --set adapts=head with it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_a_rate_for_each_step(self) -> Self:

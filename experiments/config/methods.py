@@ -153,7 +153,6 @@ class FastSlowConfig(Accelerated):
     """Fast/slow meta-learning (paper Table 1): theta' by slow SGD, W_fc by a learned optimiser."""
 
     splits: ClassVar[tuple[str, ...]] = ("meta",)
-    batch_norms: ClassVar[tuple[str, ...]] = ("running", "support", "queries")
     later: ClassVar[Mapping[str, Any]] = {
         **Accelerated.later,
         "quarter_turns": 1,
@@ -224,6 +223,11 @@ class FastSlowConfig(Accelerated):
                 "use --set mirrored=false with it"
             )
         return self
+
+    @property
+    def batch_norms(self) -> tuple[str, ...]:
+        """What evaluation.batch_norm can ask for."""
+        return ("running", "support", "queries")
 
     @property
     def looks(self) -> int:

@@ -20,7 +20,11 @@ class SameWays(Training):
     """What methods share whose output layer has one unit per class: they train on as many as are tested."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
-    fixed_ways: ClassVar[bool] = True
+
+    @property
+    def fixed_ways(self) -> bool:
+        """Whether it has one output per class: yes."""
+        return True
 
     def classes_per_episode(self, n_way: int) -> dict[str, int]:
         """Return the evaluation's number of classes."""

@@ -32,10 +32,6 @@ class Training(Frozen):
 
     on_several: ClassVar[bool] = False  # several processes, a GPU each, can share its training
 
-    batch_norms: ClassVar[tuple[str, ...]] = ()  # what evaluation.batch_norm can ask for
-
-    fixed_ways: ClassVar[bool] = False  # it has one output per class, as many as evaluation.n_way
-
     test_only: ClassVar[tuple[str, ...]] = ()  # options that training never looks at
 
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {"validate_episodes": ({"validate_every": AllBut(0)},)}
@@ -45,6 +41,16 @@ class Training(Frozen):
     validate_every: int = Field(0, ge=0)  # steps; 0 for never
     validate_episodes: int = Field(25, ge=2)
     stop_on_nan_after: int = Field(50, ge=0)  # points of the loss in a row that are no number; 0 for never
+
+    @property
+    def batch_norms(self) -> tuple[str, ...]:
+        """What evaluation.batch_norm can ask for."""
+        return ()
+
+    @property
+    def fixed_ways(self) -> bool:
+        """Whether it has one output per class, as many as evaluation.n_way."""
+        return False
 
     @property
     def needs_training_images(self) -> bool:

@@ -24,6 +24,7 @@ from experiments.rng import generator
 
 Metrics = dict[str, Tensor]
 Options = TypeVar("Options", bound=Training)
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def class_of_each(images: Tensor, n_way: int) -> Tensor:
@@ -147,7 +148,7 @@ class ImageMethod(Generic[Options]):
             else torch.optim.Adam(self.learned, lr=lr, **options)
         )
 
-    def averaged(self, network: nn.Module, kept: float) -> nn.Module:
+    def averaged(self, network: Network, kept: float) -> Network:
         """Return what tests use of a network in training: an average of its weights, itself where kept is 0.
 
         kept: of the averaged weights after each step.

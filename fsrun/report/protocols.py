@@ -12,10 +12,10 @@ from sqlalchemy import Engine
 
 from experiments.errors import unknown_name
 from experiments.registry import METHODS
-from experiments.table2 import SHAPES, Shape
+from experiments.table2 import SHAPES, Shape, looks_of
 from fsrun.report.errors import NothingToReport
 from fsrun.report.measured import Measured, combine, imported_note, newest_group, traced, written
-from fsrun.report.paired import held_out, looks_of
+from fsrun.report.paired import held_out
 from fsrun.report.render import Column, Table
 from store.results import FinishedResult, finished_results
 
@@ -89,8 +89,9 @@ def protocols_table(found: Protocols) -> Table:
 
 
 def _kind(result: FinishedResult) -> object:
-    evaluation = loads(result.config)["evaluation"]
-    test = evaluation.get("sampling"), evaluation.get("batch_norm"), looks_of(evaluation)
+    config = loads(result.config)
+    evaluation = config["evaluation"]
+    test = evaluation.get("sampling"), evaluation.get("batch_norm"), looks_of(config)
     return result.experiment, held_out(result), *test
 
 
@@ -100,7 +101,7 @@ def _title(result: FinishedResult) -> str:
     upright = "" if data.get("rotations", True) else "upright characters"
     inside = "" if evaluation.get("sampling", "mixed") == "mixed" else "within an alphabet"
     statistics = _STATISTICS[evaluation.get("batch_norm")]
-    looks = looks_of(evaluation)
+    looks = looks_of(config)
     seen = f"{looks} looks" if looks > 1 else ""
     return ", ".join(filter(None, (data.get("protocol", "drawn"), upright, inside, statistics, seen)))
 

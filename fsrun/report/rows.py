@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from experiments.splits.omniglot import OMNIGLOT_PROTOCOLS, protocol_splits
-from experiments.table2 import PRESENTATIONS, ROWS, SHAPES, Row, Shape
+from experiments.table2 import PRESENTATIONS, ROWS, SHAPES, Row, Shape, looks_of
 from fsrun.report.class_intervals import class_difference, class_interval
 from fsrun.report.measured import Measured, combine, newest_group
 from fsrun.report.paired import Difference, paired_difference, unusual_test
@@ -26,7 +26,9 @@ BY_PRESENTATION = ("test/first_presentation", "test/second_presentation")
 
 MINI: Shape = (5, 1)  # of the paper's mini-ImageNet column
 
-_REFERENCE_ROW = next(row for row in ROWS if row.name == REFERENCE)
+_REFERENCES = {  # each row is compared with Fast/Slow's row of as many looks
+    row.several_looks: row for row in ROWS if row.name in (REFERENCE, f"{REFERENCE}-looks")
+}
 _PAPER: Mapping[str, PaperRow] = {row.method: row for row in TABLE2}
 
 
@@ -89,7 +91,11 @@ def rows(engine: Engine, *, shapes: Sequence[Shape] = SHAPES) -> tuple[Table2Row
     Of runs on Omniglot those tested on the rotated test classes of P-V count; `left_out` names the others.
     """
     omniglot = [each for each in finished_results(engine, experiment="omniglot") if _obstacle(each) is None]
-    mini = [each for each in finished_results(engine, experiment="miniimagenet") if not unusual_test(each)]
+    mini = [
+        each
+        for each in finished_results(engine, experiment="miniimagenet")
+        if not unusual_test(each, several_looks=True)
+    ]
     validations = Validations(engine, lineage(engine))
     return tuple(_row(row, shapes, omniglot, mini, validations) for row in ROWS)
 
@@ -101,7 +107,7 @@ def left_out(engine: Engine, *, shapes: Sequence[Shape] = SHAPES) -> tuple[str, 
     results = [each for each in found if each.method in methods and (each.n_way, each.k_shot) in shapes]
     alike: dict[tuple[str, str], list[int]] = {}
     for each in results:
-        if why := _obstacle(each):
+        if why := _obstacle(each) or _rowless(each):
             alike.setdefault((each.method, why), []).append(each.run_id)
     return tuple(
         f"run{'s' * (len(runs) > 1)} {', '.join(map(str, runs))} ({method}): {why}"
@@ -149,7 +155,8 @@ def _cell(results: Sequence[FinishedResult], row: Row, shape: Shape, validations
     runs = _of_cell(results, row, shape)
     if not runs:
         return Cell(shape)
-    reference = _of_cell(results, _REFERENCE_ROW, shape) if row != _REFERENCE_ROW else ()
+    reference = _of_cell(results, _REFERENCES[row.several_looks], shape)
+    reference = () if row == _REFERENCES[row.several_looks] else reference
     elsewhere = _of_cell([each for each in results if each.imported], row, shape)
     training = training_of(runs, validations.known)
     return Cell(
@@ -166,9 +173,9 @@ def _cell(results: Sequence[FinishedResult], row: Row, shape: Shape, validations
 
 def _without_own(row: Row, measured: Measured) -> Measured:
     """Return the measurement with those options alone named as different that do not make the row."""
-    own: dict[str, Any] = {**row.also.get(measured.preset, {}), **row.sets}
-    method = loads(measured.runs[0].config)["method"]
-    as_planned = {name for name, value in own.items() if _at(method, name.split(".")[1:]) == value}
+    config = loads(measured.runs[0].config)
+    own = row.options(config["experiment"], measured.preset)
+    as_planned = {name for name, value in own.items() if _at(config, name.split(".")) == value}
     kept = (each for each in measured.differences if each.partition("=")[0] not in as_planned)
     return replace(measured, differences=tuple(kept))
 
@@ -194,7 +201,18 @@ def _obstacle(result: FinishedResult) -> str | None:
     # R1 divides the training classes differently, but tests on the very classes of P-V.
     if protocol not in OMNIGLOT_PROTOCOLS or _test_classes(protocol) != _test_classes("P-V"):
         return f"protocol {protocol} has other test classes than P-V"
-    return unusual_test(result) if data["rotations"] else "its test classes are not rotated"
+    if not data["rotations"]:
+        return "its test classes are not rotated"
+    return unusual_test(result, several_looks=True)
+
+
+def _rowless(result: FinishedResult) -> str | None:
+    """Return why no row has a result, whose method has one; None where one has."""
+    config = loads(result.config)
+    if any(row.holds(config) for row in ROWS):
+        return None
+    looks = looks_of(config)
+    return f"it looks at each test image {looks} times" if looks > 1 else "no row has these options"
 
 
 def _test_classes(protocol: str) -> Sequence[object]:

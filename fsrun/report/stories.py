@@ -97,7 +97,16 @@ Others who rebuilt it reached 91 to 92; learned rates (`learned_rates`) and a lo
 (`multi_step`) are later additions that close the gap.
 
 Here: five steps on the support, the gradient through all of them (`first_order` leaves that out), trained
-for as many ways as it is tested on.
+for as many ways as it is tested on. The row "head only" is ANIL (Raghu et al. 2020): the features stay as
+they are in a task, its head starts at zeros, and each image of a batch is once the support.
+""",
+    "cnn-nn": """
+Not in the paper's table: it says how much of Fast/Slow's number is that of its pre-training. The paper's
+Figure 5 compares Fast/Slow with the nearest image on such features.
+
+Here: the pre-trained features of Fast/Slow, at length 1, and the nearest class mean; nothing is adapted.
+Fast/Slow starts each task from the same means, and only what it adds to them is due to g and to the slow
+updates.
 """,
     "coordinate-lstm": """
 Not in the paper's table: the learned optimiser that the paper takes for its fast learner, here as the

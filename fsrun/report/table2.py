@@ -264,6 +264,10 @@ def _columns_read(lines: Sequence[Table2Row]) -> Iterator[str]:
     if not measured:
         return
     yield "Mini: mini-ImageNet, 5 ways, 1 shot."
+    yield (
+        "looks: the test looks several times at each image, 12 times on Omniglot, twice on mini-ImageNet; "
+        "all other rows look once. Nearest mean is on the pre-trained features of Fast/Slow."
+    )
     if any(len(ours.runs) > 1 for _, ours in measured):
         yield (
             "Several runs: mean over the runs; the interval joins Student's t over the runs "

@@ -12,7 +12,7 @@ from torch.nn.functional import batch_norm, conv2d, cross_entropy, linear, max_p
 from experiments.config import parse_config
 from experiments.errors import ConfigError
 from experiments.method import Resources, build
-from experiments.methods.maml import Maml, head_spread, step_shares
+from experiments.methods.maml import Maml, MamlHead, adapted_heads, head_spread, step_shares
 from experiments.models.task_conv4 import (
     NORMALISATION,
     Weights,
@@ -86,7 +86,8 @@ def test_statistics_of_some_images_normalise_all() -> None:
 
 
 def outer_gradient(method: Maml, support: Tensor, query: Tensor) -> dict[str, Tensor]:
-    loss, _ = method.outer_loss(support, query, step_shares(0, 2, 0))
+    first_order = method.config.first_order
+    loss, _ = method.outer_loss(support, query, step_shares(0, 2, 0), first_order=first_order)
     return dict(zip(method.start, torch.autograd.grad(loss, list(method.start.values())), strict=True))
 
 
@@ -99,7 +100,7 @@ def test_outer_gradient_is_that_of_finite_differences(maml: Any) -> None:
         losses = []
         for sign in (1, -1):
             weight.add_(direction, alpha=sign * tiny)
-            losses.append(float(method.outer_loss(support, query, shares)[0].detach()))
+            losses.append(float(method.outer_loss(support, query, shares, first_order=False)[0].detach()))
             weight.add_(direction, alpha=-sign * tiny)
         slope = (losses[0] - losses[1]) / (2 * tiny)
         assert slope == pytest.approx(float((gradient * direction).sum()), rel=1e-4, abs=1e-7), name
@@ -195,3 +196,63 @@ def test_more_test_steps_fit_the_support_better(maml: Any) -> None:
         for steps in (1, 20)
     ]
     assert losses[1] < 0.8 * losses[0]
+
+
+def test_a_head_alone_goes_down_the_cross_entropy_of_its_support() -> None:
+    support, labels = normal(2, 2 * N_WAY, 5), torch.arange(N_WAY).repeat_interleave(2)
+    rates = torch.tensor([[0.3, 0.2], [0.1, 0.4]], dtype=torch.float64)
+    *_, (head, bias) = adapted_heads(support, labels, rates, first_order=True)
+    for task in range(2):
+        expected: Any = nn.Linear(5, N_WAY).double()
+        nn.init.zeros_(expected.weight)
+        nn.init.zeros_(expected.bias)
+        for of_head, of_bias in rates.T:
+            loss = N_WAY * cross_entropy(expected(support[task]), labels)  # a rate is for each class
+            gradients = torch.autograd.grad(loss, [expected.weight, expected.bias])
+            with torch.no_grad():
+                expected.weight -= of_head * gradients[0]
+                expected.bias -= of_bias * gradients[1]
+        torch.testing.assert_close(head[task], expected.weight.data)
+        torch.testing.assert_close(bias[task, 0], expected.bias.data)
+
+
+def test_a_head_that_starts_at_zeros_knows_no_order_of_classes(maml: Any, glyphs_data_dir: Path) -> None:
+    support, query = normal(1, N_WAY, 1 * 28 * 28), normal(1, 4, 1 * 28 * 28, key="q")
+    labels, order = torch.arange(N_WAY), torch.tensor([2, 0, 1])
+    everywhere = maml(head_start="zeros")
+    config = parse_config(raw(adapts="head"))
+    head_only = build(config, Resources(glyphs_data_dir, torch.device("cpu")))
+    assert isinstance(head_only, MamlHead)
+    small = support[..., :3].float(), query[..., :3].float()
+    for method, shown, asked in ((everywhere, support, query), (head_only, *small)):
+        straight = method.logits(shown, labels, asked)
+        turned = method.logits(shown[:, order], labels, asked)
+        torch.testing.assert_close(turned, straight[..., order])
+
+
+def test_one_model_of_the_head_alone_serves_any_number_of_classes(glyphs_data_dir: Path) -> None:
+    config = parse_config(raw(adapts="head", train_n_way=4))
+    method = build(config, Resources(glyphs_data_dir, torch.device("cpu")))
+    assert isinstance(method, MamlHead)
+    assert not config.method.fixed_ways
+    assert method.logits(torch.randn(1, 7, 3), torch.arange(7), torch.randn(1, 2, 3)).shape == (1, 2, 7)
+
+
+def test_training_begins_in_first_order_for_as_many_steps_as_asked(maml: Any) -> None:
+    def gradient(step: int, **options: Any) -> Tensor:
+        method = maml(**options)
+        for parameters in (method.start, method.rates):
+            parameters.float()
+        (found,) = torch.autograd.grad(method.loss(step)[0], method.start["conv0"])
+        assert isinstance(found, Tensor)
+        return found
+
+    for step, alike, other in ((1, True, False), (2, False, True)):
+        annealed = gradient(step, first_order_steps=2)
+        assert torch.equal(annealed, gradient(step, first_order=alike))
+        assert not torch.equal(annealed, gradient(step, first_order=other))
+
+
+def test_images_that_serve_many_tasks_leave_features_alone() -> None:
+    with pytest.raises(ConfigError, match=r"train_images embeds a batch once .* use --set adapts=head"):
+        parse_config(raw(train_images=3))

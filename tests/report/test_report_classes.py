@@ -28,7 +28,7 @@ from store.attempts import add_provenance
 from store.queue import claim, finish
 from store.results import ResultRow
 from store.runs import enqueue
-from tests.report.report_cases import Filled, fill
+from tests.report.report_cases import ONE_LOOK, Filled, fill
 
 WAYS = [5, 20, 100, 1692]
 
@@ -41,6 +41,7 @@ def filled(tmp_path: Path, request: pytest.FixtureRequest) -> Filled:
 def sweep(filled: Filled, method: str, lead: float = 0.0, **settings: list[Any]) -> None:
     """Queue a method for all WAYS and end every run, as good as `lead` above 1 - 0.1 * log10(n_way)."""
     chosen: dict[str, list[Any]] = {"n_way": WAYS, "episodes": [4]} | settings
+    chosen |= {name: list(values) for name, values in ONE_LOOK.items() if method == "fastslow"}
     planned = plan(Sweep("omniglot", (method,), "quick", settings=chosen))
     enqueue(filled.engine, requests(planned), now=filled.tick(), provenance={})
     while taken := claim(filled.engine, "worker", now=filled.tick(), lease_seconds=60):

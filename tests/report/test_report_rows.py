@@ -20,7 +20,7 @@ from store.attempts import add_provenance
 from store.queue import claim, finish
 from store.results import ResultRow
 from store.runs import enqueue
-from tests.report.report_cases import Filled, fill
+from tests.report.report_cases import ONE_LOOK, Filled, fill
 
 Values = Callable[[int, int], list[float]]  # of the episodes, by ways and shots
 
@@ -53,6 +53,8 @@ def carry_out(
 
 
 def sweep(method: str, preset: str = "cpu", **asked: Any) -> list[PlannedRun]:
+    if method == "fastslow":
+        asked = {"settings": ONE_LOOK, **asked}
     return plan(Sweep("omniglot", (method,), preset, **asked))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from experiments.config import ImageRun
 from experiments.registry import METHODS
+from experiments.table2 import ROWS
 from fsrun.report.paper import TABLE2
 from fsrun.report.render import Format, render
 from fsrun.report.table2 import Table2Row, left_out, rows, table2
@@ -47,6 +48,10 @@ def test_an_empty_store_gives_the_twelve_rows_of_the_paper_and_ours_and_says_wha
         "MANN, sequences",
         "CNN, linear",
         "CNN, fine-tuned",
+        "MAML, head only",
+        "Fast/Slow, looks",
+        "Nearest mean",
+        "Nearest mean, looks",
         "Coordinate-wise LSTM",
         "Meta-LSTM",
     ]
@@ -71,7 +76,7 @@ def test_a_finished_run_fills_its_row_in_percent_with_interval_episodes_and_run_
     text = render(table2(filled.engine, n_way=20), Format.TEXT, width=200)
     assert line_of(text, "Pixel-KNN ").split()[1:8] == ["26.7", "26.97", "±", "0.35", "not", "run", "paper"]
     assert line_of(text, "Pixel-KNN ").endswith("1000")
-    assert text.count("not run") == 17 + 18  # the other rows, and MiniImagenet
+    assert text.count("not run") == 2 * len(ROWS) - 1  # the other rows, and mini-ImageNet
 
 
 def test_what_the_source_really_measured_stands_beside_the_papers_cell(filled: Filled) -> None:
@@ -197,7 +202,7 @@ def test_markdown_has_the_same_number_of_columns_in_every_line(filled: Filled) -
     lines = [
         line for line in render(table2(filled.engine), Format.MARKDOWN).splitlines() if line.startswith("|")
     ]
-    assert len(lines) == 2 + 18
+    assert len(lines) == 2 + len(ROWS)
     assert {line.count("|") for line in lines} == {22}
 
 
@@ -235,7 +240,9 @@ def test_every_row_has_one_line_and_what_there_is_no_room_for_is_named(filled: F
     for seed in range(3):
         filled.measure("protonet", 0.9, seed=seed)
     lines = render(table2(filled.engine), Format.TEXT, width=width).splitlines()
-    assert [line.split()[0] for line in lines[3:21]] == [row.title.split()[0] for row in rows(filled.engine)]
+    assert [line.split()[0] for line in lines[3 : 3 + len(ROWS)]] == [
+        row.title.split()[0] for row in rows(filled.engine)
+    ]
     assert {"20w1s", "Paper", "Mini"} <= set(lines[1].split())  # the paper's two columns and ours
     note = " ".join(lines[20:])
     assert f"Left out in {width} columns: " in note
