@@ -260,10 +260,12 @@ def test_a_file_that_is_missing_or_something_else_is_refused(ours: Case, at: At,
     assert_refused(at(ours, "import", noise), "is no file of runs")
 
 
-@pytest.mark.parametrize("name", ["omniglot", "miniimagenet", "imagenet-sample", "drawn"])
+@pytest.mark.parametrize(
+    "name", ["omniglot", "omniglot-fair", "omniglot-looks", "miniimagenet", "imagenet-sample", "drawn"]
+)
 def test_the_results_of_the_repository_can_be_imported(name: str) -> None:
     runs = read_runs(RESULTS / f"{name}.json")
-    assert {run.spec.experiment for run in runs} == {name.removesuffix("-sample")}
+    assert {run.spec.experiment for run in runs} == {name.partition("-")[0]}
     assert all(run.results for run in runs if run.spec.method != "pretrain")
 
 
