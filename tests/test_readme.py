@@ -3,6 +3,10 @@
 import re
 from pathlib import Path
 
+import pytest
+
+from results.readme_table import with_table
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -21,3 +25,23 @@ def test_there_are_exactly_two_commands_of_one_line_each() -> None:
 
 def test_ci_runs_the_readmes_test_command() -> None:
     assert commands()[1] in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+
+def test_the_results_are_those_of_the_results_folder() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert with_table(readme) == readme, "type python results/readme_table.py --write"
+
+
+def test_readme_is_short() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 150
+
+
+PAGES = [ROOT / "README.md", ROOT / "results" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
+def test_every_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)\)", page.read_text(encoding="utf-8"))
+    gone = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert gone == []
