@@ -174,9 +174,9 @@ def queued_line(queued: Sequence[Enqueued]) -> str:
     shared = sorted({parent for each in queued for parent in each.parents} - {*made})
     parts = [f"queued {runs_named([each.run_id for each in queued])}"]
     if made:
-        parts.append(f"{runs_named(made)} first, which they start from")
+        parts.append(f"waiting for {runs_named(made)}")
     if shared:
-        parts.append(f"starting from {runs_named(shared)}, there already")
+        parts.append(f"starting from {runs_named(shared)}, already there")
     return "; ".join(parts)
 
 

@@ -63,12 +63,10 @@ def check_note(note: str) -> None:
 
 
 def check_tags(tags: Collection[str]) -> None:
-    """Raise InvalidRemark for the first tag that cannot be."""
+    """Raise InvalidRemark for the first invalid tag."""
     for tag in tags:
         if not _TAG.fullmatch(tag):
-            raise InvalidRemark(
-                f"tag {tag!r} cannot be: at most 40 letters, digits and . _ + / - without blanks"
-            )
+            raise InvalidRemark(f"invalid tag {tag!r}: use at most 40 letters, digits and . _ + / -")
 
 
 def tags_of(stored: str | None) -> tuple[str, ...]:

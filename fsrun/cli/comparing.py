@@ -78,7 +78,7 @@ def _check(run_id: int) -> int:
         found, run = (run,), get_run(engine, original)
     done = [each for each in found if each.status is JobStatus.DONE]
     if not found:
-        raise FsrunError(f"run {run_id} was never repeated: fsrun rerun {run_id} does")
+        raise FsrunError(f"run {run_id} has no repeat yet: fsrun rerun {run_id}")
     if not done:
         status = found[-1].status.value
         remedy = f"fsrun show {found[-1].id}" if status in ("failed", "cancelled") else "fsrun worker --drain"

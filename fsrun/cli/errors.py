@@ -39,6 +39,9 @@ def reported(command: Callable[[], Any]) -> int:
     return code if isinstance(code, int) else 0
 
 
+_PYDANTIC = "Input should be a valid integer, unable to parse string as an integer"
+
+
 def _exit_code(error: Exception) -> int | None:
     """Return the exit code of an error raised on purpose, None for any other."""
     if isinstance(error, typer.TyperException | FsrunError):
@@ -54,7 +57,7 @@ def _message(error: Exception) -> str:
 
     text = str(error)
     if isinstance(error, typer.TyperException):
-        text = error.format_message().rstrip(".")
+        text = error.format_message().rstrip(".").replace(_PYDANTIC, "not a whole number")
         context = getattr(error, "ctx", None)
         text += f" (see {context.command_path} --help)" if context else ""
     return " ".join(plain(text).split())

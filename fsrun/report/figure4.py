@@ -87,7 +87,7 @@ def verdicts(figure: Figure4) -> Table:
     """Return one line per claim of the paper."""
     return Table(
         title="The paper's claims, by these numbers",
-        columns=(Column("Claim"), Column("Verdict"), Column("Because")),
+        columns=(Column("Claim"), Column("Verdict"), Column("Reason")),
         rows=tuple((claim.claim, claim.verdict.value, claim.reason) for claim in figure.claims),
         notes=(),
         records=tuple(

@@ -119,7 +119,11 @@ def unusual_test(run: Tested, *, several_looks: bool = False) -> str | None:
     if looks > 1 and not several_looks:
         return f"it looks at each test image {looks} times"
     statistics = evaluation.get("batch_norm")
-    return None if statistics is None else f"its batch statistics in the test are asked for ({statistics})"
+    return (
+        None
+        if statistics is None
+        else f"batch norm uses the statistics of the {statistics} (evaluation.batch_norm={statistics})"
+    )
 
 
 def episodes_of(run: Tested) -> object:

@@ -62,7 +62,7 @@ def fitted(table: Table, width: int) -> Table:
     names = headings_beside(table, kept)
     more = len(names) - _NAMED if table.details else 0
     left_out = ", ".join(names[:_NAMED]) + f" and {more} more" if more > 0 else ", ".join(names)
-    note = f"Left out in {width} columns: {left_out}. All are in {sum(widths) + len(widths) - 1}."
+    note = f"Hidden in {width} columns: {left_out}. Widen to {sum(widths) + len(widths) - 1} for all."
     shown = with_columns(table, kept)
     return replace(shown, notes=(note, *table.notes))
 

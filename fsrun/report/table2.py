@@ -42,7 +42,7 @@ def table2(engine: Engine, *, n_way: int | None = None, k_shot: int | None = Non
         records=tuple(_record(line) for line in lines),
         details=(
             *_columns_read(lines),
-            *(f"Not counted: {line}." for line in left_out(engine, shapes=shapes)),
+            *(f"Excluded: {line}." for line in left_out(engine, shapes=shapes)),
             *_caveats(lines),
         ),
     )

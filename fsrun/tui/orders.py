@@ -167,7 +167,7 @@ class Orders:
             if text is not None:
                 self._give(partial(orders.note, run_ids=numbers, text=text))
 
-        title = f"Note to {_named(rows)}; empty takes it away"
+        title = f"Note for {_named(rows)} (empty removes it)"
         self._app.push_screen(Edit(title, plain(first.note), check=check_note), keep)
 
     def _tags(self, rows: Sequence[RunRow]) -> None:
@@ -176,13 +176,13 @@ class Orders:
         numbers = _numbers(rows)
 
         def keep(text: str | None) -> None:
-            wanted = set((text or "").split())
+            wanted = set(_tags_in(text or ""))
             if text is not None and wanted != common:
                 add, remove = sorted(wanted - common), sorted(common - wanted)
                 self._give(partial(orders.tag, run_ids=numbers, add=add, remove=remove))
 
-        title = f"Tags {'in common ' if len(rows) > 1 else ''}of {_named(rows)}, a blank between"
-        written = Edit(title, " ".join(sorted(common)), check=lambda text: check_tags(text.split()))
+        title = f"{'Common tags' if len(rows) > 1 else 'Tags'} of {_named(rows)}, separated by blanks"
+        written = Edit(title, " ".join(sorted(common)), check=lambda text: check_tags(_tags_in(text)))
         self._app.push_screen(written, keep)
 
     def _ask(self, question: str, yes: str, rows: Sequence[RunRow], order: Callable[..., str]) -> None:
@@ -190,7 +190,14 @@ class Orders:
             if sure:
                 self._give(partial(order, run_ids=_numbers(rows)))
 
-        self._app.push_screen(Confirm(question, yes=yes, no="Keep"), answer)
+        self._app.push_screen(
+            Confirm(question, yes=f"Yes, {yes.lower()} {'them' if len(rows) > 1 else 'it'}", no="No"), answer
+        )
+
+
+def _tags_in(text: str) -> list[str]:
+    """Return the tags of a line; a comma separates them too."""
+    return text.replace(",", " ").split()
 
 
 def _numbers(rows: Sequence[RunRow]) -> list[int]:

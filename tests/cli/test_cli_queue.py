@@ -144,12 +144,12 @@ def test_a_dry_run_needs_no_data(typed: Typed, home: Case) -> None:
 
 def test_runs_that_need_the_same_pre_training_share_one(typed: Typed, home: Case) -> None:
     answer = typed("queue", *GLYPHS, "--method", "fastslow", "--seeds", "2")
-    assert "Queued runs 2 to 3; run 1 first, which they start from." in answer.words
+    assert "Queued runs 2 to 3; waiting for run 1." in answer.words
     names = [config.method.name for config in stored(home)]
     assert names == ["pretrain", "fastslow", "fastslow"]
     assert [home.run(number).parents for number in range(1, 4)] == [(), (1,), (1,)]
     again = typed("queue", *GLYPHS, "--method", "fastslow", "--k-shot", "2")
-    assert "Queued run 4; starting from run 1, there already." in again.words
+    assert "Queued run 4; starting from run 1, already there." in again.words
     typed("queue", *GLYPHS, "--method", "cnn-nn")
     assert home.run(5).parents == (1,)  # the very features fast/slow starts from
 
@@ -170,7 +170,7 @@ def test_runs_that_differ_only_in_their_episodes_measure_one_model(typed: Typed,
 def test_a_later_list_measures_the_model_that_the_default_command_trained(typed: Typed, home: Case) -> None:
     typed("queue", *GLYPHS, "--method", "protonet")
     answer = typed("queue", *GLYPHS, "--method", "protonet", "--n-way", "5,10")
-    assert "Queued runs 2 to 3; starting from run 1, there already." in answer.words
+    assert "Queued runs 2 to 3; starting from run 1, already there." in answer.words
 
 
 def test_a_pre_training_with_other_options_is_another_run(typed: Typed, home: Case) -> None:

@@ -71,7 +71,7 @@ def test_numbers_that_are_not_the_same_are_told_with_what_made_them(typed: Typed
 
 
 def test_what_cannot_be_repeated_is_refused_in_one_line(typed: Typed, measured: Case) -> None:
-    assert_refused(typed("rerun", "1", "--check"), "run 1 was never repeated", "fsrun rerun 1")
+    assert_refused(typed("rerun", "1", "--check"), "run 1 has no repeat yet", "fsrun rerun 1")
     assert_refused(typed("rerun", "99"), "no run 99")
     assert typed("queue", "synthetic", *TINY, "--set", "seed=7").code == 0
     assert_refused(typed("rerun", "2"), "run 2 is queued", "fsrun worker")
@@ -101,7 +101,7 @@ def test_the_run_that_is_started_from_is_shared(typed: Typed, home: Case) -> Non
     assert typed("queue", "glyphs", "--method", "cnn-nn", *options).code == 0
     changed(home, "UPDATE job SET status = 'done' WHERE run_id = 2")
     answer = typed("rerun", "2")
-    assert "Queued run 3; starting from run 1, there already; it repeats run 2." in answer.words
+    assert "Queued run 3; starting from run 1, already there; it repeats run 2." in answer.words
     assert home.run(3).parents == home.run(2).parents
     assert home.run(3).spec == home.run(2).spec
 
@@ -134,7 +134,7 @@ def test_a_repeat_outlives_the_run_that_it_repeats(typed: Typed, measured: Case)
     assert purge(measured.engine(), 1, before=time.time() + 1)
     answer = typed("show", "2")
     assert (answer.code, answer.err) == (0, "")
-    assert_refused(typed("rerun", "2", "--check"), "run 2 was never repeated")
+    assert_refused(typed("rerun", "2", "--check"), "run 2 has no repeat yet")
 
 
 def test_where_no_episodes_were_kept_none_are_said_to_be_equal(typed: Typed, measured: Case) -> None:

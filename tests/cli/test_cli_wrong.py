@@ -55,7 +55,7 @@ TYPED_WRONG = {
     "report-format": ("report --table2 --format word", "word", "markdown"),
     "status": ("ls --status runing", "'runing'", "running"),
     "run-that-does-not-exist": ("show 99", "no run 99", "fsrun ls"),
-    "run-no-number": ("show latest", "RUN", "integer"),
+    "run-no-number": ("show latest", "RUN", "whole number"),
     "logs-of-no-run": ("logs 99", "no run 99"),
     "cancel-of-no-run": ("cancel 99", "no run 99"),
     "retry-of-no-run": ("retry 99", "no run 99"),
@@ -64,7 +64,7 @@ TYPED_WRONG = {
     "priority-no-number": ("priority high 1", "'high'", "-1000 to 1000"),
     "priority-too-high": ("priority 1001 1", "'1001'", "-1000 to 1000"),
     "priority-too-high-to-begin-with": ("queue synthetic --priority 1001", "--priority", "1000"),
-    "priority-with-an-option": ("priority 5 --all", "RUN...", "integer"),
+    "priority-with-an-option": ("priority 5 --all", "RUN...", "whole number"),
 }  # fmt: skip
 
 

@@ -147,7 +147,7 @@ def test_other_kinds_of_tests_stand_neither_here_nor_in_table_2(filled: Filled) 
     assert found.unusual == (before + 1, before + 2, before + 3, before + 4)
     notes = " ".join(render(table2(filled.engine).detailed(), Format.TEXT, width=200).split())
     assert (
-        f"Not counted: runs {before + 4}, {before + 3} (fastslow): its batch statistics in the test are"
+        f"Excluded: runs {before + 4}, {before + 3} (fastslow): batch norm uses the statistics of the"
         in notes
     )
     assert f"runs {before + 2}, {before + 1} (fastslow): its episodes are drawn within-alphabet." in notes

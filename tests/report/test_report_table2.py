@@ -164,7 +164,7 @@ def test_other_test_classes_are_left_out_and_named(
     run_id = filled.measure("protonet", 0.99, settings=settings)
     assert row_of(filled, "protonet").measured is None
     assert left_out(filled.engine) == (f"run {run_id} (protonet): {reason}",)
-    assert f"Not counted: run {run_id}" in render(table2(filled.engine), Format.MARKDOWN)
+    assert f"Excluded: run {run_id}" in render(table2(filled.engine), Format.MARKDOWN)
 
 
 def test_r1_counts_because_it_is_tested_on_the_classes_of_p_v(filled: Filled) -> None:
@@ -245,7 +245,7 @@ def test_every_row_has_one_line_and_what_there_is_no_room_for_is_named(filled: F
     ]
     assert {"20w1s", "Paper", "Mini"} <= set(lines[1].split())  # the paper's two columns and ours
     note = " ".join(lines[20:])
-    assert f"Left out in {width} columns: " in note
+    assert f"Hidden in {width} columns: " in note
     assert ("Images" in lines[1]) == (width >= 100)
 
 

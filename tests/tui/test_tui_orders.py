@@ -185,17 +185,17 @@ def test_a_note_and_tags_are_written_changed_and_left_as_they_were(lab: Lab) -> 
         await until(pilot, is_open(pilot, Overview))
         await until(pilot, lambda: noted(pilot) == "too high")
         await pilot.press("N")
-        await until(pilot, shows(pilot, "Note to run 1"))
+        await until(pilot, shows(pilot, "Note for run 1"))
         await pilot.press(*" a rate", "escape")
         await until(pilot, is_open(pilot, Overview))
         assert get_run(lab.engine, run_id).note == "too high"
         await pilot.press("t")
         await until(pilot, is_open(pilot, Edit))
-        await pilot.press(*"a,b")
-        await until(pilot, shows(pilot, "tag 'a,b' cannot be"))
+        await pilot.press(*"a;b")
+        await until(pilot, shows(pilot, "invalid tag 'a;b'"))
         await pilot.press("enter")
-        assert isinstance(pilot.app.screen, Edit)  # as long as it cannot be
-        await pilot.press("home", "ctrl+k", *"a b", "enter")
+        assert isinstance(pilot.app.screen, Edit)  # as long as it is invalid
+        await pilot.press("home", "ctrl+k", *"a,b", "enter")
         await until(pilot, lambda: get_run(lab.engine, run_id).tags == ("a", "b"))
 
     use(lab.dashboard(), steps)

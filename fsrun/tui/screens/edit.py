@@ -20,7 +20,7 @@ from store.errors import StoreError
 class Edit(ModalScreen[str | None]):
     """A line to write: the text if the user keeps it, None if not. What is wrong is said as one types."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Leave as it was")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel")]
 
     def __init__(self, title: str, text: str, *, check: Callable[[str], None]) -> None:
         """Take a check that raises a StoreError for a text that cannot be."""
@@ -30,7 +30,7 @@ class Edit(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """Lay out the dialog."""
         with Vertical(classes="dialog") as dialog:
-            dialog.border_subtitle = "enter keeps it · esc leaves it as it was"
+            dialog.border_subtitle = "enter save · esc cancel"
             yield Static(Text(self._title))
             yield Input(self._text, compact=True)
             yield Static(id="wrong")
