@@ -45,7 +45,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "maml-support": ("maml", {"method.batch_norm": "support", "method.down": "pool"}),
     "maml-zeros": ("maml", {"method.head_start": "zeros", "method.first_order_steps": 5}),
     "maml-head": ("maml", {"method.adapts": "head", "method.train_n_way": 4, "method.clip": 1.0}),
-    "maml-shared": ("maml", SHARED | {"method.adapts": "head", "method.learned_rates": True}),
+    "maml-shared": (
+        "maml",
+        SHARED | {"method.adapts": "head", "method.learned_rates": True, "method.precision": "bf16"},
+    ),
     "maml-more-steps": ("maml", {"method.test_steps": 9}),
     "meta-lstm-queries": ("meta-lstm", {"method.batch_norm": "queries", "method.down": "stride"}),
 }
