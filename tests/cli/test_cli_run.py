@@ -3,6 +3,7 @@ import json
 from io import StringIO
 from pathlib import Path
 
+from experiments.table2 import ROWS
 from fsrun.cli.doctor import CHECKS
 from store.jobs import JobStatus
 from tests.cli.cli_cases import TINY, Case, Typed, assert_refused, in_its_own_process
@@ -97,7 +98,7 @@ def test_table_2_is_printed_in_four_formats_with_nothing_run_yet(looking: Typed)
     assert answers["text"].out.count("not run") >= 4 * 18
     assert "|" in answers["markdown"].out
     json.loads(answers["json"].out)
-    assert len(list(csv.reader(StringIO(answers["csv"].out)))) == 1 + 18
+    assert len(list(csv.reader(StringIO(answers["csv"].out)))) == 1 + len(ROWS)
 
 
 def test_reports_of_an_empty_home_say_what_to_type(typed: Typed) -> None:
