@@ -96,7 +96,8 @@ def test_a_process_that_is_killed_ends_all_and_the_run_has_the_numbers_of_an_und
 ) -> None:
     ask_for_pre_training(home)
     with working(home, *WORKER, patience=300) as worker:
-        os.kill(the_process(home, 1), signal.SIGKILL)
+        with suspended(the_process(home, 0)):  # else it may be done by then
+            os.kill(the_process(home, 1), signal.SIGKILL)
         said, refused = worker.communicate(timeout=300)
     assert (worker.returncode, refused) == (0, "")
     assert "attempt 2" in said

@@ -16,6 +16,7 @@ from tests.worker.worker_cases import (
     STEPS,
     ask,
     ask_for_the_long_run,
+    go_on_until,
     is_alive,
     runners,
     suspended,
@@ -169,8 +170,8 @@ def test_a_killed_worker_takes_no_job_along_and_another_goes_on_from_its_checkpo
     ask_for_the_long_run(home)
     with working(home, "worker", "--drain") as worker:
         runner = the_runner(home)
-        wait_until(lambda: is_under_way(home))
         with suspended(runner):
+            go_on_until(lambda: is_under_way(home), runner)
             worker.kill()
             worker.wait()
         wait_until(lambda: not is_alive(runner))  # long before the lease ends

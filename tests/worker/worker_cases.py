@@ -99,6 +99,16 @@ def suspended(runner: int) -> Iterator[None]:
             os.kill(runner, signal.SIGCONT)
 
 
+def go_on_until(condition: Callable[[], bool], runner: int) -> None:
+    """Let a suspended runner go on for moments, so that it cannot be done before the condition is seen."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        os.kill(runner, signal.SIGCONT)
+        time.sleep(0.05)
+        os.kill(runner, signal.SIGSTOP)
+
+
 def wait_until_told(runner: int) -> None:
     """Wait until a suspended runner's worker has told it something, which then lies in the pipe."""
     wait_until(lambda: _unread(runner) > 0)
