@@ -141,7 +141,7 @@ def _told(config: RunConfig, swept: Mapping[str, str]) -> str:
     Values are as the config has them: "lr=10.0" whether the sweep was over 10 or 10.0.
     """
     now = config.model_dump(mode="json")
-    return ", ".join(f"{name}={_written(_found(now, path))}" for name, path in swept.items())
+    return ", ".join(f"{name}={written(_found(now, path))}" for name, path in swept.items())
 
 
 def _fewer_episodes(experiment: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,23 +187,24 @@ def _found(raw: Mapping[str, Any], option: str) -> Any:
 
 
 def _changes_nothing(option: str, value: Any, unmet: Unmet, method: str) -> str:
-    begins = f"{_short(option)}={_written(value)} changes nothing"
+    begins = f"{_short(option)}={written(value)} changes nothing"
     if unmet.option is None:
         return f"{begins} of {method}: leave it out"
     other = _short(unmet.option)
-    begins += f" while {other}={_written(unmet.value)}: leave it out"
+    begins += f" while {other}={written(unmet.value)}: leave it out"
     if other.rpartition(".")[2] in ("name", "kind"):  # another method, other data
         return begins
     if isinstance(unmet.needed, AllBut):
         return f"{begins}, or change {other}"
-    return f"{begins}, or set {other}={' or '.join(map(_written, unmet.needed))}"
+    return f"{begins}, or set {other}={' or '.join(map(written, unmet.needed))}"
 
 
 def _short(option: str) -> str:
     return option.removeprefix("method.").removeprefix("data.")
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """Return a value as `--set` takes it."""
     return value if isinstance(value, str) else json.dumps(value)
 
 

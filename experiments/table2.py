@@ -3,19 +3,20 @@
 Not here: the paper's numbers and ours (fsrun/report), and what a run costs (budgets.py).
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from experiments.budgets import planned_seconds
 from experiments.config import ImageRun, RunConfig, config_hash, parse_config, training_run
-from experiments.errors import ConfigError
+from experiments.errors import ConfigError, unknown_name
 from experiments.presets import DEFAULT_PRESET
 from experiments.registry import METHODS, methods_of
-from experiments.sweeps import PlannedRun, Sweep, parse_settings, plan
+from experiments.sweeps import PlannedRun, Sweep, parse_settings, plan, written
 
 Shape = tuple[int, int]  # n_way, k_shot
+
+DATA = ("omniglot", "glyphs", "miniimagenet")
 
 SHAPES: tuple[Shape, ...] = ((5, 1), (5, 5), (20, 1), (20, 5))
 PRESENTATIONS: Shape = (5, 1)  # where MANN's source counts by presentation
@@ -66,9 +67,7 @@ class Row:
     def options(self, experiment: str, preset: str) -> dict[str, Any]:
         """Return what makes a run of a preset one of the row's, by dotted options: its looks too."""
         views, turns, mirrored = 1, 1, False
-        if (
-            self.several_looks
-        ):  # a mirrored photograph shows the same thing, a turned one is another character
+        if self.several_looks:
             views, turns, mirrored = (1, 1, True) if experiment == "miniimagenet" else (3, 4, False)
         looks = {"method.views": views, "method.quarter_turns": turns, "method.mirrored_views": mirrored}
         if self.method != "fastslow":  # it has looks of its own
@@ -76,12 +75,11 @@ class Row:
             looks = dict(zip(names, looks.values(), strict=True)) if self.several_looks else {}
         return {**looks, **self.also.get(preset, {}), **self.sets}
 
-    def command(self, experiment: str, shape: Shape, preset: str = "cpu") -> str:
+    def command(self, experiment: str, shape: Shape, preset: str = DEFAULT_PRESET) -> str:
         """Return what to type so that one cell of the row is measured."""
         preset = self.presets.get(preset, preset)
         sets = self.options(experiment, preset)
-        words = [f"--set {option.removeprefix('method.')}={json.dumps(sets[option])}" for option in sets]
-        words = [word.replace('"', "") for word in words]
+        words = [f"--set {name.removeprefix('method.')}={written(value)}" for name, value in sets.items()]
         start = f"fsrun queue {experiment} --method {self.method} --preset {preset}"
         return " ".join([start, f"--n-way {shape[0]} --k-shot {shape[1]}", *words])
 
@@ -272,7 +270,9 @@ def _of_each_seed(config: RunConfig) -> bool:
 
 
 def _chosen(settings: Sequence[str], experiment: str) -> Mapping[str, Sequence[Any]]:
-    """Return the settings by option. Raises ConfigError for one that the columns decide."""
+    """Return the settings by option. Raises ConfigError for other data, and what the columns decide."""
+    if experiment not in DATA:
+        raise unknown_name("data of table2", experiment, DATA)
     chosen = parse_settings(settings)
     for name in chosen:
         if name.rpartition(".")[2] in ("n_way", "k_shot"):

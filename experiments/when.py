@@ -40,12 +40,15 @@ QUESTIONS = (
 )
 
 
-def nearest_mean(config: ImageRun) -> ImageRun:
+def nearest_mean(config: ImageRun) -> ImageRun | None:
     """Return the run of nearest mean on the features that a run of Fast/Slow starts from.
 
-    It answers the same episodes and looks at each image as often.
+    It answers the same episodes and looks at each image as often. None where there is no such run: without a
+    pre-training, or with statistics in the test that only Fast/Slow can have.
     """
     method = config.method.model_dump(mode="json")
+    if method["pretrain"] is None and not config.data.holds_features:
+        return None
     looks = {
         "views": method["views"],
         "turns": method["quarter_turns"],
@@ -56,7 +59,10 @@ def nearest_mean(config: ImageRun) -> ImageRun:
     raw["method"] = {"name": RIVAL, "test": "mean", "pretrain": method["pretrain"]}
     raw["evaluation"] = {**raw["evaluation"], "looks": looks}
     raw["trained_by"] = None
-    rival = parse_config(raw)
+    try:
+        rival = parse_config(raw)
+    except ConfigError:
+        return None
     assert isinstance(rival, ImageRun)
     return rival
 
@@ -106,5 +112,6 @@ def plan_when(
     trained = share_trainings(config for _, config in asked)
     for (purpose, config), ours in zip(asked, trained, strict=True):
         for each in (ours, nearest_mean(config)):
-            runs.setdefault(config_hash(each), PlannedRun(each, preset, purpose))
+            if each is not None:
+                runs.setdefault(config_hash(each), PlannedRun(each, preset, purpose))
     return list(runs.values())

@@ -104,7 +104,7 @@ def plan_edited(
 
 def _plan_study(asked: Asked) -> list[PlannedRun]:
     if asked.methods:
-        raise UsageError(f"{asked.experiment} knows its methods itself: leave out --method")
+        raise UsageError(f"{asked.experiment} picks its methods: leave out --method")
     words = [("n_way", asked.n_way), ("k_shot", asked.k_shot)]
     lists = [f"{name}={','.join(map(str, values))}" for name, values in words if values]
     study = STUDIES[asked.experiment]

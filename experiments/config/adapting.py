@@ -152,7 +152,7 @@ class MamlConfig(Adapting, SharedBatches):
         if self.train_images and self.adapts == "all":
             raise ValueError(
                 "train_images embeds a batch once for many tasks, and adapts=all changes the features "
-                "in each: use --set adapts=head with it"
+                "in each: use --set adapts=head, or train_images=null"
             )
         return self
 

@@ -31,8 +31,8 @@ Method = Annotated[
 Preset = Annotated[
     str,
     typer.Option(
-        help="fair: the recipes behind README's numbers. quick: minutes on a CPU. cpu: the sources' own "
-        "sampling, an hour a row. paper: the whole of it."
+        help="fair: the recipes behind README's numbers. quick: minutes on a CPU. paper: the sources' own "
+        "recipes. cpu: the same, shortened to about an hour a row."
     ),
 ]
 NWay = Annotated[str | None, typer.Option(help="Classes per episode, a list is swept: 5,10,20.")]

@@ -158,7 +158,7 @@ def _refuse_idle(name: str, asked: Mapping[str, Any]) -> None:
     if idle:
         option = "format" if idle[0] == "output" else idle[0].replace("_", "-")
         newest = ", which takes the newest of each method" if option == "run" else ""
-        raise UsageError(f"--{option} says nothing beside --{name}{newest}: leave it out")
+        raise UsageError(f"--{option} has no effect with --{name}{newest}: leave it out")
 
 
 def format_of(asked: Format | None, out: Path | None, pictures: Sequence[str] = ()) -> Format:
@@ -229,7 +229,7 @@ def _draw(name: str, asked: Mapping[str, Any], out: Path) -> None:
     if name not in KINDS or not KINDS[name].drawn or "provenance" in asked:
         raise UsageError(f"--{name} has no figure to draw: use --format, or --out with {', '.join(ENDINGS)}")
     if "output" in asked:
-        raise UsageError(f"--format says nothing beside --out {out}, which draws the figure: leave it out")
+        raise UsageError(f"--format has no effect with --out {out}, which draws the figure: leave it out")
     check_place(out, PICTURES)
     made = make(open_database(), _choice(name, asked))
     assert made.picture is not None

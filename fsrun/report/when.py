@@ -13,7 +13,7 @@ from experiments.ablations import METHOD
 from experiments.config import ImageRun, config_hash
 from experiments.when import QUESTIONS, RIVAL, nearest_mean, variants
 from fsrun.report.errors import NothingToReport
-from fsrun.report.measured import Measured, combine, traced
+from fsrun.report.measured import Measured, combine, imported_note, traced, written
 from fsrun.report.one_change import Group, Groups, group_of, groups_of, most_answered
 from fsrun.report.paired import Difference, paired_difference
 from fsrun.report.render import Column, Table
@@ -63,7 +63,7 @@ def when(engine: Engine, *, run_id: int | None = None) -> When:
     Raises NothingToReport, and UsageError for a run that cannot be the base.
     """
     groups, rivals = groups_of(engine, METHOD), groups_of(engine, RIVAL)
-    paired = {key: each for key, each in groups.items() if config_hash(nearest_mean(each.config)) in rivals}
+    paired = {key: each for key, each in groups.items() if _rival_of(each.config) in rivals}
     base = most_answered(paired, _variants) if run_id is None else group_of(run_id, groups, METHOD)
     if base is None:
         raise NothingToReport(
@@ -75,6 +75,12 @@ def when(engine: Engine, *, run_id: int | None = None) -> When:
     return When(combine(base.runs, scale=100), base.config, tuple(pairs))
 
 
+def _rival_of(config: ImageRun) -> str:
+    """Return the hash of the config of nearest mean, none where there is no such run."""
+    rival = nearest_mean(config)
+    return config_hash(rival) if rival else ""
+
+
 def _variants(base: ImageRun) -> Iterator[ImageRun]:
     for question in QUESTIONS:
         yield from (config for _, config in variants(base, question))
@@ -84,7 +90,7 @@ def _pairs(base: Group, groups: Groups, rivals: Groups, statuses: Mapping[str, s
     own = config_hash(base.config)
     for question in QUESTIONS:
         for title, config in variants(base.config, question):
-            keys = config_hash(config), config_hash(nearest_mean(config))
+            keys = config_hash(config), _rival_of(config)
             ours, rival = groups.get(keys[0]), rivals.get(keys[1])
             missing = [key for key, group in zip(keys, (ours, rival), strict=True) if group is None]
             yield Pair(
@@ -128,29 +134,24 @@ def _cells(pair: Pair) -> tuple[str, ...]:
     runs = [run_id for each in (pair.ours, pair.rival) if each for run_id in each.run_ids]
     return (
         f"{pair.option} (base)" if pair.is_base else pair.option,
-        _accuracy(pair.ours),
-        _accuracy(pair.rival),
+        written(pair.ours) if pair.ours else "",
+        written(pair.rival) if pair.rival else "",
         "" if pair.ahead is None else f"{pair.ahead.mean:+.2f} ± {pair.ahead.interval:.2f}",
         pair.verdict or pair.status,
         ", ".join(map(str, runs)),
     )
 
 
-def _accuracy(ours: Measured | None) -> str:
-    if ours is None:
-        return ""
-    return f"{ours.mean:.2f}" if ours.interval is None else f"{ours.mean:.2f} ± {ours.interval:.2f}"
-
-
 def _notes(found: When) -> Iterator[str]:
     ours = found.base
     changes = f" with {', '.join(ours.differences)}" if ours.differences else ""
     yield f"Base: {count(len(ours.runs), 'run')} of preset {ours.preset}{changes}."
-    yield "Both have the same pre-training, looks at an image, and episodes."
+    yield "Both have a pre-training of the same config, as many looks, and the same episodes."
     yield "Difference: paired over episodes ± half of its 95 % interval."
-    decided = sum(pair.ahead is not None for pair in found.pairs)
+    decided = len({pair.ours.run_ids for pair in found.pairs if pair.ours and pair.ahead})
     if decided > 1:
         yield f"Of {decided} such intervals, 5 % miss the true difference by chance."
+    yield from imported_note([side for pair in found.pairs for side in (pair.ours, pair.rival) if side])
     if any(pair.status != "done" for pair in found.pairs):
         yield "For what is not run: `fsrun queue when`, with the settings of the base run."
 

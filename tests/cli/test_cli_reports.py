@@ -21,7 +21,7 @@ WRONG = {
     "all drawn": ("report --all --out all.pdf", "--all", "--format"),
     "all and one": ("report --all --table2", "name one report"),
     "a run of all": ("report --all --run 3", "--run", "--all"),
-    "ways of a curve": ("report --figure4 --n-way 5", "--n-way says nothing beside --figure4"),
+    "ways of a curve": ("report --figure4 --n-way 5", "--n-way has no effect with --figure4"),
     "a story in a file": ("report --explain mann --out mann.txt", "--out", "--explain"),
     "runs drawn": ("report --figure4 --provenance --out runs.pdf", "--figure4"),
     "a folder": ("report --table2 --out .", ". is a folder", "report.txt"),

@@ -32,7 +32,7 @@ def test_the_table_is_queued_on_glyphs_as_one_sweep(typed: Typed, home: Case) ->
     ("line", "parts"),
     [
         ("queue table2 --preset quick --n-way 5", ["columns of its own", "leave n_way out"]),
-        ("queue table2 --preset quick --method maml", ["knows its methods", "--method"]),
+        ("queue table2 --preset quick --method maml", ["leave out --method"]),
         ("queue table2 --preset quik", ["did you mean 'quick'"]),
         ("queue table", ["did you mean 'table2'"]),
         (

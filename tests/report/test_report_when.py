@@ -7,8 +7,8 @@ import pytest
 
 from experiments.config import CnnNeighbourConfig, FastSlowConfig, ImageRun, prerequisites, training_run
 from experiments.errors import ConfigError
-from experiments.sweeps import PlannedRun
-from experiments.when import QUESTIONS, plan_when
+from experiments.sweeps import PlannedRun, changed
+from experiments.when import QUESTIONS, nearest_mean, plan_when
 from fsrun.errors import UsageError
 from fsrun.report.errors import NothingToReport
 from fsrun.report.when import Pair, When, when, when_table
@@ -141,3 +141,23 @@ def test_a_base_can_be_named_and_must_be_a_finished_run(filled: Filled) -> None:
     assert when(filled.engine, run_id=run).base.run_ids == (run,)
     with pytest.raises(UsageError, match="--run 99 is no finished run of fastslow"):
         when(filled.engine, run_id=99)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"method.pretrain": None}, {"evaluation.batch_norm": "queries"}],
+    ids=["scratch", "statistics"],
+)
+def test_runs_without_a_nearest_mean_stand_in_no_pair_and_hinder_none(
+    filled: Filled, changes: dict[str, object]
+) -> None:
+    ours, rival, *_ = planned("n_way=5")
+    alone = changed(image_run(ours).model_copy(update={"trained_by": None}), changes)
+    assert isinstance(alone, ImageRun)
+    assert nearest_mean(alone) is None
+    measure(filled, PlannedRun(alone, "quick"), 0.9)
+    with pytest.raises(NothingToReport):
+        when(filled.engine)
+    run = measure(filled, ours, 0.8)
+    measure(filled, rival, 0.7)
+    assert when(filled.engine).base.run_ids == (run,)
