@@ -96,10 +96,10 @@ class Clocks:
 def differing_clocks(engine: Engine) -> Mapping[str, float]:
     """Return by how many seconds the clocks of others are ahead of this machine's, below 0 where behind it.
 
-    Takes some seconds where a heartbeat is not of these seconds: its worker is dead, or is heard of again.
+    Takes up to 11 s where a heartbeat is too old or too new: its worker is dead, or is heard of again.
     """
     clock = Clock(engine)
-    clocks, deadline = Clocks(clock), time.monotonic() + HEARTBEAT_SECONDS + 1.0
+    clocks, deadline = Clocks(clock), time.monotonic() + MISSED_SECONDS + 1.0
     found = dict(clocks.look(engine))
     while time.monotonic() < deadline and _seem_off(engine, clock) - found.keys():
         time.sleep(_LOOK_SECONDS)

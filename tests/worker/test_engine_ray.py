@@ -87,7 +87,7 @@ def test_sixty_jobs_on_three_nodes_outlive_a_node_and_a_worker_and_equal_those_o
     alone = Case(tmp_path / "alone")
     alone.root.mkdir()
     for each in (alone, home):
-        ask(each, "synthetic", "linear", SHORT | {"steps": [6000]}, seeds=3)
+        ask(each, "synthetic", "linear", SHORT | {"steps": [15_000]}, seeds=3)
         ask(each, "synthetic", "linear", SHORT, seeds=57)
     assert in_its_own_process(alone, "worker", "--drain", seconds=600).code == 0
 

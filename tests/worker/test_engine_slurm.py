@@ -15,11 +15,11 @@ from store.jobs import JobStatus, Outcome
 from store.snapshot import snapshot
 from tests.cli.cli_cases import Case, assert_refused, environment, in_its_own_process
 from tests.worker.engine_cases import SHORT, descendants, final_states, times_done
-from tests.worker.worker_cases import ask, runners, suspended, wait_until, wait_until_told
+from tests.worker.worker_cases import ask, held_under_way, runners, wait_until, wait_until_told
 
 pytest.importorskip("submitit", reason="submitit is not installed: pip install 'fsrun[slurm]'")
 
-LONGER = SHORT | {"steps": [4_000]}
+LONGER = SHORT | {"steps": [10_000]}
 
 COMMAND = """
 import sys
@@ -48,7 +48,14 @@ def elements(home: Case) -> Iterator[subprocess.Popen[str]]:
 
 def worker_of(home: Case, run_id: int) -> int:
     """Return the process of the worker that holds a run."""
-    return {each.run_id: each.pid for each in snapshot(home.engine(), now=0.0).workers}[run_id]
+    working_on: dict[int | None, int] = {}
+
+    def is_listed() -> bool:
+        working_on.update((each.run_id, each.pid) for each in snapshot(home.engine(), now=0.0).workers)
+        return run_id in working_on
+
+    wait_until(is_listed, 240)
+    return working_on[run_id]
 
 
 @pytest.mark.slow
@@ -63,10 +70,10 @@ def test_an_element_that_is_preempted_hands_its_job_back_and_goes_on_with_the_sa
         ask(each, "synthetic", "linear", SHORT, seeds=4)
     assert in_its_own_process(alone, "worker", "--drain", seconds=400).code == 0
     with elements(home) as command:
-        wait_until(lambda: home.run(1).step > 0, 240)
         worker = worker_of(home, 1)
+        wait_until(lambda: len(runners(home) & descendants([worker])) == 1)
         (runner,) = runners(home) & descendants([worker])
-        with suspended(runner):
+        with held_under_way(home, runner):
             os.kill(worker, signal.SIGUSR2)
             wait_until_told(runner)
         said, refused = command.communicate(timeout=400)

@@ -16,9 +16,9 @@ from store.jobs import JobStatus, Outcome
 from store.results import ResultRow
 from tests.cli.cli_cases import TINY, Case, Points, assert_refused, in_its_own_process
 from tests.worker.worker_cases import (
-    STEPS,
     ask,
     ask_for_the_long_run,
+    held_under_way,
     is_alive,
     runners,
     suspended,
@@ -35,10 +35,6 @@ ENDLESS_CHUNK = {"steps": [50_000_000], "log_every": [50_000_000]}
 
 def outcomes(home: Case, run_id: int = 1) -> list[Outcome | None]:
     return [attempt.outcome for attempt in home.run(run_id).attempts]
-
-
-def is_under_way(home: Case) -> bool:
-    return home.run(1).step > 0
 
 
 def processor_seconds(pid: int) -> float:
@@ -69,11 +65,10 @@ def test_a_hung_job_is_cancelled_after_the_grace_period_and_the_next_one_is_done
 
 
 def test_a_segmentation_fault_leaves_its_trace_with_the_attempt(home: Case) -> None:
-    ask_for_the_long_run(home, 5 * STEPS)
+    ask_for_the_long_run(home)
     with working(home, "worker", "--drain") as worker:
-        first = the_runner(home)
-        wait_until(lambda: is_under_way(home))
-        os.kill(first, signal.SIGSEGV)
+        with held_under_way(home) as first:
+            os.kill(first, signal.SIGSEGV)
         worker.communicate(timeout=60)
     assert outcomes(home) == [Outcome.CRASHED, Outcome.DONE]
     reason = str(home.run(1).attempts[0].error)
@@ -89,15 +84,10 @@ def test_a_worker_and_its_runner_that_were_suspended_past_the_lease_are_shut_out
     monkeypatch.setenv("FSRUN_LEASE_SECONDS", "2")
     ask_for_the_long_run(home)
     with working(home, "worker", "--drain") as sleeper:
-        runner = the_runner(home)
-        wait_until(lambda: is_under_way(home))
-        for pid in (sleeper.pid, runner):
-            os.kill(pid, signal.SIGSTOP)
-        time.sleep(2.2)
-        answer = in_its_own_process(home, "worker", "--drain")
-        assert (answer.code, answer.err) == (0, "")
-        for pid in (runner, sleeper.pid):
-            os.kill(pid, signal.SIGCONT)
+        with held_under_way(home), suspended(sleeper.pid):
+            time.sleep(2.2)
+            answer = in_its_own_process(home, "worker", "--drain")
+            assert (answer.code, answer.err) == (0, "")
         _, refused = sleeper.communicate(timeout=60)
     assert (sleeper.returncode, refused) == (0, "")
     assert outcomes(home) == [Outcome.LOST, Outcome.DONE]
@@ -147,9 +137,9 @@ def test_a_database_held_by_another_process_for_a_while_changes_nothing(
 ) -> None:
     ask_for_the_long_run(home)
     with working(home, "worker", "--drain") as worker:
-        wait_until(lambda: is_under_way(home))
         with closing(sqlite3.connect(home.root / "fsrun.db", timeout=30, isolation_level=None)) as holder:
-            holder.execute("BEGIN EXCLUSIVE")
+            with held_under_way(home):
+                holder.execute("BEGIN EXCLUSIVE")
             time.sleep(3)
             holder.execute("ROLLBACK")
         _, refused = worker.communicate(timeout=60)
@@ -180,8 +170,7 @@ def test_a_database_damaged_under_a_worker_is_named_and_restored_without_loss_of
     before = home.numbers(1)
     ask_for_the_long_run(home)
     with working(home, "worker") as worker:
-        wait_until(lambda: home.run(2).step > 0)
-        with suspended(the_runner(home)):
+        with held_under_way(home, run_id=2):
             assert in_its_own_process(home, "db", "backup", str(backup)).code == 0
             damage(home.root / "fsrun.db")
         assert worker.stdout is not None
@@ -234,8 +223,7 @@ def test_on_a_full_disk_the_job_waits_and_goes_on_when_there_is_space(
     ask_for_the_long_run(home)
     with working(home, "worker", "--drain") as worker:
         assert worker.stdout is not None
-        wait_until(lambda: is_under_way(home))
-        with suspended(the_runner(home)):
+        with held_under_way(home):
             fill(small_disk / "filler")
         lines = [worker.stdout.readline() for _ in range(2)]
         assert "started" in lines[0]

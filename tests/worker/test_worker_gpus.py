@@ -12,10 +12,10 @@ from store.results import ResultRow
 from tests.cli.cli_cases import Case, Points, in_its_own_process
 from tests.worker.worker_cases import (
     ask,
+    held_under_way,
     is_alive,
     processes_of,
     runners,
-    suspended,
     wait_until,
     wait_until_told,
     working,
@@ -59,10 +59,9 @@ def by_two(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 
 def the_process(home: Case, rank: int) -> int:
-    """Return the process that leads, 0, or the one that follows, 1, once training is under way."""
-    wait_until(lambda: bool(home.statuses()) and home.run(1).step > 0, patience=120)
-    (process,) = processes_of(RUNNER, home, f"RANK={rank}")
-    return process
+    """Return the process that leads, 0, or the one that follows, 1."""
+    wait_until(lambda: len(processes_of(RUNNER, home, f"RANK={rank}")) == 1, patience=120)
+    return processes_of(RUNNER, home, f"RANK={rank}").pop()
 
 
 def assert_close(found: Case, expected: Case) -> None:
@@ -96,7 +95,7 @@ def test_a_process_that_is_killed_ends_all_and_the_run_has_the_numbers_of_an_und
 ) -> None:
     ask_for_pre_training(home)
     with working(home, *WORKER, patience=300) as worker:
-        with suspended(the_process(home, 0)):  # else it may be done by then
+        with held_under_way(home, the_process(home, 0)):
             os.kill(the_process(home, 1), signal.SIGKILL)
         said, refused = worker.communicate(timeout=300)
     assert (worker.returncode, refused) == (0, "")
@@ -111,8 +110,7 @@ def test_a_process_that_is_killed_ends_all_and_the_run_has_the_numbers_of_an_und
 def test_a_run_that_two_processes_began_and_cancelled_is_ended_by_one(by_two: Case, home: Case) -> None:
     ask_for_pre_training(home)
     with working(home, *WORKER, patience=300) as worker:
-        leader = the_process(home, 0)
-        with suspended(leader):
+        with held_under_way(home, the_process(home, 0)) as leader:
             in_its_own_process(home, "cancel", "1")
             wait_until_told(leader)
         worker.communicate(timeout=300)
@@ -130,8 +128,7 @@ def test_a_run_that_two_processes_began_and_cancelled_is_ended_by_one(by_two: Ca
 def test_ctrl_c_hands_the_run_back_and_nothing_outlives_a_killed_launcher(home: Case) -> None:
     ask_for_pre_training(home)
     with working(home, *WORKER, patience=300) as worker:
-        leader = the_process(home, 0)
-        with suspended(leader):
+        with held_under_way(home, the_process(home, 0)) as leader:
             worker.send_signal(signal.SIGINT)
             wait_until_told(leader)
         said, refused = worker.communicate(timeout=120)
@@ -154,8 +151,7 @@ def test_ctrl_c_hands_the_run_back_and_nothing_outlives_a_killed_launcher(home: 
 def test_a_service_manager_that_ends_all_at_once_loses_no_step(home: Case) -> None:
     ask_for_pre_training(home)
     with working(home, *WORKER, patience=300) as worker:
-        leader = the_process(home, 0)
-        with suspended(leader):
+        with held_under_way(home, the_process(home, 0)) as leader:
             for pid in (worker.pid, *runners(home)):
                 os.kill(pid, signal.SIGTERM)
             wait_until_told(leader)

@@ -10,7 +10,15 @@ import pytest
 from fsrun.worker.memory import ADVICE, OomKills, oom_kills, out_of_memory
 from store.jobs import JobStatus, Outcome
 from tests.cli.cli_cases import Case
-from tests.worker.worker_cases import ask, ask_for_the_long_run, runners, the_runner, wait_until, working
+from tests.worker.worker_cases import (
+    ask,
+    ask_for_the_long_run,
+    held_under_way,
+    runners,
+    the_runner,
+    wait_until,
+    working,
+)
 
 SMALL = {
     "alphabets": [10],
@@ -56,9 +64,8 @@ def test_a_job_too_large_for_its_runner_says_so_and_a_fresh_runner_does_the_next
 def test_a_runner_ended_by_the_kernels_signal_is_said_to_be_perhaps_out_of_memory(home: Case) -> None:
     ask_for_the_long_run(home)
     with working(home, "worker", "--drain") as worker:
-        runner = the_runner(home)
-        wait_until(lambda: home.run(1).step > 0)
-        os.kill(runner, signal.SIGKILL)
+        with held_under_way(home) as runner:
+            os.kill(runner, signal.SIGKILL)
         worker.communicate(timeout=60)
     reason = str(home.run(1).attempts[0].error)
     assert (

@@ -16,10 +16,9 @@ from tests.worker.worker_cases import (
     STEPS,
     ask,
     ask_for_the_long_run,
-    go_on_until,
+    held_under_way,
     is_alive,
     runners,
-    suspended,
     the_runner,
     wait_until,
     wait_until_told,
@@ -49,9 +48,7 @@ def test_ctrl_c_hands_the_run_back_and_the_same_command_ends_it_with_the_same_nu
     home: Case, undisturbed: Numbers
 ) -> None:
     with working(home, "run", "synthetic", *LONG) as worker:
-        wait_until(lambda: is_under_way(home))
-        runner = the_runner(home)
-        with suspended(runner):
+        with held_under_way(home) as runner:
             worker.send_signal(signal.SIGINT)
             wait_until_told(runner)
         said, refused = worker.communicate(timeout=60)
@@ -75,11 +72,12 @@ def test_ctrl_c_hands_the_run_back_and_the_same_command_ends_it_with_the_same_nu
 
 
 def test_a_closed_terminal_has_the_worker_hand_its_job_back_and_say_so_in_its_log(home: Case) -> None:
-    ask_for_the_long_run(home, 10 * STEPS)
+    ask_for_the_long_run(home)
     with working(home, "worker", "--drain") as worker:
-        wait_until(lambda: is_under_way(home))
-        for _ in range(2):  # the kernel's and the shell's
-            worker.send_signal(signal.SIGHUP)
+        with held_under_way(home) as runner:
+            for _ in range(2):  # the kernel's and the shell's
+                worker.send_signal(signal.SIGHUP)
+            wait_until_told(runner)
         _, refused = worker.communicate(timeout=60)
     assert (worker.returncode, refused) == (0, "")
     stopped = home.run(1)
@@ -152,9 +150,8 @@ def test_a_runner_that_is_killed_is_replaced_and_the_numbers_stay_the_same(
 ) -> None:
     ask_for_the_long_run(home)
     with working(home, "worker", "--drain") as worker:
-        first = the_runner(home)
-        wait_until(lambda: is_under_way(home))
-        os.kill(first, signal.SIGKILL)
+        with held_under_way(home) as first:
+            os.kill(first, signal.SIGKILL)
         said, refused = worker.communicate(timeout=60)
     assert (worker.returncode, refused) == (0, "")
     assert "attempt 2" in said
@@ -169,9 +166,7 @@ def test_a_killed_worker_takes_no_job_along_and_another_goes_on_from_its_checkpo
 ) -> None:
     ask_for_the_long_run(home)
     with working(home, "worker", "--drain") as worker:
-        runner = the_runner(home)
-        with suspended(runner):
-            go_on_until(lambda: is_under_way(home), runner)
+        with held_under_way(home) as runner:
             worker.kill()
             worker.wait()
         wait_until(lambda: not is_alive(runner))  # long before the lease ends

@@ -17,9 +17,16 @@ from store.errors import LeaseLost
 from store.jobs import JobStatus
 from store.results import ResultRow
 from tests.cli.cli_cases import Case, Points, assert_refused, in_its_own_process
-from tests.worker.engine_cases import SHORT
 from tests.worker.s3_server import S3, make_bucket, s3_server
-from tests.worker.worker_cases import after, ask, ask_for_the_long_run, never, take, wait_until, working
+from tests.worker.worker_cases import (
+    after,
+    ask_for_the_long_run,
+    held_under_way,
+    never,
+    take,
+    wait_until,
+    working,
+)
 
 pytest.importorskip("fsspec", reason="fsspec is not installed: pip install 'fsrun[cloud]'")
 
@@ -122,12 +129,12 @@ def test_a_writer_whose_lease_is_gone_changes_nothing_that_is_kept(
 def test_training_outlives_a_storage_that_is_away_and_ends_once_it_is_back(
     home: Case, storage: Path, left_there: Callable[[Path], None]
 ) -> None:
-    ask(home, "synthetic", "linear", SHORT)
+    ask_for_the_long_run(home)
     storage.mkdir(parents=True)
     with working(home, "worker", "--drain"):
-        wait_until(lambda: home.statuses() == [JobStatus.RUNNING])
-        storage.rename(storage.with_name("away"))
-        left_there(storage)
+        with held_under_way(home):
+            storage.rename(storage.with_name("away"))
+            left_there(storage)
         wait_until(lambda: home.log(1).is_file() and "mount or restore it" in home.log(1).read_text())
         assert home.statuses() == [JobStatus.RUNNING]
         if storage.is_dir():

@@ -6,12 +6,13 @@ Not here: any test. Homes and commands are those of the command line's tests.
 import fcntl
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,20 @@ LONG = (
 """Options of a synthetic run of a few seconds that looks up several times a second."""
 
 PATIENCE = 60.0  # seconds
+DYING = 10.0  # seconds that a process which was killed may take to free its memory
 
 
 def wait_until(condition: Callable[[], bool], patience: float = PATIENCE) -> None:
-    """Wait for something that other processes bring about."""
-    deadline = time.monotonic() + patience
+    """Wait for something that other processes bring about.
+
+    A look counts for a second at most: a machine that stood still for a while has used up no patience.
+    """
+    looked_at = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        now = time.monotonic()
+        patience -= min(now - looked_at, 1.0)
+        looked_at = now
+        assert patience > 0, "it did not happen in time"
         time.sleep(0.02)
 
 
@@ -65,6 +73,9 @@ def working(home: Case, *words: str, patience: float = PATIENCE) -> Iterator[sub
         if process.poll() is None:
             process.kill()
             process.wait()
+        deadline = time.monotonic() + DYING
+        while any(map(is_alive, seen)) and time.monotonic() < deadline:
+            time.sleep(0.02)
         left = {pid for pid in seen if is_alive(pid)}
         for pid in left:
             os.kill(pid, signal.SIGKILL)
@@ -101,12 +112,38 @@ def suspended(runner: int) -> Iterator[None]:
 
 def go_on_until(condition: Callable[[], bool], runner: int) -> None:
     """Let a suspended runner go on for moments, so that it cannot be done before the condition is seen."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+    for _ in range(2000):
+        if condition():
+            return
         os.kill(runner, signal.SIGCONT)
         time.sleep(0.05)
         os.kill(runner, signal.SIGSTOP)
+    raise AssertionError("it did not happen in time")
+
+
+@contextmanager
+def held_under_way(home: Case, runner: int | None = None, run_id: int = 1) -> Iterator[int]:
+    """Suspend a runner once its run has made a step, and yield its process.
+
+    It is suspended from its start on, so that its run cannot be done before the test acts.
+    """
+    process = runner or the_runner(home)
+    with suspended(process):
+        go_on_until(
+            lambda: bool(home.statuses()) and home.run(run_id).step > 0 and _may_be_written(home), process
+        )
+        yield process
+
+
+def _may_be_written(home: Case) -> bool:
+    """Say whether nobody holds the database's lock, as a process does that is suspended while it writes."""
+    with closing(sqlite3.connect(home.root / "fsrun.db", timeout=0, isolation_level=None)) as database:
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            return False
+    return True
 
 
 def wait_until_told(runner: int) -> None:
