@@ -110,6 +110,9 @@ def images_embedded(config: RunConfig, steps: int | None = None) -> int:
     trained = training_run(config) or config
     asked, method = trained.evaluation, trained.method
     own = method.images_embedded(asked.n_way, asked.k_shot, method.steps if steps is None else steps)
+    if getattr(method, "frozen", False):  # each image is embedded once, when it is first drawn
+        classes = sum(trained.data.class_count(split) for split in method.splits)
+        own = min(own, classes * trained.data.images_per_class)
     return round(own) + sum(map(images_embedded, prerequisites(trained)))
 
 

@@ -169,6 +169,47 @@ class SplitFeatures:
         self.known[index] = True
 
 
+class EmbeddedTable:
+    """A table of what a network that never changes makes of the images of another: features (d,).
+
+    Each image is embedded when it is first asked for.
+    """
+
+    def __init__(self, table: Table, features: int, embed: Callable[[Tensor], Tensor]) -> None:
+        self.table = table
+        self.image_shape = (features,)
+        self.embed = embed
+        self._splits: dict[str, SplitFeatures] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images lie."""
+        return self.table.device
+
+    @property
+    def drawers(self) -> int:
+        """How many images of a class there can be."""
+        return self.table.drawers
+
+    def class_count(self, split: str) -> int:
+        """Return how many classes the split has."""
+        return self.table.class_count(split)
+
+    def per_class(self, split: str) -> int:
+        """Return how many images each class of the split has at least."""
+        return self.table.per_class(split)
+
+    def count(self, split: str) -> int:
+        """Return how many images the split has."""
+        return self.table.count(split)
+
+    def pixels(self, split: str, index: Tensor) -> Tensor:
+        """Return the features at an index of any shape: float32 (*index.shape, d)."""
+        if split not in self._splits:
+            self._splits[split] = SplitFeatures(self.table, split, self.embed)
+        return self._splits[split](index)
+
+
 def embed_episodes(
     table: Table, split: str, episodes: Episodes, embed: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Tensor]:

@@ -116,6 +116,8 @@ def _runs_of(
             chosen["seeds"] = sweep.seeds_per_run
         chosen |= dict(zip(paths.values(), values[:-1], strict=True))
         chosen = _fewer_episodes(sweep.experiment, chosen) | chosen
+        if chosen.get("method.start") == "pretrain":
+            chosen = _as_fastslow_starts(sweep.experiment, sweep.preset) | chosen
         config = parse_config(_with(raw, chosen))
         runs.append(PlannedRun(config, sweep.preset, _told(config, swept)))
     return runs
@@ -151,6 +153,15 @@ def _fewer_episodes(experiment: str, chosen: Mapping[str, Any]) -> dict[str, Any
         return {}
     n_way = chosen.get("evaluation.n_way", data.standard.n_way)
     return {"evaluation.episodes": data.episodes_at(n_way)} if isinstance(n_way, int) else {}
+
+
+def _as_fastslow_starts(experiment: str, preset: str) -> dict[str, Any]:
+    """Return the data and the pre-training that Fast/Slow has in a preset, so that others can share it."""
+    raw = _defaults(experiment, "fastslow", preset)
+    if raw["method"]["pretrain"] is None:  # the data are features already, and the config refuses to start so
+        return {}
+    taken = {f"data.{name}": value for name, value in raw["data"].items()}
+    return taken | {"method.pretrain": raw["method"]["pretrain"]}
 
 
 def changed(config: RunConfig, sets: Mapping[str, Any]) -> RunConfig:
@@ -235,7 +246,7 @@ def option_names(experiment: str, method: str) -> dict[str, None]:
     entry = EXPERIMENTS[experiment]
     sections = {"data": entry.data(), "method": METHODS[method].config(), "evaluation": entry.evaluation()}
     names = [name for section, model in sections.items() for name in _leaves(section, model.model_dump())]
-    if issubclass(entry.data, FeatureSet):
+    if issubclass(entry.data, FeatureSet) and "method.start" not in names:
         names = [name for name in names if not name.startswith("method.pretrain.")]  # there is none
     return dict.fromkeys(name for name in names if name not in ("data.kind", "method.name"))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from experiments.budgets import planned_seconds
-from experiments.config import ImageRun, RunConfig, config_hash, parse_config, training_run
+from experiments.config import ImageRun, PretrainConfig, RunConfig, config_hash, parse_config, training_run
 from experiments.errors import ConfigError, unknown_name
 from experiments.presets import DEFAULT_PRESET
 from experiments.registry import METHODS, methods_of
@@ -62,6 +62,8 @@ class Row:
         if config["method"]["name"] != self.method or (looks_of(config) > 1) != self.several_looks:
             return False
         method = {**METHODS[self.method].config.later, **config["method"]}
+        if method.get("start") == "pretrain" and "method.start" not in self.sets:  # a row of equal features
+            return False
         return all(method.get(option.removeprefix("method.")) == value for option, value in self.sets.items())
 
     def options(self, experiment: str, preset: str) -> dict[str, Any]:
@@ -160,9 +162,16 @@ def plan_table2(
 
     `settings`, such as "episodes=200", change every run. Raises ConfigError.
     """
+    return plan_rows(rows_of(experiment), experiment, preset, seeds, settings)
+
+
+def plan_rows(
+    rows: Sequence[Row], experiment: str, preset: str, seeds: int, settings: Sequence[str]
+) -> list[PlannedRun]:
+    """Return the runs that fill some rows in all columns, cheap rows first. Raises ConfigError."""
     chosen = _chosen(settings, experiment)
-    rows = [_plan_row(row, experiment, preset, seeds, chosen) for row in rows_of(experiment)]
-    return [run for runs in sorted(rows, key=_cost) for run in runs]
+    planned = [_plan_row(row, experiment, preset, seeds, chosen) for row in rows]
+    return [run for runs in sorted(planned, key=_cost) for run in runs]
 
 
 LOOKS = 20
@@ -203,7 +212,7 @@ def with_curve(config: ImageRun) -> ImageRun:
     trained = training_run(config) or config
     method = trained.method.as_trained()
     looks: dict[str, Any] = {"validate_every": max(method.steps // LOOKS, 1), "validate_episodes": LOOKED_AT}
-    pretrain = getattr(method, "pretrain", None)
+    pretrain = method.starts_from
     if pretrain is not None:
         every = {"validate_every": max(pretrain.steps // LOOKS, 1), "validate_episodes": LOOKED_AT}
         looks["pretrain"] = pretrain.model_copy(update=every)
@@ -215,9 +224,9 @@ def with_curve(config: ImageRun) -> ImageRun:
     return checked
 
 
-def rows_of(experiment: str) -> list[Row]:
+def rows_of(experiment: str, rows: Sequence[Row] = ROWS) -> list[Row]:
     """Return the rows whose method can be run on the images of an experiment."""
-    return [row for row in ROWS if row.method in methods_of(experiment)]
+    return [row for row in rows if row.method in methods_of(experiment)]
 
 
 def shapes_of(experiment: str) -> tuple[Shape, ...]:
@@ -259,14 +268,14 @@ def _plan_row(
     planned = plan(asked)
     if not any(run.config.method.steps or _of_each_seed(run.config) for run in planned):
         planned = plan(replace(asked, seeds=1))
-    kind = row.title if row.kind else ""
+    kind = row.title if row.kind or row.called else ""
     return [replace(run, purpose=", ".join(filter(None, (kind, run.purpose)))) for run in planned]
 
 
 def _of_each_seed(config: RunConfig) -> bool:
     """Return whether each seed starts from a pre-training of its own."""
-    pretrain = getattr(config.method, "pretrain", None)
-    return pretrain is not None and pretrain.seed is None
+    pretrain = config.method.starts_from if isinstance(config, ImageRun) else None
+    return isinstance(pretrain, PretrainConfig) and pretrain.seed is None
 
 
 def _chosen(settings: Sequence[str], experiment: str) -> Mapping[str, Sequence[Any]]:
@@ -277,7 +286,7 @@ def _chosen(settings: Sequence[str], experiment: str) -> Mapping[str, Sequence[A
     for name in chosen:
         if name.rpartition(".")[2] in ("n_way", "k_shot"):
             raise ConfigError(
-                f"table2 has columns of its own, {_shapes()}: leave {name} out, "
+                f"the table has columns of its own, {_shapes()}: leave {name} out, "
                 f"or queue a method alone with fsrun queue {experiment} --method"
             )
     return chosen

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from experiments.config.base import Need
-from experiments.config.methods import Jitter
+from experiments.config.methods import STARTED_BATCHES, Jitter, Startable
 from experiments.config.model_based import SameWays
 from experiments.config.training import SharedBatches
 
@@ -47,7 +47,7 @@ class Adapting(SameWays):
         return 1
 
 
-class MamlConfig(Adapting, SharedBatches):
+class MamlConfig(Startable, Adapting, SharedBatches):
     """MAML (Finn et al. 2017): weights from which a few gradient steps lead to any task's.
 
     With adapts=head the features of a task stay as they are and only the head learns it: ANIL (Raghu et al.
@@ -56,6 +56,8 @@ class MamlConfig(Adapting, SharedBatches):
     """
 
     test_only: ClassVar[tuple[str, ...]] = ("test_steps",)
+    start_needs: ClassVar[Mapping[str, str]] = {"adapts": "head"}
+    above: ClassVar[tuple[str, ...]] = ("learned_rates",)
 
     name: Literal["maml"] = "maml"
     steps: int = Field(60_000, ge=1, le=100_000_000)
@@ -83,6 +85,7 @@ class MamlConfig(Adapting, SharedBatches):
 
     later: ClassVar[Mapping[str, Any]] = {
         **{name: value for name, value in SharedBatches.later.items() if name != "schedule"},
+        **Startable.later,
         "adapts": "all",
         "head_start": "learned",
         "train_n_way": None,
@@ -91,7 +94,7 @@ class MamlConfig(Adapting, SharedBatches):
         "weight_decay": 0.0,
     }
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
-        **SharedBatches.needs,
+        **STARTED_BATCHES,
         **dict.fromkeys(("precision", "compile", "train_images"), ({"adapts": ("head",)},)),
         **dict.fromkeys(("head_start", "down", "batch_norm"), ({"adapts": ("all",)},)),
         "train_n_way": ({"adapts": ("head",), "head_start": ("zeros",)},),

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from experiments.config.base import MAX_SEED, AllBut, Frozen, Need
-from experiments.config.training import NEVER_TRAINED, Accelerated, HalvedRate, Training
+from experiments.config.training import NEVER_TRAINED, Accelerated, HalvedRate, SharedBatches, Training
 
 # What classifies a feature sees of it: the feature itself; its direction; the direction of what is left when
 # the support's mean is taken away, which is as near to whitened input as the support alone can bring it.
@@ -45,48 +45,6 @@ class Jitter(Affine):
     flip: bool = False  # every other image turned over, left for right
     crop: float = Field(0.0, ge=0, lt=1)  # up to this share of the side cut away, the rest enlarged
     colour: float = Field(0.0, ge=0, lt=1)  # brightness, contrast and saturation each times 1 +- colour
-
-
-class ProtoNetConfig(HalvedRate):
-    """Prototypical networks (Snell et al. 2017): class means, squared Euclidean distance."""
-
-    splits: ClassVar[tuple[str, ...]] = ("train",)
-
-    name: Literal["protonet"] = "protonet"
-    steps: int = Field(20_000, ge=1, le=100_000_000)
-    log_every: int = Field(20, ge=1)
-    validate_every: int = Field(500, ge=0)
-    filters: int = Field(64, ge=1, le=1024)
-    train_n_way: int = Field(60, ge=2)
-    train_k_shot: int | None = Field(None, ge=1)  # None: the evaluation's
-    train_n_query: int = Field(5, ge=1)
-    halve_lr_every: int | None = Field(2000, ge=1)  # steps; None for never
-    weight_decay: float = Field(0.0, ge=0)
-    # A learned factor on the distances, from 10 / features. Raw distances of many features are so large that
-    # a short training first makes all features alike.
-    learned_scale: bool = False
-    jitter: Jitter = Jitter()
-
-    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
-        **HalvedRate.needs,
-        **dict.fromkeys(("train_k_shot", "train_n_query"), ({"train_images": (None,)},)),
-    }
-    later: ClassVar[Mapping[str, Any]] = {
-        **HalvedRate.later,
-        "weight_decay": 0.0,
-        "learned_scale": False,
-    }
-
-    def images_per_class(self, k_shot: int) -> dict[str, int]:
-        """Return how many images of one class a training episode needs, by the option that says so."""
-        return self.images_drawn() or {
-            "k_shot": self.train_k_shot or k_shot,
-            "train_n_query": self.train_n_query,
-        }
-
-    def shaped_by(self) -> tuple[str, ...]:
-        """Return nothing where a batch has no support of its own."""
-        return () if self.train_images else super().shaped_by()
 
 
 class PretrainConfig(Accelerated):
@@ -136,16 +94,124 @@ class PretrainConfig(Accelerated):
         return ()
 
 
+class Startable(Training):
+    """What methods have besides whose backbone can start from the pre-training that Fast/Slow starts from.
+
+    Its features are brought to one length, as pre-training compares them. The method's own rule then trains
+    all of it; or the backbone is frozen, each training image is embedded once, and the method learns what
+    lies above the features.
+    """
+
+    later: ClassVar[Mapping[str, Any]] = {"start": "scratch", "frozen": False, "pretrain": PretrainConfig()}
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **dict.fromkeys(("frozen", "pretrain"), ({"start": ("pretrain",)},)),
+        "jitter": ({"frozen": (False,)},),
+        "filters": ({"start": ("scratch",)},),  # else those of the pre-training
+    }
+    above: ClassVar[tuple[str, ...]] = ()  # options of which one must be set for anything to lie above
+    start_needs: ClassVar[Mapping[str, str]] = {}  # options with the values with which it can start so
+
+    start: Literal["scratch", "pretrain"] = "scratch"
+    frozen: bool = False  # the backbone, as pre-training left it
+    pretrain: PretrainConfig = PretrainConfig()
+
+    @property
+    def starts_from(self) -> PretrainConfig | None:
+        """The pre-training it starts from, None where it starts from scratch."""
+        return self.pretrain if self.start == "pretrain" else None
+
+    def as_learned(self) -> Self:
+        """Return the options as training uses them: frozen features are of images as they are."""
+        unchanged: dict[str, Any] = {"jitter": Jitter(), "mirrored": False}
+        kept = {name: value for name, value in unchanged.items() if self.frozen and hasattr(self, name)}
+        return self.model_copy(update=kept)
+
+    @model_validator(mode="after")
+    def _can_start(self) -> Self:
+        if self.start == "scratch":
+            return self
+        for option, value in self.start_needs.items():
+            if getattr(self, option) != value:
+                raise ValueError(
+                    f"start=pretrain begins with the network of the pre-training, and {option} is "
+                    f"{getattr(self, option)}: use --set {option}={value}"
+                )
+        if self.frozen and self.above and not any(getattr(self, name) for name in self.above):
+            raise ValueError(
+                f"frozen=true leaves nothing to learn above the features: use --set {self.above[0]}=true, "
+                "or frozen=false"
+            )
+        return self
+
+
+STARTED_BATCHES: Mapping[str, tuple[Need, ...]] = {
+    **SharedBatches.needs,
+    **Startable.needs,
+    "mirrored": ({"train_images": AllBut(None)}, {"frozen": (False,)}),
+}
+"""What the options of both need together."""
+
+
+class ProtoNetConfig(Startable, HalvedRate):
+    """Prototypical networks (Snell et al. 2017): class means, squared Euclidean distance."""
+
+    splits: ClassVar[tuple[str, ...]] = ("train",)
+    above: ClassVar[tuple[str, ...]] = ("learned_scale",)
+
+    name: Literal["protonet"] = "protonet"
+    steps: int = Field(20_000, ge=1, le=100_000_000)
+    log_every: int = Field(20, ge=1)
+    validate_every: int = Field(500, ge=0)
+    filters: int = Field(64, ge=1, le=1024)
+    train_n_way: int = Field(60, ge=2)
+    train_k_shot: int | None = Field(None, ge=1)  # None: the evaluation's
+    train_n_query: int = Field(5, ge=1)
+    halve_lr_every: int | None = Field(2000, ge=1)  # steps; None for never
+    weight_decay: float = Field(0.0, ge=0)
+    # A learned factor on the distances, from 10 / features. Raw distances of many features are so large that
+    # a short training first makes all features alike.
+    learned_scale: bool = False
+    jitter: Jitter = Jitter()
+
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **STARTED_BATCHES,
+        **dict.fromkeys(("train_k_shot", "train_n_query"), ({"train_images": (None,)},)),
+    }
+    later: ClassVar[Mapping[str, Any]] = {
+        **HalvedRate.later,
+        **Startable.later,
+        "weight_decay": 0.0,
+        "learned_scale": False,
+    }
+
+    def images_per_class(self, k_shot: int) -> dict[str, int]:
+        """Return how many images of one class a training episode needs, by the option that says so."""
+        return self.images_drawn() or {
+            "k_shot": self.train_k_shot or k_shot,
+            "train_n_query": self.train_n_query,
+        }
+
+    def shaped_by(self) -> tuple[str, ...]:
+        """Return nothing where a batch has no support of its own."""
+        return () if self.train_images else super().shaped_by()
+
+
 class CnnNeighbourConfig(Training):
-    """Nearest neighbour on pre-trained features of length 1; nothing is adapted."""
+    """What pre-trained features of length 1 are worth as they are; the backbone learns nothing of a task."""
 
     splits: ClassVar[tuple[str, ...]] = ("base",)
-    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = NEVER_TRAINED
-    later: ClassVar[Mapping[str, Any]] = {"test": "nearest"}
+    later: ClassVar[Mapping[str, Any]] = {"test": "nearest", "fit_steps": 100, "fit_lr": 10.0}
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **NEVER_TRAINED,
+        **dict.fromkeys(("fit_steps", "fit_lr"), ({"test": ("linear",)},)),
+    }
 
     name: Literal["cnn-nn"] = "cnn-nn"
     steps: int = Field(0, ge=0, le=0)
-    test: Literal["nearest", "mean"] = "nearest"  # the nearest support image, or the nearest class mean
+    # The nearest support image; the nearest class mean; a linear classifier fitted to the support from zero.
+    test: Literal["nearest", "mean", "linear"] = "nearest"
+    fit_steps: int = Field(100, ge=1, le=100_000)
+    fit_lr: float = Field(10.0, gt=0)
     pretrain: PretrainConfig | None = PretrainConfig()  # null where the data are features already
 
 

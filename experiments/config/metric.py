@@ -9,16 +9,17 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from experiments.config.base import AllBut, Need
-from experiments.config.methods import Jitter
+from experiments.config.methods import STARTED_BATCHES, Jitter, Startable
 from experiments.config.training import HalvedRate, Scheduled
 
 
-class MatchingNetConfig(HalvedRate):
+class MatchingNetConfig(Startable, HalvedRate):
     """Matching networks (Vinyals et al. 2016): attention over the support, with or without full context."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
+    above: ClassVar[tuple[str, ...]] = ("fce", "learned_scale")
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
-        **HalvedRate.needs,
+        **STARTED_BATCHES,
         "fce_steps": ({"fce": (True,)},),
         **dict.fromkeys(("train_k_shot", "train_n_query"), ({"train_images": (None,)},)),
     }
@@ -41,6 +42,7 @@ class MatchingNetConfig(HalvedRate):
 
     later: ClassVar[Mapping[str, Any]] = {
         **HalvedRate.later,
+        **Startable.later,
         "weight_decay": 0.0,
         "learned_scale": False,
     }
@@ -157,14 +159,15 @@ class ShrinkingConfig(NotEpisodic):
             )
 
 
-class SiameseConfig(HalvedRate):
+class SiameseConfig(Startable, HalvedRate):
     """Siamese network (Koch et al. 2015): whether two images show the same character."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
-    later: ClassVar[Mapping[str, Any]] = {**HalvedRate.later, "train_n_way": 64}
+    start_needs: ClassVar[Mapping[str, str]] = {"network": "conv4"}
+    later: ClassVar[Mapping[str, Any]] = {**HalvedRate.later, **Startable.later, "train_n_way": 64}
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
-        **HalvedRate.needs,
-        "filters": ({"network": ("conv4",)},),
+        **STARTED_BATCHES,
+        "filters": ({"network": ("conv4",)}, {"start": ("scratch",)}),
         "batch_size": ({"train_images": (None,)},),
         "train_n_way": ({"train_images": AllBut(None)},),
     }

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from experiments.config.base import AllBut, Need
-from experiments.config.methods import Jitter
+from experiments.config.methods import STARTED_BATCHES, Jitter, Startable
 from experiments.config.training import Accelerated, SharedBatches, Training
 
 FIRST_WAYS = 5
@@ -31,8 +31,11 @@ class SameWays(Training):
         return {"n_way": n_way}
 
 
-class SnailConfig(SameWays, Accelerated):
+class SnailConfig(Startable, SameWays, Accelerated):
     """Temporal convolutions over the task as a sequence (Mishra et al. 2018); tcml: without attention."""
+
+    later: ClassVar[Mapping[str, Any]] = {**Accelerated.later, **Startable.later}
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {**Accelerated.needs, **Startable.needs}
 
     name: Literal["snail"] = "snail"
     steps: int = Field(1_000_000, ge=1, le=100_000_000)
@@ -74,12 +77,15 @@ class SnailConfig(SameWays, Accelerated):
             raise ValueError(f"train_shots 1-5 is fewer than k_shot {k_shot}: use train_shots=k_shot")
 
 
-class MannConfig(SameWays, Accelerated):
+class MannConfig(Startable, SameWays, Accelerated):
     """A recurrent controller with an external memory (Santoro et al. 2016), its labels one element late."""
 
+    start_needs: ClassVar[Mapping[str, str]] = {"encoder": "conv4"}
+    later: ClassVar[Mapping[str, Any]] = {**Accelerated.later, **Startable.later}
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
         **Accelerated.needs,
-        "filters": ({"encoder": ("conv4",)},),
+        **Startable.needs,
+        "filters": ({"encoder": ("conv4",)}, {"start": ("scratch",)}),
         "train_n_query": ({"training": ("episodes",)},),
         "instances": ({"training": ("sequences",)},),
     }
@@ -142,13 +148,14 @@ class MannConfig(SameWays, Accelerated):
         return self
 
 
-class RareEventsConfig(SharedBatches):
+class RareEventsConfig(Startable, SharedBatches):
     """Learning to remember rare events (Kaiser et al. 2017): a memory of keys, written and not learned."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
-    later: ClassVar[Mapping[str, Any]] = {**SharedBatches.later, "weight_decay": 0.0}
+    start_needs: ClassVar[Mapping[str, str]] = {"encoder": "conv4"}
+    later: ClassVar[Mapping[str, Any]] = {**SharedBatches.later, **Startable.later, "weight_decay": 0.0}
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
-        **SharedBatches.needs,
+        **STARTED_BATCHES,
         **dict.fromkeys(("schedule", "averaging"), ({"train_images": AllBut(None)},)),
         **dict.fromkeys(
             ("train_k_shot", "slots", "neighbours", "episodes_per_step"), ({"train_images": (None,)},)

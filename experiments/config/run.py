@@ -67,9 +67,10 @@ class ImageRun(Frozen):
 
     def splits_learned_from(self) -> tuple[str, ...]:
         """Return the splits whose images the run needs to learn, its pre-training's among them."""
-        learns = self.method.steps or getattr(self.method, "pretrain", None) is not None
+        stage = self.method.starts_from
+        before = stage.splits if stage is not None else ()
         base = ("base",) if self.data.holds_features and getattr(self.method, "base_share", None) else ()
-        return (*self.method.splits, *base) if learns else ()
+        return (*self.method.splits, *before, *base) if self.method.steps or before else ()
 
     def most_ways(self, split: str) -> int:
         """Return how many classes an episode of a split can have at most, as this run draws them."""

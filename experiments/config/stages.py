@@ -34,9 +34,10 @@ def _pretraining(config: ImageRun) -> PretrainConfig | None:
     A seed it leaves open is named by number, so that whoever asks for this pre-training finds it. A run that
     trains faster pre-trains so too: one switch for both.
     """
-    pretrain: PretrainConfig | None = getattr(config.method, "pretrain", None)
+    pretrain = config.method.starts_from
     if pretrain is None:
         return None
+    assert isinstance(pretrain, PretrainConfig)
     taken: dict[str, Any] = {"seed": config.seed} if pretrain.seed is None else {}
     for name, slow in Accelerated.later.items():
         if getattr(config.method, name, slow) != slow:

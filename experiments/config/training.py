@@ -17,6 +17,7 @@ NEVER_TRAINED: Mapping[str, tuple[Need, ...]] = dict.fromkeys(
 )
 
 _WITHOUT_PIXELS: Mapping[str, Any] = {
+    "start": "scratch",
     "pretrain": None,
     "mirrored": False,
     "views": 1,
@@ -51,6 +52,12 @@ class Training(Frozen):
     def fixed_ways(self) -> bool:
         """Whether it has one output per class, as many as evaluation.n_way."""
         return False
+
+    @property
+    def starts_from(self) -> "Training | None":
+        """The pre-training that training starts from, None where it starts from scratch."""
+        stage: Training | None = getattr(self, "pretrain", None)
+        return stage
 
     @property
     def needs_training_images(self) -> bool:
@@ -104,7 +111,7 @@ class Training(Frozen):
     def check_features(self) -> None:
         """Raise ValueError, saying what to change, where an option is about pixels and there are none."""
         for name, without in _WITHOUT_PIXELS.items():
-            value = getattr(self, name, without)
+            value = self.starts_from if name == "pretrain" else getattr(self, name, without)
             if value != without:
                 said = "null" if without is None else str(without).lower()
                 raise ValueError(f"{name} needs pixels, and these are features: use --set {name}={said}")

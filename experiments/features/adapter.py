@@ -51,6 +51,31 @@ class LastBlock(nn.Module):
         return LENGTH * normalize(self.block(kept), dim=-1)
 
 
+class Pretrained(nn.Module):
+    """The backbone of a pre-training, its features brought to one length, as pre-training compared them.
+
+    Images (batch, *image) become features (batch, d). Frozen it never changes, statistics included, and
+    takes features that it made of images as they are.
+    """
+
+    def __init__(self, backbone: Conv4 | Adapter | LastBlock, *, frozen: bool) -> None:
+        super().__init__()
+        self.backbone = backbone.requires_grad_(not frozen)
+        self.features = backbone.features
+        self.frozen = frozen
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Pretrained":
+        """Have batch normalisation use the statistics of the batch, but for a frozen backbone."""
+        return super().train(mode and not self.frozen)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the features (batch, d)."""
+        if self.frozen and images.ndim == 2:
+            return images
+        return LENGTH * normalize(self.backbone(images), dim=-1)
+
+
 def last_block(stored: StoredTail) -> LastBlock:
     """Return the last block that a table goes on with; DataError where its weights are damaged."""
     kept = stored.kept
@@ -71,3 +96,6 @@ def build_backbone(table: Table, filters: int, source: torch.Generator) -> Conv4
         return Adapter(shape[0])
     channels, height, width = shape
     return Conv4(filters, source, (channels, height, width))
+
+
+Backbone = Conv4 | Adapter | LastBlock | Pretrained

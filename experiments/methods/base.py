@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from experiments.config import ImageRun, Jitter
+from experiments.config.methods import Startable
 from experiments.config.training import Scheduled, Training
 from experiments.data.batches import EpisodeImages
 from experiments.data.episodes import EpisodeSampler
@@ -17,7 +18,8 @@ from experiments.data.table import Table
 from experiments.data.training import TrainingClasses
 from experiments.datasets import evaluation_sampler, open_examples
 from experiments.descent import descend
-from experiments.evaluate import accuracy_per_episode
+from experiments.evaluate import EmbeddedTable, accuracy_per_episode, backbone_embedding
+from experiments.features.adapter import Backbone, Pretrained, build_backbone
 from experiments.method import Method, Resources, pretrained_state
 from experiments.models.average import follow
 from experiments.rng import generator
@@ -84,10 +86,13 @@ class ImageMethod(Generic[Options]):
 
     def __init__(self, run: ImageRun, table: Table, device: torch.device) -> None:
         self.run = run
-        self.config = cast(Options, run.method)
+        method = run.method.as_learned() if isinstance(run.method, Startable) else run.method
+        self.config = cast(Options, method)
         self.seed = run.seed
         self.table = table
         self.device = device
+        self.pretrained: Pretrained | None = None  # where it starts from a pre-training
+        self.examples = table  # what training sees: images, or with a frozen backbone their features
         self.n_way = run.evaluation.n_way
         self.sampler = evaluation_sampler(table, run.evaluation)
         self._averages: list[tuple[nn.Module, nn.Module, float]] = []
@@ -105,8 +110,28 @@ class ImageMethod(Generic[Options]):
         return method
 
     def start_from(self, pretrained: dict[str, Any]) -> None:
-        """Take over what a pre-training learned."""
-        raise TypeError(f"{type(self).__name__} starts from no pre-training")
+        """Take over the backbone of a pre-training; what lies above it starts as it does from scratch."""
+        if self.pretrained is None:
+            raise TypeError(f"{type(self).__name__} starts from no pre-training")
+        self.pretrained.backbone.load_state_dict(pretrained["backbone"])
+        for average, network, _ in self._averages:
+            average.load_state_dict(network.state_dict())
+
+    def new_backbone(self, filters: int, source: torch.Generator) -> Backbone:
+        """Return the network of images as it begins: with weights drawn from `source`, or a pre-training's.
+
+        Where that is frozen, training sees the features it makes of the images, each embedded once.
+        """
+        method = self.config
+        stage = method.starts_from if isinstance(method, Startable) else None
+        if not isinstance(method, Startable) or stage is None:
+            return build_backbone(self.table, filters, source)
+        conv4 = build_backbone(self.table, stage.filters, source)
+        self.pretrained = Pretrained(conv4, frozen=method.frozen).to(self.device)
+        if method.frozen:
+            embed = backbone_embedding(self.pretrained, self.device)
+            self.examples = EmbeddedTable(self.table, self.pretrained.features, embed)
+        return self.pretrained
 
     # ------------------------------------------------------------ training
 
@@ -140,7 +165,7 @@ class ImageMethod(Generic[Options]):
 
         decay: of weights, apart from the gradient, as in AdamW. Further options are Adam's.
         """
-        self.learned = list(parameters)
+        self.learned = [each for each in parameters if each.requires_grad]
         self.lr, self.clip = lr, math.inf if clip is None else clip
         self.optimizer = (
             torch.optim.AdamW(self.learned, lr=lr, weight_decay=decay, **options)
@@ -181,7 +206,7 @@ class ImageMethod(Generic[Options]):
         """Return the sampler of the same episodes."""
         shots = k_shot or self.run.evaluation.k_shot
         return EpisodeSampler(
-            self.table, n_way=n_way, k_shot=shots, n_query=n_query, key=("train", self.seed)
+            self.examples, n_way=n_way, k_shot=shots, n_query=n_query, key=("train", self.seed)
         )
 
     # ------------------------------------------------------------ testing

@@ -11,6 +11,7 @@ from experiments.data.table import Table
 from experiments.evaluate import backbone_embedding, class_means, nearest_of_class
 from experiments.features.adapter import build_backbone
 from experiments.methods.base import ImageMethod
+from experiments.methods.cnn import fitted_logits
 from experiments.methods.pretrain import COSINE_SCALE
 from experiments.methods.protonet import mean_logits
 from experiments.rng import generator
@@ -35,7 +36,9 @@ class CnnNeighbour(ImageMethod[CnnNeighbourConfig]):
         return normalize(backbone_embedding(self.backbone, self.device)(images), dim=-1)
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
-        """Return logits (episodes, queries, n_way): by each class's nearest image (cosine), or its mean."""
+        """Return logits (episodes, queries, n_way): by each class's nearest image, mean, or weights."""
         if self.config.test == "mean":
             return COSINE_SCALE / 2 * mean_logits(class_means(support, labels), query)
+        if self.config.test == "linear":
+            return fitted_logits(support, labels, query, self.config.fit_steps, self.config.fit_lr)
         return COSINE_SCALE * nearest_of_class(query @ support.mT, labels)

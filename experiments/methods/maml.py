@@ -25,7 +25,7 @@ from experiments.methods.base import (
     share_right,
     truth_in_turn,
 )
-from experiments.models.conv4 import Conv4, as_many
+from experiments.models.conv4 import as_many
 from experiments.models.precision import training_forward
 from experiments.models.task_conv4 import (
     NORMALISATION,
@@ -224,7 +224,7 @@ class MamlHead(ImageMethod[MamlConfig]):
         super().__init__(run, table, device)
         method = self.config
         self.ways = method.ways(self.n_way)  # of a training task
-        self.network = Conv4(method.filters, generator(run.seed, "weights"), table.image_shape).to(device)
+        self.network = self.new_backbone(method.filters, generator(run.seed, "weights")).to(device)
         first = torch.full((2, method.inner_steps), math.log(method.inner_lr))  # of head and bias
         self.rates = nn.ParameterDict({"logarithms": first}).to(device)  # so that rates stay positive
         self.rates.requires_grad_(method.learned_rates)
@@ -233,7 +233,7 @@ class MamlHead(ImageMethod[MamlConfig]):
         self.forward = training_forward(self.network, method, device)
         learned = [*self.network.parameters(), *(self.rates.values() if method.learned_rates else ())]
         self.learn(learned, method.lr, clip=method.clip, decay=method.weight_decay)
-        self.classes = TrainingClasses(table, ("train",), method.mirrored, method.jitter)
+        self.classes = TrainingClasses(self.examples, ("train",), method.mirrored, method.jitter)
         self.episodes = self.training_episodes(
             method.jitter, self.ways, method.train_k_shot, method.train_n_query, method.episodes_per_step
         )

@@ -11,8 +11,8 @@ from experiments.data.augment import jitter
 from experiments.data.images import ImageTable
 from experiments.data.sequences import in_rounds, presentations, renamed_and_shuffled, with_late_labels
 from experiments.evaluate import SplitFeatures, backbone_embedding
+from experiments.features.adapter import Backbone
 from experiments.methods.base import ImageMethod, Metrics, classified
-from experiments.models.conv4 import Conv4
 from experiments.models.lrua import MemoryNetwork
 from experiments.models.precision import training_forward
 from experiments.rng import Key, generator
@@ -31,9 +31,9 @@ class SmallPixels(nn.Module):
         return small.flatten(1)
 
 
-def centred_conv4(filters: int, source: torch.Generator) -> nn.Module:
-    """Return conv4 with its features at mean 0, variance 1 each: after ReLU all images look much alike."""
-    return nn.Sequential(Conv4(filters, source), nn.BatchNorm1d(filters, affine=False))
+def centred(backbone: Backbone) -> nn.Module:
+    """Return a backbone with its features at mean 0, variance 1 each: after ReLU all images look alike."""
+    return nn.Sequential(backbone, nn.BatchNorm1d(backbone.features, affine=False))
 
 
 class Mann(ImageMethod[MannConfig]):
@@ -55,10 +55,11 @@ class Mann(ImageMethod[MannConfig]):
         self.sequence_key: tuple[Key, ...] = ("presentations", run.evaluation.seed)
         weights = generator(run.seed, "weights")
         pixels = method.encoder == "pixels"
-        self.encoder = (SmallPixels() if pixels else centred_conv4(method.filters, weights)).to(device)
+        backbone = None if pixels else self.new_backbone(method.filters, weights)
+        self.encoder = (SmallPixels() if backbone is None else centred(backbone)).to(device)
         self.forward = training_forward(self.encoder, method, device)
         self.network = MemoryNetwork(
-            n_way + (PIXELS**2 if pixels else method.filters),
+            n_way + (PIXELS**2 if backbone is None else backbone.features),
             n_way,
             hidden_size=method.hidden_size,
             slots=method.slots,
@@ -117,7 +118,7 @@ class Mann(ImageMethod[MannConfig]):
     def _features(self, index: Tensor, step: int) -> Tensor:
         """Return what the network sees of training images (episodes, images)."""
         source = generator(self.seed, "jitter", step)
-        images = jitter(self.table.pixels("train", index.flatten()), source, self.config.jitter)
+        images = jitter(self.examples.pixels("train", index.flatten()), source, self.config.jitter)
         return self.forward(images.to(self.device)).view(*index.shape, -1)
 
     def _answers(self, features: Tensor, labels: Tensor) -> Tensor:

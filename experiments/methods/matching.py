@@ -17,7 +17,6 @@ from experiments.methods.base import (
     share_right,
     truth_in_turn,
 )
-from experiments.models.conv4 import Conv4
 from experiments.models.full_context import FullContext
 from experiments.models.precision import training_forward
 from experiments.rng import generator
@@ -48,7 +47,7 @@ class MatchingNet(ImageMethod[MatchingNetConfig]):
         super().__init__(run, table, device)
         method = self.config
         weights = generator(run.seed, "weights")
-        backbone = Conv4(method.filters, weights, table.image_shape)
+        backbone = self.new_backbone(method.filters, weights)
         self.network = nn.ModuleDict({"backbone": backbone})
         if method.fce:
             self.network["context"] = FullContext(backbone.features, method.fce_steps, weights)
@@ -58,7 +57,7 @@ class MatchingNet(ImageMethod[MatchingNetConfig]):
         self.scale = Scale(method.scale).to(device) if method.learned_scale else None
         learned = [*self.network.parameters(), *(self.scale.parameters() if self.scale else ())]
         self.learn(learned, method.lr, clip=method.clip, decay=method.weight_decay)
-        self.classes = TrainingClasses(table, ("train",), method.mirrored, method.jitter)
+        self.classes = TrainingClasses(self.examples, ("train",), method.mirrored, method.jitter)
         self.episodes = self.training_episodes(
             method.jitter, method.train_n_way, method.train_k_shot, method.train_n_query
         )

@@ -7,7 +7,6 @@ from experiments.config import ImageRun, ProtoNetConfig
 from experiments.data.table import Table
 from experiments.data.training import TrainingClasses
 from experiments.evaluate import backbone_embedding, class_means
-from experiments.features.adapter import build_backbone
 from experiments.methods.base import ImageMethod, Metrics, Scale, classified, each_in_turn, truth_in_turn
 from experiments.models.precision import training_forward
 from experiments.rng import generator
@@ -40,13 +39,13 @@ class ProtoNet(ImageMethod[ProtoNetConfig]):
     def __init__(self, run: ImageRun, table: Table, device: torch.device) -> None:
         super().__init__(run, table, device)
         method = self.config
-        self.network = build_backbone(table, method.filters, generator(run.seed, "weights")).to(device)
+        self.network = self.new_backbone(method.filters, generator(run.seed, "weights")).to(device)
         self.backbone = self.averaged(self.network, method.averaging)  # what is measured
         self.forward = training_forward(self.network, method, device)
         self.scale = Scale(10 / self.network.features).to(device) if method.learned_scale else None
         learned = [*self.network.parameters(), *(self.scale.parameters() if self.scale else ())]
         self.learn(learned, method.lr, decay=method.weight_decay)
-        self.classes = TrainingClasses(table, ("train",), method.mirrored, method.jitter)
+        self.classes = TrainingClasses(self.examples, ("train",), method.mirrored, method.jitter)
         self.episodes = self.training_episodes(
             method.jitter, method.train_n_way, method.train_k_shot, method.train_n_query
         )

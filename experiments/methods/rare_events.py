@@ -20,7 +20,6 @@ from experiments.methods.base import (
     share_right,
     truth_in_turn,
 )
-from experiments.models.conv4 import Conv4
 from experiments.models.kaiser import KaiserEncoder
 from experiments.models.key_memory import EMPTY, KeyMemory, margin_loss
 from experiments.models.precision import training_forward
@@ -28,17 +27,6 @@ from experiments.models.weights import draw_weights
 from experiments.rng import generator
 
 IMAGES_AT_ONCE = 20_000  # while testing: bounds the memory of the features
-
-
-def encoder(method: RareEventsConfig, source: torch.Generator) -> nn.Module:
-    """Return the network from images (batch, 1, 28, 28) to features (batch, key_size)."""
-    if method.encoder == "kaiser":
-        return KaiserEncoder(method.filters, method.key_size, source)
-    # Features after a ReLU all point much the same way, where cosines have no gradient: hence the centring.
-    centre = nn.BatchNorm1d(method.filters, affine=False)
-    network = nn.Sequential(Conv4(method.filters, source), centre, nn.Linear(method.filters, method.key_size))
-    draw_weights(network[2], source)
-    return network
 
 
 class RareEvents(ImageMethod[RareEventsConfig]):
@@ -53,9 +41,9 @@ class RareEvents(ImageMethod[RareEventsConfig]):
     def __init__(self, run: ImageRun, table: ImageTable, device: torch.device) -> None:
         super().__init__(run, table, device)
         method = self.config
-        self.train_sampler = self.training_sampler(method.train_n_way, method.train_k_shot, 1)
         weights = generator(run.seed, "weights")
-        self.encoder = encoder(method, weights).to(device)
+        self.encoder = self._new_encoder(weights).to(device)
+        self.train_sampler = self.training_sampler(method.train_n_way, method.train_k_shot, 1)
         self.forward = training_forward(self.encoder, method, device)
         self.key_map = nn.Linear(method.key_size, method.key_size, bias=False).to(device)
         nn.init.normal_(self.key_map.weight, std=0.01, generator=weights)
@@ -69,7 +57,19 @@ class RareEvents(ImageMethod[RareEventsConfig]):
             decay=method.weight_decay,
             eps=method.epsilon,
         )
-        self.classes = TrainingClasses(table, ("train",), method.mirrored, method.jitter)
+        self.classes = TrainingClasses(self.examples, ("train",), method.mirrored, method.jitter)
+
+    def _new_encoder(self, source: torch.Generator) -> nn.Module:
+        """Return the network from images (batch, 1, 28, 28) to features (batch, key_size)."""
+        method = self.config
+        if method.encoder == "kaiser":
+            return KaiserEncoder(method.filters, method.key_size, source)
+        conv4 = self.new_backbone(method.filters, source)
+        # Features after a ReLU all point much the same way, where cosines have no gradient: so centre them.
+        centre = nn.BatchNorm1d(conv4.features, affine=False)
+        network = nn.Sequential(conv4, centre, nn.Linear(conv4.features, method.key_size))
+        draw_weights(network[2], source)
+        return network
 
     # ------------------------------------------------------------ training
 
@@ -138,7 +138,7 @@ class RareEvents(ImageMethod[RareEventsConfig]):
         classes = class_of_each(index[..., None], ways)
         order = in_rounds(classes, count, source)
         index, labels = index.gather(1, order).T, classes[order] + ways * torch.arange(count)[:, None]
-        images = jitter(self.table.pixels("train", index.flatten()), source, self.config.jitter)
+        images = jitter(self.examples.pixels("train", index.flatten()), source, self.config.jitter)
         return images.to(self.device).unflatten(0, index.shape), labels.T.to(self.device)
 
     # ------------------------------------------------------------ testing

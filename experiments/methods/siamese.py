@@ -11,7 +11,6 @@ from experiments.data.pairs import draw_pairs, kin
 from experiments.data.training import TrainingClasses
 from experiments.evaluate import backbone_embedding, nearest_of_class
 from experiments.methods.base import ImageMethod, Metrics
-from experiments.models.conv4 import Conv4
 from experiments.models.koch import KochNet
 from experiments.models.precision import training_forward
 from experiments.models.weights import draw_weights
@@ -44,15 +43,15 @@ class Siamese(ImageMethod[SiameseConfig]):
         method = self.config
         self.kinds = kin(table, "train")
         weights = generator(run.seed, "weights")
-        koch, image = method.network == "koch", table.image_shape
-        twin = KochNet(weights, image) if koch else Conv4(method.filters, weights, image)
+        koch = method.network == "koch"
+        twin = KochNet(weights, table.image_shape) if koch else self.new_backbone(method.filters, weights)
         self.comparison = nn.Linear(twin.features, 1)
         draw_weights(self.comparison, weights)
         self.network = nn.ModuleDict({"twin": twin, "comparison": self.comparison}).to(device)
         self.measured = self.averaged(self.network, method.averaging)
         self.forward = training_forward(twin, method, device)
         self.learn(self.network.parameters(), method.lr, weight_decay=method.weight_decay)
-        self.classes = TrainingClasses(table, ("train",), method.mirrored, method.jitter)
+        self.classes = TrainingClasses(self.examples, ("train",), method.mirrored, method.jitter)
 
     def loss(self, step: int) -> tuple[Tensor, Metrics]:
         """Return the cross-entropy of pairs of images, alike or not."""
@@ -63,7 +62,7 @@ class Siamese(ImageMethod[SiameseConfig]):
         """Return the loss of a batch of pairs in which no image is used twice, as the source draws them."""
         method, each = self.config, self.table.per_class("train")
         pairs = draw_pairs(self.kinds, each, method.batch_size, method.hard_negatives, source)
-        images = self.table.pixels("train", torch.cat((pairs.first, pairs.second)))
+        images = self.examples.pixels("train", torch.cat((pairs.first, pairs.second)))
         first, second = self.forward(jitter(images, source, method.jitter).to(self.device)).chunk(2)
         logits = self.comparison((first - second).abs()).squeeze(1)
         same = pairs.same.to(self.device)

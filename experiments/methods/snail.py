@@ -11,7 +11,6 @@ from experiments.data.images import ImageTable
 from experiments.evaluate import backbone_embedding
 from experiments.methods.base import ImageMethod, Metrics, class_of_each, classified
 from experiments.models import snail
-from experiments.models.conv4 import Conv4
 from experiments.models.precision import training_forward
 from experiments.models.weights import draw_weights
 from experiments.rng import generator
@@ -44,7 +43,7 @@ class Snail(ImageMethod[SnailConfig]):
         self.most_shots = method.most_shots(run.evaluation.k_shot)
         self.train_sampler = self.training_sampler(self.n_way, self.most_shots, 1)
         weights = generator(run.seed, "weights")
-        conv4 = Conv4(method.filters, weights, table.image_shape)
+        conv4 = self.new_backbone(method.filters, weights)
         self.encoder = nn.Sequential(conv4, nn.Linear(conv4.features, method.embedding_size)).to(device)
         draw_weights(self.encoder[1], weights)
         self.forward = training_forward(self.encoder, method, device)
@@ -64,7 +63,7 @@ class Snail(ImageMethod[SnailConfig]):
         support_index, query_index, truth = self._episodes(step)
         index = torch.cat((support_index.flatten(1), query_index), dim=1)  # (episodes, images)
         source = generator(self.seed, "jitter", step)
-        images = jitter(self.table.pixels("train", index.flatten()), source, self.config.jitter)
+        images = jitter(self.examples.pixels("train", index.flatten()), source, self.config.jitter)
         features = self.forward(images.to(self.device)).view(*index.shape, -1)
         examples, query = features.split([support_index[0].numel(), query_index.shape[1]], dim=1)
         order = torch.rand(examples.shape[:2], generator=generator(self.seed, "order", step)).argsort(1)

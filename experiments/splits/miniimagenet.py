@@ -44,7 +44,7 @@ def held_out() -> tuple[str, ...]:
 
 
 def miniimagenet_splits(protocol: str, *, holdout: bool = True) -> dict[str, tuple[str, ...]]:
-    """Return the classes of each split of a protocol; no class is in two splits.
+    """Return the classes of each split of a protocol; no class is in two, but that R1's train is base + meta.
 
     R-L is the published one: train 64, val 16, test 20; without holdout train is all 80 and there is no val.
     R1 is the paper's: base 52, meta 16, val 12, test 20; without holdout base is all 64 and there is no val.
@@ -56,5 +56,6 @@ def miniimagenet_splits(protocol: str, *, holdout: bool = True) -> dict[str, tup
     train, val, test = (listed(part) for part in PARTS)
     if protocol == "R1":
         base = tuple(name for name in train if not (holdout and name in held_out()))
-        return {"base": base, "meta": val} | ({"val": held_out()} if holdout else {}) | {"test": test}
+        learned = {"train": base + val, "base": base, "meta": val}
+        return learned | ({"val": held_out()} if holdout else {}) | {"test": test}
     return ({"train": train, "val": val} if holdout else {"train": train + val}) | {"test": test}

@@ -94,10 +94,10 @@ def alphabet_numbers() -> tuple[int, ...]:
 def protocol_splits(protocol: str, *, holdout: bool = True) -> Splits:
     """Return the characters of each split of an Omniglot protocol.
 
-    No character is in two splits, but that P-B's train is divided into base and meta. holdout takes five
-    background alphabets (172 characters) out of train or base as "val"; without it there is no "val". Sizes
-    with holdout: P-V train 1028, val 172, test 423; P-B train 792 = base 553 + meta 239, val 172, test 659;
-    R1 base 792, meta 236, val 172, test 423; R2 base 792, meta 330, val 172, test 329.
+    No character is in two splits, but that train, where there are base and meta, is both together. holdout
+    takes five background alphabets (172 characters) out of train as "val"; without it there is no "val".
+    Sizes with holdout: P-V train 1028, val 172, test 423; P-B train 792 = base 553 + meta 239, val 172, test
+    659; R1 base 792, meta 236, val 172, test 423; R2 base 792, meta 330, val 172, test 329.
 
     Raises ConfigError for an unknown protocol.
     """
@@ -107,7 +107,7 @@ def protocol_splits(protocol: str, *, holdout: bool = True) -> Splits:
     val = tuple(c for c in background if holdout and c.alphabet in _VALIDATION_ALPHABETS)
     base = tuple(c for c in background if c not in val)
     meta, test = _evaluation_halves(protocol)
-    splits = {"train": base + meta} if protocol.startswith("P-") else {"base": base, "meta": meta}
+    splits = {"train": base + meta} | ({} if protocol.startswith("P-") else {"base": base, "meta": meta})
     if protocol == "P-B":
         splits["base"] = tuple(c for c in base if c.alphabet not in _PB_META_ALPHABETS)
         splits["meta"] = tuple(c for c in base if c.alphabet in _PB_META_ALPHABETS)

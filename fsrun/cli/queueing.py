@@ -20,7 +20,8 @@ Experiment = Annotated[
     str,
     typer.Argument(
         help="synthetic, omniglot, glyphs, miniimagenet, imagenet or drawn; or a study: table2, ablations "
-        "(of fastslow), when (it helps), curves (table2's trainings, looked at on validation classes).",
+        "(of fastslow), when (it helps), equal-features (table2 from one pre-training), curves (table2's "
+        "trainings, looked at on validation classes).",
         show_default=False,
     ),
 ]

@@ -23,6 +23,9 @@ ALONE = ("all", "explain")
 NARROWING = ("run", "n_way", "k_shot", "features", "on", "preset")
 
 Table2 = Annotated[bool, typer.Option("--table2", help="One-shot accuracy, method by method.")]
+EqualFeatures = Annotated[
+    bool, typer.Option("--equal-features", help="What each method adds to the features of one pre-training.")
+]
 Budget = Annotated[
     bool, typer.Option("--budget", help="What each row of Table 2 cost, and accuracy by images embedded.")
 ]
@@ -90,7 +93,10 @@ Features = Annotated[
 ]
 On = Annotated[
     str | None,
-    typer.Option(metavar="DATA", help="Of --budget and --progress: omniglot unless said, or miniimagenet."),
+    typer.Option(
+        metavar="DATA",
+        help="Of --budget, --equal-features and --progress: omniglot unless said, or miniimagenet.",
+    ),
 ]
 Preset = Annotated[str | None, typer.Option(help="Of --progress: whose runs, fair unless said.")]
 Out = Annotated[
@@ -102,6 +108,7 @@ Out = Annotated[
 def report(
     context: typer.Context,
     table2: Table2 = False,
+    equal_features: EqualFeatures = False,
     budget: Budget = False,
     progress: Progress = None,
     figure4: Figure4 = False,
@@ -128,6 +135,7 @@ def report(
 ) -> None:
     """Print the paper's tables and figures from what was measured here."""
     asked = {name: value for name, value in context.params.items() if value not in (None, False)}
+    asked |= {"equal-features": asked.pop("equal_features")} if equal_features else {}
     name = _only({**asked, "all": asked["every"]} if every else asked)
     _refuse_idle(name, asked)
     if name == "explain":

@@ -104,7 +104,7 @@ def measured_classes(engine: "Engine") -> list[tuple[str, int]]:
 
 def _choices(engine: "Engine") -> Iterator[Choice]:
     """Yield every report once; other ways and shots than those of Table 2 are in the curves by classes."""
-    yield from (Choice("table2"), Choice("budget"))
+    yield from (Choice("table2"), Choice("equal-features"), Choice("budget"))
     classes = [Choice("classes", name, k_shot=k_shot) for name, k_shot in measured_classes(engine)]
     yield from classes or [Choice("classes", "omniglot")]
     yield Choice("ablations")
@@ -129,6 +129,18 @@ def _table2(engine: "Engine", choice: Choice) -> "Report":
     from fsrun.report.table2 import table2
 
     return of_table("report --table2", table2(engine, n_way=choice.n_way, k_shot=choice.k_shot))
+
+
+def _equal_features(engine: "Engine", choice: Choice) -> "Report":
+    from experiments.equal_features import DATA
+    from experiments.errors import unknown_name
+    from fsrun.report.equal_features import equal_features, equal_features_table
+    from fsrun.report.report import of_table
+
+    if choice.on is not None and choice.on not in DATA:
+        raise unknown_name("data of equal-features", choice.on, DATA)
+    found = equal_features(engine, choice.on or DATA[0])
+    return of_table("report --equal-features", equal_features_table(found))
 
 
 def _budget(engine: "Engine", choice: Choice) -> "Report":
@@ -188,6 +200,7 @@ def _linear(engine: "Engine", choice: Choice) -> "Report":
 
 KINDS: Mapping[str, Kind] = {
     "table2": Kind(("n_way", "k_shot"), False, _table2),
+    "equal-features": Kind(("on",), False, _equal_features),
     "budget": Kind(("on",), True, _budget),
     "progress": Kind(("on", "preset"), False, _progress),
     "figure4": Kind(("run",), True, _linear),

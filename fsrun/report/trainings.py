@@ -93,4 +93,6 @@ def _images(run: FinishedResult, steps: int | None = None) -> int | None:
 
 def _starts_from_something(run: FinishedResult) -> bool:
     config = loads(run.config)
-    return config.get("trained_by") is not None or config["method"].get("pretrain") is not None
+    method = config["method"]
+    pretrained = method.get("pretrain") is not None and method.get("start") != "scratch"
+    return pretrained or config.get("trained_by") is not None

@@ -77,8 +77,8 @@ def test_verifying_names_the_equal_images(typed: Typed, home: Case, tmp_path: Pa
         (("queue", "miniimagenet", "--n-way", "21"), "n_way 21 is more than the 20 test classes"),
         (("queue", "miniimagenet", "--k-shot", "590"), "each class has 600: lower one of them"),
         (
-            ("queue", "miniimagenet", "--method", "protonet", "--set", "protocol=R1"),
-            "protonet learns from 'train' classes and this protocol has none: use --set protocol=R-L",
+            ("queue", "miniimagenet", "--method", "fastslow", "--set", "protocol=R-L"),
+            "fastslow learns from 'meta' classes and this protocol has none: use --set protocol=R1",
         ),
         (
             ("queue", "miniimagenet", "--set", "sampling=within-alphabet"),

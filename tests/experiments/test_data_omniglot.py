@@ -64,7 +64,7 @@ def test_images_are_stored_in_the_order_of_the_protocols(
 def test_a_protocol_is_opened_with_quarter_turns_as_classes(omniglot_data_dir: Path) -> None:
     table = open_omniglot(omniglot_data_dir, "R1", holdout=False, rotations=True)
     counts = {name: table.class_count(name) for name in table.splits}
-    assert counts == {"base": 3856, "meta": 944, "test": 1692}
+    assert counts == {"train": 4800, "base": 3856, "meta": 944, "test": 1692}
     assert table.drawers == 20
 
 

@@ -32,8 +32,10 @@ def test_the_published_lists_have_64_16_and_20_classes() -> None:
 def test_every_protocol_tests_on_the_same_20_classes() -> None:
     assert sizes("R-L", holdout=True) == {"train": 64, "val": 16, "test": 20}
     assert sizes("R-L", holdout=False) == {"train": 80, "test": 20}
-    assert sizes("R1", holdout=True) == {"base": 52, "meta": 16, "val": 12, "test": 20}
-    assert sizes("R1", holdout=False) == {"base": 64, "meta": 16, "test": 20}
+    assert sizes("R1", holdout=True) == {
+        "train": 68, "base": 52, "meta": 16, "val": 12, "test": 20
+    }  # fmt: skip
+    assert sizes("R1", holdout=False) == {"train": 80, "base": 64, "meta": 16, "test": 20}
     for protocol in MINIIMAGENET_PROTOCOLS:
         for holdout in (True, False):
             assert miniimagenet_splits(protocol, holdout=holdout)["test"] == listed("test")
@@ -42,6 +44,8 @@ def test_every_protocol_tests_on_the_same_20_classes() -> None:
 @pytest.mark.parametrize("protocol", MINIIMAGENET_PROTOCOLS)
 def test_no_class_is_in_two_splits(protocol: str) -> None:
     splits = miniimagenet_splits(protocol)
+    if "base" in splits:  # train is what base and meta are together
+        assert {*splits["base"], *splits["meta"]} == {*splits.pop("train")}
     for one, other in combinations(splits.values(), 2):
         assert not set(one) & set(other)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from experiments.config import RareEventsConfig
-from experiments.methods.rare_events import encoder
+from experiments.models.kaiser import KaiserEncoder
 from experiments.models.key_memory import EMPTY, KeyMemory, margin_loss
 from experiments.rng import generator
 
@@ -101,7 +101,8 @@ def test_an_empty_memory_knows_no_label_and_forgets_nothing_while_it_has_room() 
 
 
 def test_the_encoder_of_the_source_has_its_layers() -> None:
-    network = encoder(RareEventsConfig(), generator("weights"))
+    config = RareEventsConfig()
+    network = KaiserEncoder(config.filters, config.key_size, generator("weights"))
     sizes = [parameter.numel() for parameter in network.parameters() if parameter.ndim > 1]
     assert sizes == [9 * 64, 9 * 64 * 64, 9 * 64 * 128, 9 * 128 * 128, 49 * 128 * 256]
     assert network(torch.zeros(2, 1, 28, 28)).shape == (2, 256)

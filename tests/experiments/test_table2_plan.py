@@ -73,7 +73,7 @@ def test_seeds_repeat_what_is_trained_and_nothing_else() -> None:
 def test_a_setting_changes_every_run_and_the_columns_are_not_to_be_changed() -> None:
     planned = plan_table2(preset="quick", settings=["episodes=200"])
     assert {each.config.evaluation.episodes for each in planned} == {200}
-    with pytest.raises(ConfigError, match=r"table2 has columns of its own.*leave evaluation.n_way out"):
+    with pytest.raises(ConfigError, match=r"the table has columns of its own.*leave evaluation.n_way out"):
         plan_table2(settings=["evaluation.n_way=7"])
     with pytest.raises(ConfigError, match="unknown preset 'fast'"):
         plan_table2(preset="fast")

@@ -157,9 +157,9 @@ def test_runs_are_counted_by_status_and_only_what_is_not_measured_is_left(filled
 def test_a_shared_pre_training_counts_once_and_not_when_it_is_done(filled: Filled) -> None:
     needed = trainings(plan_table2(preset="cpu"))
     (need,) = (each for each in needed if each.method.name == "pretrain")
-    before = part_of(filled, "CNN 1-NN").seconds  # the first row that needs it
+    before = part_of(filled, "Nearest mean").seconds  # the first row that needs it
     filled.end(filled.start(need, "cpu"), 0.9, name="val/accuracy")
-    assert before - part_of(filled, "CNN 1-NN").seconds == pytest.approx(
+    assert before - part_of(filled, "Nearest mean").seconds == pytest.approx(
         12_000 * 0.224 + (12_000 // 1000 * 25 + 1000) * 0.049
     )
 
