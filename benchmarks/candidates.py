@@ -50,7 +50,7 @@ def _sink(folder: Path) -> Any:
     outage = import_module("fsrun.worker.outage").Outage(engine, print)
     home = import_module("fsrun.paths").Home(folder)
     files = import_module("fsrun.checkpoint_files").checkpoint_files(home)
-    made = sink.StoreSink(engine, claim.run_id, claim.attempt, outage, lambda: True, files)
+    made = sink.StoreSink(engine, claim.run_id, claim.attempt, outage, lambda: True, files, 1)
     made.started(0)
     return made
 

@@ -157,7 +157,7 @@ class Known:
         said = ", ".join(f"{number} {status}" for status, number in counts.items())
         said = next(iter(counts)).value if len(counts) == 1 else said
         has = "have these configs" if len(self.statuses) > 1 else "has this config"
-        return f"{runs_named(sorted(self.statuses))} {has} ({said})"
+        return f"{numbered(sorted(self.statuses))} {has} ({said})"
 
 
 def known_runs(engine: Engine, planned: Sequence[PlannedRun]) -> Known:
@@ -172,19 +172,12 @@ def queued_line(queued: Sequence[Enqueued]) -> str:
     """Say which runs were queued, which were made for their sake, and which that exist already are used."""
     made = sorted(run_id for each in queued for run_id in each.new_parents)
     shared = sorted({parent for each in queued for parent in each.parents} - {*made})
-    parts = [f"queued {runs_named([each.run_id for each in queued])}"]
+    parts = [f"queued {numbered([each.run_id for each in queued])}"]
     if made:
-        parts.append(f"waiting for {runs_named(made)}")
+        parts.append(f"waiting for {numbered(made)}")
     if shared:
-        parts.append(f"starting from {runs_named(shared)}, already there")
+        parts.append(f"starting from {numbered(shared)}, already there")
     return "; ".join(parts)
-
-
-def runs_named(run_ids: Sequence[int]) -> str:
-    """Say which runs: "run 3", or "runs 3 to 8", or "runs 3, 5"."""
-    if len(run_ids) > 1 and list(run_ids) == list(range(run_ids[0], run_ids[-1] + 1)):
-        return f"runs {run_ids[0]} to {run_ids[-1]}"
-    return numbered(run_ids)
 
 
 def run_spec(config: RunConfig, preset: str, purpose: str = "") -> RunSpec:

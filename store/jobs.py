@@ -103,8 +103,15 @@ def refuse_trashed(connection: Connection, run_ids: Collection[int]) -> None:
 
 
 def numbered(run_ids: Sequence[int]) -> str:
-    """Return the runs as a sentence names them: "run 3", "runs 3, 5"."""
-    return f"run{'s' if len(run_ids) > 1 else ''} {', '.join(map(str, run_ids))}"
+    """Return the runs as a sentence names them: "run 3", "runs 3, 5", "runs 3-6, 9", each once, in order."""
+    parts: list[list[int]] = []
+    for run_id in sorted(set(run_ids)):
+        if parts and parts[-1][-1] == run_id - 1:
+            parts[-1].append(run_id)
+        else:
+            parts.append([run_id])
+    said = [f"{part[0]}-{part[-1]}" if len(part) > 2 else ", ".join(map(str, part)) for part in parts]
+    return f"run{'s' if len(run_ids) > 1 else ''} {', '.join(said)}"
 
 
 def are(run_ids: Sequence[int]) -> str:

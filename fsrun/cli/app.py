@@ -3,6 +3,9 @@
 Not here: what a command does; the modules beside this one hold a few each, and import what is slow only then.
 """
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from fsrun.cli import (
@@ -29,7 +32,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _say_version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fsrun {version('fsrun')}")
+        raise typer.Exit
+
+
+@app.callback()
+def fsrun(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Queue, run, watch and report one-shot and meta-learning experiments with fast and slow learners."""
 
 
 def _example(line: str) -> str:

@@ -10,7 +10,7 @@ import typer
 
 from fsrun.cli.options import numbers, open_database, sentence
 from fsrun.cli.reporting import Out, Output, format_of, give, page_of
-from fsrun.cli.runs import RunIds
+from fsrun.cli.selection import RunList, chosen
 from fsrun.errors import FsrunError
 
 A = Annotated[
@@ -30,15 +30,16 @@ def compare(a: A, b: B, output: Output = None, out: Out = None) -> None:
 
 
 def rerun(
-    run_ids: RunIds,
+    runs: RunList = None,
     check: Annotated[
         bool, typer.Option("--check", help="Queue nothing: say whether the repeats came to the same numbers.")
     ] = False,
     priority: Annotated[int, typer.Option(help="Higher runs first.")] = 0,
 ) -> None:
     """Repeat finished runs from their stored configs, and say whether the numbers are the same."""
+    run_ids = chosen(open_database(), runs)
     if check:
-        raise typer.Exit(max([_check(run_id) for run_id in run_ids]))
+        raise typer.Exit(max((_check(run_id) for run_id in run_ids), default=0))
     _queue(run_ids, priority)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fsrun.cli import embedding
+from fsrun.cli.scripts import Json, say_json
 from fsrun.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ MADE = {
 
 
 @app.command("list", epilog="Example:  fsrun data list")
-def list_data() -> None:
+def list_data(as_json: Json = False) -> None:
     """List the data sets and whether they are here."""
     from experiments.datasets import IMPORTED
     from experiments.features.index import embedded_sets, read_feature_index
@@ -48,14 +49,27 @@ def list_data() -> None:
     from fsrun.paths import find_home
 
     data_dir = find_home().data
-    for name, each in IMPORTED.items():
-        here = each.is_here(data_dir)
-        where = each.folder(data_dir) if here else each.how
-        typer.echo(f"{name:12}  {'imported' if here else 'not imported':12}  {where}")
-    for name in embedded_sets(data_dir):
-        typer.echo(f"{name:12}  {'features':12}  {described(read_feature_index(data_dir, name))}")
-    for name, what in MADE.items():
-        typer.echo(f"{name:12}  {'always here':12}  {what}")
+    sets = [
+        (
+            name,
+            *(
+                ("imported", str(each.folder(data_dir)))
+                if each.is_here(data_dir)
+                else ("not imported", each.how)
+            ),
+        )
+        for name, each in IMPORTED.items()
+    ]
+    sets += [
+        (name, "features", described(read_feature_index(data_dir, name))) for name in embedded_sets(data_dir)
+    ]
+    sets += [(name, "always here", what) for name, what in MADE.items()]
+    if as_json:
+        keys = ("name", "state", "about")
+        say_json("data/1", data=[dict(zip(keys, each, strict=True)) for each in sets])
+        return
+    for name, state, about in sets:
+        typer.echo(f"{name:12}  {state:12}  {about}")
 
 
 @app.command("import", epilog="Example:  fsrun data import omniglot ~/downloads/omniglot")

@@ -14,6 +14,7 @@ import typer
 
 from experiments.errors import ExperimentError
 from experiments.machine import usable_cores
+from fsrun.cli.scripts import Json, say_json
 from fsrun.errors import FsrunError, UsageError
 from store.errors import StoreError
 
@@ -35,11 +36,14 @@ def doctor(
     slurm: Annotated[
         list[str] | None, typer.Option(help="With --cluster: an option of sbatch as NAME=VALUE; repeatable.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Check versions, home, database, data and devices; exit code 1 if something is wrong.
 
     With --cluster, of each node: versions, home, database, clock and device, compared with those here.
     """
+    if cluster and as_json:
+        raise UsageError("--json is for this machine: leave out --cluster")
     if cluster:
         from fsrun.cli.cluster_doctor import check_cluster
 
@@ -47,22 +51,28 @@ def doctor(
     elif engine or address or slurm:
         raise UsageError("--engine, --address and --slurm are for the nodes of a cluster: add --cluster")
     else:
-        check_here()
+        check_here(as_json=as_json)
 
 
-def check_here() -> None:
+def check_here(*, as_json: bool = False) -> None:
     """Say of each thing on this machine whether it is in place. Raises FsrunError where one is not."""
     from fsrun.words import plain  # loads the store
 
-    wrong: list[str] = []
+    checks: list[dict[str, str | bool]] = []
     for name, check in CHECKS.items():
+        wrong = [each["name"] for each in checks if not each["ok"]]
         if "database" in wrong and name in OF_THE_DATABASE:
             continue  # it would only say the same again
         try:
-            typer.echo(plain(f"ok     {name:10} {check()}"))
+            found, ok = check(), True
         except (FsrunError, StoreError, ExperimentError, OSError) as error:
-            wrong.append(name)
-            typer.echo(plain(f"wrong  {name:10} {error}"))
+            found, ok = str(error), False
+        checks.append({"name": name, "ok": ok, "found": found})
+        if not as_json:
+            typer.echo(plain(f"{'ok' if ok else 'wrong':5}  {name:10} {found}"))
+    if as_json:
+        say_json("doctor/1", checks=checks)
+    wrong = [each["name"] for each in checks if not each["ok"]]
     if wrong:
         raise FsrunError(f"{len(wrong)} of {len(CHECKS)} checks found something wrong: see the lines above")
 

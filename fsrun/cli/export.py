@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fsrun.cli.options import open_database
+from fsrun.cli.selection import OfStatus, OfTag, RunList, one_or_more
 from fsrun.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,12 +29,6 @@ class Kind(StrEnum):
     WANDB = "wandb-offline"
 
 
-Runs = Annotated[
-    list[int] | None,
-    typer.Argument(
-        metavar="[RUN]...", help="Finished runs, from fsrun ls; for runs, all unless some are named."
-    ),
-]
 Out = Annotated[Path, typer.Option(help="The folder to make; for runs, the file to write.")]
 Form = Annotated[
     Kind,
@@ -45,14 +40,24 @@ Form = Annotated[
 ]
 
 
-def export(out: Out, run_ids: Runs = None, kind: Form = Kind.MODEL) -> None:
-    """Write a trained model (safetensors, config, class splits, provenance), or what runs have measured."""
+def export(
+    out: Out,
+    runs: RunList = None,
+    status: OfStatus = None,
+    tag: OfTag = None,
+    kind: Form = Kind.MODEL,
+) -> None:
+    """Write a trained model (safetensors, config, class splits, provenance), or what runs have measured.
+
+    Without runs, measurements are those of all finished runs.
+    """
+    run_ids = one_or_more(open_database(), runs, status, tag) if runs or status or tag else []
     if kind is Kind.MODEL:
-        _export_model(run_ids or [], out)
+        _export_model(run_ids, out)
     elif kind is Kind.RUNS:
-        _export_runs(run_ids or [], out)
+        _export_runs(run_ids, out)
     else:
-        _export_curves(run_ids or [], kind, out)
+        _export_curves(run_ids, kind, out)
 
 
 def _export_model(run_ids: list[int], out: Path) -> None:

@@ -11,10 +11,14 @@ import typer
 
 from experiments.presets import DEFAULT_PRESET
 from fsrun.cli.options import numbers, open_database, sentence, words
+from fsrun.cli.scripts import Json, say_json
 from fsrun.errors import FsrunError
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from experiments.sweeps import PlannedRun
+    from store.runs import Enqueued
 
 Experiment = Annotated[
     str,
@@ -81,20 +85,22 @@ def queue(
     settings: Settings = None,
     on: On = None,
     priority: Priority = 0,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="Tag the new runs; repeatable.")
+    ] = None,
     dry_run: DryRun = False,
     again: Again = False,
+    as_json: Json = False,
 ) -> None:
     """Queue a sweep: the product of the lists, shown first. What is there is not queued again."""
-    from fsrun.paths import find_home
-    from fsrun.planning import (  # loads the store
-        effort,
-        enqueue_planned,
-        known_runs,
-        queued_line,
-        require_data,
-    )
+    from fsrun.planning import effort, known_runs, queued_line  # loads the store
+    from store.remarks import check_tags
 
+    check_tags(tags or ())
     planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings, on)
+    if as_json:
+        _queue_for_a_script(planned, priority, tags or [], dry_run=dry_run, again=again)
+        return
     _show(planned)
     if said := effort(planned):
         typer.echo(f"{said}.")
@@ -110,12 +116,41 @@ def queue(
         if known.fresh:
             typer.echo(sentence(f"{known.line}: not queued again, --again does that"))
         planned = list(known.fresh) or planned
-    require_data(planned, find_home())
-    queued = enqueue_planned(engine, planned, now=time.time(), priority=priority)
-    typer.echo(sentence(queued_line(queued)))
+    typer.echo(sentence(queued_line(_store(engine, planned, priority, tags or []))))
     typer.echo(
         "Next:  fsrun worker   (or fsrun worker --drain to stop when all is done), and fsrun tui to watch."
     )
+
+
+def _queue_for_a_script(
+    planned: "list[PlannedRun]", priority: int, tags: list[str], *, dry_run: bool, again: bool
+) -> None:
+    """Queue what is not there, or all `again`, and print which runs are new and which were there."""
+    from fsrun.planning import Known, known_runs
+
+    engine = open_database()
+    known = Known({}, tuple(planned)) if again else known_runs(engine, planned)
+    queued = [] if dry_run else _store(engine, list(known.fresh), priority, tags)
+    say_json(
+        "queued/1",
+        dry_run=dry_run,
+        planned=len(planned),
+        queued=[each.run_id for each in queued],
+        prerequisites=sorted({parent for each in queued for parent in each.new_parents}),
+        there={run_id: status.value for run_id, status in known.statuses.items()},
+    )
+
+
+def _store(engine: "Engine", planned: "list[PlannedRun]", priority: int, tags: list[str]) -> "list[Enqueued]":
+    from fsrun.paths import find_home
+    from fsrun.planning import enqueue_planned, require_data
+    from store.remarks import change_tags
+
+    require_data(planned, find_home())
+    queued = enqueue_planned(engine, planned, now=time.time(), priority=priority)
+    if tags:
+        change_tags(engine, [each.run_id for each in queued], add=tags)
+    return queued
 
 
 def _is_wanted_again(line: str) -> bool:

@@ -3,56 +3,63 @@
 Not here: what they do in the store (fsrun.orders), and freeing what was deleted (database.py).
 """
 
+import math
 import time
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fsrun.cli.options import open_database, sentence
-from fsrun.cli.runs import RunId
-from fsrun.errors import UsageError
+from fsrun.cli.selection import OfStatus, OfTag, RunList, Runs, numbered_in, one_or_more
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 
 def note(
-    run_id: RunId,
-    text: Annotated[str, typer.Argument(help="What to note; '' takes the note away.")],
+    runs: Runs,
+    text: Annotated[str, typer.Argument(help="The note; '' removes it.")],
 ) -> None:
-    """Put a note to a run, in the place of the one it had."""
+    """Write a note on a run; it replaces the one before."""
     from fsrun import orders
 
-    _carry_out(orders.note, run_ids=[run_id], text=text)
+    engine = open_database()
+    _carry_out(engine, orders.note, run_ids=one_or_more(engine, [runs]), text=text)
 
 
 def tag(
-    run_id: RunId,
+    runs: Runs,
     tags: Annotated[list[str], typer.Argument(metavar="TAG...", help="Words without blanks.")],
-    remove: Annotated[bool, typer.Option("--remove", help="Take these tags away.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove these tags.")] = False,
 ) -> None:
-    """Give tags to a run, to find it by: fsrun ls --tag TAG."""
+    """Tag runs, to find them with fsrun ls --tag TAG."""
     from fsrun import orders
 
-    _carry_out(orders.tag, run_ids=[run_id], **{"remove" if remove else "add": tags})
+    engine = open_database()
+    found = one_or_more(engine, [runs])
+    _carry_out(engine, orders.tag, run_ids=found, **{"remove" if remove else "add": tags})
 
 
 def rm(
-    run_ids: Annotated[
-        list[int] | None, typer.Argument(metavar="RUN...", help="Numbers of runs, from fsrun ls.")
-    ] = None,
+    runs: RunList = None,
+    status: OfStatus = None,
+    tag: OfTag = None,
     undo: Annotated[
-        bool, typer.Option("--undo", help="Bring these back; without numbers, what was deleted last.")
+        bool, typer.Option("--undo", help="Bring these runs back; without numbers, those deleted last.")
     ] = False,
 ) -> None:
-    """Delete runs: they are out of sight at once, and gone for good after 7 days, with fsrun gc."""
+    """Delete runs: they disappear at once, and fsrun gc removes them for good after 7 days."""
     from fsrun import orders
+    from store.trash import trashed
 
+    engine = open_database()
     if undo:
-        _carry_out(orders.undo, run_ids=run_ids or [])
-        return
-    if not run_ids:
-        raise UsageError("name the runs to delete: fsrun rm RUN..., with numbers from fsrun ls")
-    _carry_out(orders.delete, run_ids=run_ids)
+        deleted = numbered_in(runs or (), lambda: (each.run_id for each in trashed(engine, math.inf)))
+        _carry_out(engine, orders.undo, run_ids=deleted)
+    else:
+        _carry_out(engine, orders.delete, run_ids=one_or_more(engine, runs, status, tag))
 
 
-def _carry_out(order: Callable[..., str], **words: object) -> None:
-    typer.echo(sentence(order(open_database(), time.time(), **words)))
+def _carry_out(engine: "Engine", order: Callable[..., str], **words: object) -> None:
+    typer.echo(sentence(order(engine, time.time(), **words)))

@@ -7,94 +7,110 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fsrun.cli import output
 from fsrun.cli.options import open_database, sentence
+from fsrun.cli.scripts import Csv, Json, record_facts, run_facts, say_csv, say_json
+from fsrun.cli.selection import (
+    OfStatus,
+    OfTag,
+    RunId,
+    RunList,
+    none_found,
+    of_status,
+    one_or_more,
+    which_runs,
+)
 from fsrun.errors import FsrunError, UsageError
+
+if TYPE_CHECKING:
+    from fsrun.tui.listing import Line
 
 HIGHEST = 1000  # priority
 
-RunId = Annotated[int, typer.Argument(metavar="RUN", help="The number of a run, from fsrun ls.")]
-RunIds = Annotated[list[int], typer.Argument(metavar="RUN...", help="Numbers of runs, from fsrun ls.")]
 Level = Annotated[
     str, typer.Argument(metavar="N", help="From -1000 to 1000; higher runs first, 0 is the usual.")
 ]
 
 
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[WORD]...", help="Only runs that match all words: maml, variant:lr=0.01, task:20w1s, seed:0."
+    ),
+]
+Sort = Annotated[str, typer.Option(metavar="COLUMN", help="By what, for example newest: the best first.")]
+Group = Annotated[bool, typer.Option("--group", help="One line for each config, with the mean over seeds.")]
+Reverse = Annotated[bool, typer.Option("--reverse", help="Reverse the order.")]
+Limit = Annotated[int, typer.Option(min=0, help="How many lines; 0 for all.")]
+
+
 def ls(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[WORD]...",
-            help="Only runs that meet all words: maml, variant:lr=0.01, task:20w1s, seed:0.",
-        ),
-    ] = None,
-    status: Annotated[
-        str | None, typer.Option(help="Only queued, running, done, failed or cancelled runs.")
-    ] = None,
-    tag: Annotated[str | None, typer.Option(help="Only runs with this tag.")] = None,
-    sort: Annotated[
-        str, typer.Option(metavar="COLUMN", help="By what, for example newest: the best first.")
-    ] = "id",
-    group: Annotated[
-        bool, typer.Option("--group", help="One line for each config, with the mean over its seeds.")
-    ] = False,
-    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
-    limit: Annotated[int, typer.Option(min=0, help="How many lines; 0 for all.")] = 50,
+    words: Words = None,
+    status: OfStatus = None,
+    tag: OfTag = None,
+    sort: Sort = "id",
+    group: Group = False,
+    reverse: Reverse = False,
+    limit: Limit = 50,
+    as_json: Json = False,
+    as_csv: Csv = False,
 ) -> None:
     """List runs, the newest first."""
-    from fsrun.cli.tables import console, groups_table, runs_table
-    from fsrun.liveness import Clock, with_the_dead
+    from fsrun.liveness import Clock
     from fsrun.tui.columns import COLUMNS, column
-    from fsrun.tui.listing import GroupLine, View, entries_of, lines_of
+    from fsrun.tui.listing import View, entries_of, lines_of
     from fsrun.words import cut
-    from store.jobs import JobStatus
-    from store.snapshot import Which, snapshot
+    from store.snapshot import snapshot
 
-    _check_known("status", status, [each.value for each in JobStatus])
-    _check_known("column", sort, [each.name for each in COLUMNS])
+    if as_json + as_csv + group > 1:
+        raise UsageError("--json, --csv and --group are three forms of the list: choose one")
+    which = which_runs(status, tag)
+    if sort not in (columns := [each.name for each in COLUMNS]):
+        raise UsageError(f"unknown column {sort!r}: choose from {', '.join(columns)}")
     engine = open_database()
     now = Clock(engine)()
     query = " ".join(words or ())
-    which = Which(status=None if status is None else JobStatus(status), tag=tag or "")
-    in_turn = sort == "id" and not (query or group or reverse)  # else all must be read to know the first
-    taken = with_the_dead(snapshot(engine, now=now, limit=limit or None if in_turn else None, which=which))
-    if taken.paused:
-        typer.echo("The queue is paused: fsrun resume lets workers go on.")
+    # Else all must be read to know the first: the store does not know who is lost.
+    in_turn = sort == "id" and not (query or group or reverse) and which.status in (None, status)
+    most = limit or None
+    taken = of_status(snapshot(engine, now=now, limit=most if in_turn else None, which=which), status)
     view = View(query, sort, descending=column(sort).descending != reverse, folded=group)
     lines = lines_of(entries_of(taken, frozenset()), view)
-    if not lines:
-        typer.echo(f"No runs{_that_would(status, tag, query)}")
-        return
-    page, shown = console(), lines[: limit or None]
-    groups = [line.group for line in shown if isinstance(line, GroupLine)]
-    runs = [line.row for line in shown]
-    page.print(groups_table(groups, page.width) if group else runs_table(runs, now, page.width))
     found = taken.found if in_turn else len(lines)
-    if found > len(shown):
-        first = "newest" if sort == "id" and not reverse else "first"
-        typer.echo(f"{cut(len(shown), found, first)}; --limit 0 for all")
+    rows = [line.row for line in lines[:most]]
+    if as_csv:
+        say_csv(rows)
+    elif as_json:
+        say_json("runs/1", paused=taken.paused, found=found, runs=[run_facts(row) for row in rows])
+    else:
+        if taken.paused:
+            typer.echo("The queue is paused: fsrun resume lets workers go on.")
+        _print(lines[:most], now, none_found(status, tag, query))
+        if found > len(rows):
+            first = "newest" if sort == "id" and not reverse else "first"
+            typer.echo(f"{cut(len(rows), found, first)}; --limit 0 for all")
 
 
-def _check_known(kind: str, name: str | None, known: Sequence[str]) -> None:
-    if name is not None and name not in known:
-        raise UsageError(f"unknown {kind} {name!r}: choose from {', '.join(known)}")
+def _print(lines: "Sequence[Line]", now: float, otherwise: str) -> None:
+    """Print runs or groups as a table, or what to say where there are none."""
+    from fsrun.cli.tables import console, groups_table, runs_table
+    from fsrun.tui.listing import GroupLine
+
+    page = console()
+    groups = [line.group for line in lines if isinstance(line, GroupLine)]
+    if groups:
+        page.print(groups_table(groups, page.width))
+    elif lines:
+        page.print(runs_table([line.row for line in lines], now, page.width))
+    else:
+        typer.echo(otherwise)
 
 
-def _that_would(status: str | None, tag: str | None, query: str) -> str:
-    """Say of no runs what was asked of them."""
-    from fsrun.words import plain
-
-    asked = [f" are {status}"] if status else []
-    asked += [f" have the tag {plain(tag)}"] if tag else []
-    asked += [f" match {plain(query)}"] if query else []
-    return " and".join(asked) + "." if asked else " yet: try fsrun queue synthetic --preset quick"
-
-
-def show(run_id: RunId) -> None:
+def show(run_id: RunId, as_json: Json = False) -> None:
     """Show all about one run: config, attempts, results, where its numbers come from."""
     from fsrun.cli.details import details
     from fsrun.cli.tables import console
@@ -103,6 +119,9 @@ def show(run_id: RunId) -> None:
 
     page, engine = console(), open_database()
     run = get_run(engine, run_id)
+    if as_json:
+        say_json("run/1", **record_facts(run))
+        return
     for part in details(run, told(engine, run)):
         page.print(part)
 
@@ -146,28 +165,30 @@ def _print_tail(path: Path, lines: int) -> int:
         return file.tell()
 
 
-def cancel(run_ids: RunIds) -> None:
-    """Cancel queued runs at once, running ones after a checkpoint. Exit code 1 where one cannot be."""
+def cancel(runs: RunList = None, status: OfStatus = None, tag: OfTag = None) -> None:
+    """Cancel runs: queued ones at once, running ones after a checkpoint. Exit code 1 if one cannot be."""
     from fsrun import orders
     from fsrun.liveness import Clock
 
     engine = open_database()
-    typer.echo(sentence(orders.cancel(engine, Clock(engine)(), run_ids)))
+    typer.echo(sentence(orders.cancel(engine, Clock(engine)(), one_or_more(engine, runs, status, tag))))
 
 
-def retry(run_ids: RunIds) -> None:
-    """Queue failed or cancelled runs again; from their last checkpoints. Exit code 1 where one cannot."""
+def retry(runs: RunList = None, status: OfStatus = None, tag: OfTag = None) -> None:
+    """Queue failed or cancelled runs again, from their last checkpoints. Exit code 1 if one cannot be."""
     from fsrun import orders
 
-    typer.echo(sentence(orders.retry(open_database(), time.time(), run_ids)))
+    engine = open_database()
+    typer.echo(sentence(orders.retry(engine, time.time(), one_or_more(engine, runs, status, tag))))
 
 
-def priority(level: Level, run_ids: RunIds) -> None:
-    """Give queued runs another priority, and what they wait for one at least as high."""
+def priority(level: Level, runs: RunList = None, status: OfStatus = None, tag: OfTag = None) -> None:
+    """Set the priority of queued runs; the runs that they wait for get at least the same."""
     from fsrun import orders
 
-    wanted = list(dict.fromkeys(run_ids))
-    typer.echo(sentence(orders.set_priority(open_database(), time.time(), wanted, _level(level))))
+    engine = open_database()
+    wanted = one_or_more(engine, runs, status, tag)
+    typer.echo(sentence(orders.set_priority(engine, time.time(), wanted, _level(level))))
 
 
 def _level(text: str) -> int:

@@ -35,6 +35,7 @@ PIPE_WIDTH = 160  # columns, where nobody's terminal sets them
 _BAR = 11
 _GAP = 2  # columns between two
 _LEAST = {"run": 3, "status": 11, "what": 12, "progress": _BAR, "left": 6, "newest": 11, "age": 6}
+_LEAST_OF_FAILED = {"run": 3, "status": 11, "what": 12, "age": 6}
 _LEAST_OF_GROUPS = {"runs": 4, "status": 6, "what": 12, "mean": 4}
 _TELLING = 12  # the least columns in which a variant or remark says anything
 
@@ -52,8 +53,8 @@ def _joined(*words: str) -> str:
 def runs_table(rows: Sequence[RunRow], now: float, width: int = 80) -> Table:
     """Return runs as a list that fits so many columns, 80 at least: what, how far, how good.
 
-    Where there is room and something to say, it says also what tells a run from others of its preset, and its
-    tags and notes.
+    Where there is room and something to say, it says also why runs failed, what tells a run from others of
+    its preset, and its tags and notes. A list of failed runs only has no progress.
     """
     cells = {
         "run": [Text(str(row.id)) for row in rows],
@@ -63,10 +64,12 @@ def runs_table(rows: Sequence[RunRow], now: float, width: int = 80) -> Table:
         "progress": [progress_text(row, _BAR) for row in rows],
         "left": [Text(duration(row.eta_seconds) if row.eta_seconds else "") for row in rows],
         "newest": [newest_value(row) for row in rows],
+        "reason": [Text(plain(row.error or ""), "red") for row in rows],
         "age": [Text(duration(now - row.created)) for row in rows],
         "remarks": [remarks_text(row.tags, row.note) for row in rows],
     }
-    return _listed(cells, _widths(cells, _LEAST, width))
+    least = _LEAST if any(row.error is None for row in rows) else _LEAST_OF_FAILED
+    return _listed(cells, _widths(cells, least, width))
 
 
 def _what(row: RunRow) -> tuple[str, ...]:
@@ -89,7 +92,7 @@ def _widths(cells: Mapping[str, Sequence[Text]], least: Mapping[str, int], width
     if room < 0 and "age" in widths:
         room += widths.pop("age") + _GAP
     widths["what"] = max(widths["what"] + min(room, 0), least["what"])
-    for name in ("variant", "remarks"):
+    for name in ("reason", "variant", "remarks"):
         if widest.get(name) and room >= _GAP + _TELLING:
             widths[name] = min(max(widest[name], len(name)), room - _GAP)
             room -= _GAP + widths[name]

@@ -1,10 +1,10 @@
-"""The command `watch`: one run in plain lines, for screen readers, pipes and logs.
+"""The command `watch`: runs in plain lines, for screen readers, pipes and logs.
 
 Not here: the dashboard (fsrun.tui), and the picture a worker in the foreground draws (foreground.py).
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +12,7 @@ import typer
 
 from fsrun.cli import output
 from fsrun.cli.options import open_database
-from fsrun.cli.runs import RunId
+from fsrun.cli.selection import OfStatus, OfTag, RunList, one_or_more
 from fsrun.errors import INTERRUPTED, FsrunError
 
 if TYPE_CHECKING:
@@ -24,37 +24,52 @@ LOOK_SECONDS = 0.5
 
 
 def watch(
-    run_id: RunId,
-    every: Annotated[float, typer.Option(min=0.5, help="Seconds between two lines of progress.")] = 5.0,
+    runs: RunList = None,
+    status: OfStatus = None,
+    tag: OfTag = None,
+    every: Annotated[float, typer.Option(min=0.5, help="Seconds between two lines about a run.")] = 5.0,
 ) -> None:
-    """Follow one run in plain lines until it is over; exit code 0 where it is done, else 1."""
+    """Follow runs in plain lines until all are over. Exit code 0 if all are done, else 1."""
     from fsrun.words import plain
 
     engine = open_database(create=False)
+    run_ids = one_or_more(engine, runs, status, tag)
     try:
-        row = _follow(engine, run_id, every, lambda line: typer.echo(plain(line)))
+        ended = _follow(engine, run_ids, every, lambda line: typer.echo(plain(line)))
     except KeyboardInterrupt:
-        typer.echo(f"Run {run_id} goes on; nobody watches it any more.")
+        typer.echo(f"No longer watching; the {'run goes' if len(run_ids) == 1 else 'runs go'} on.")
         raise typer.Exit(INTERRUPTED) from None
-    _say_result(engine, row)
+    for row in ended:
+        _say_result(engine, row)
+    if faults := [fault for row in ended if (fault := _fault(row))]:
+        raise FsrunError("; ".join(faults))
 
 
-def _follow(engine: "Engine", run_id: int, every: float, say: Callable[[str], object]) -> "RunRow":
-    """Say a line when the status changes, and at most so often when anything else does; return the end."""
+def _follow(
+    engine: "Engine", run_ids: Sequence[int], every: float, say: Callable[[str], object]
+) -> "list[RunRow]":
+    """Say a line when a status changes, and at most so often when anything else does; return the ends."""
     from fsrun.liveness import Clock, Watcher
     from fsrun.words import status_word
     from store.jobs import JobStatus
 
-    watcher, clock, said, said_at = Watcher(engine), Clock(engine), ("", ""), 0.0
+    clock = Clock(engine)
+    watchers = {run_id: Watcher(engine) for run_id in run_ids}
+    said = dict.fromkeys(run_ids, ("", "", 0.0))  # of each run: status, line, and when
+    ended: dict[int, RunRow] = {}
     while True:
-        row = watcher.look(run_id, clock())
-        word, line = status_word(row), _line(row)
-        if word != said[0] or (line != said[1] and time.monotonic() - said_at >= every):
-            say(f"{datetime.now().astimezone():%H:%M:%S} run {run_id} {line}")
-            said, said_at = (word, line), time.monotonic()
+        for run_id in [each for each in run_ids if each not in ended]:
+            row = watchers[run_id].look(run_id, clock())
+            word, line = status_word(row), _line(row)
+            before, last, said_at = said[run_id]
+            if word != before or (line != last and time.monotonic() - said_at >= every):
+                say(f"{datetime.now().astimezone():%H:%M:%S} run {run_id} {line}")
+                said[run_id] = (word, line, time.monotonic())
+            if row.status not in (JobStatus.QUEUED, JobStatus.RUNNING):
+                ended[run_id] = row
         output.end_if_unheard()
-        if row.status not in (JobStatus.QUEUED, JobStatus.RUNNING):
-            return row
+        if len(ended) == len(run_ids):
+            return [ended[run_id] for run_id in run_ids]
         time.sleep(LOOK_SECONDS)
 
 
@@ -82,16 +97,24 @@ def _line(row: "RunRow") -> str:
 _STATES = {"lost": "lost its worker and waits for another to resume it", "waiting": "waits"}
 
 
-def _say_result(engine: "Engine", row: "RunRow") -> None:
-    """Say what the run measured. Raises FsrunError where it did not come to its end."""
-    from fsrun.words import duration, is_at_chance, number, plain
+def _fault(row: "RunRow") -> str | None:
+    """Return why a run was not done, and what to do; None for one that was."""
     from store.jobs import JobStatus
-    from store.runs import get_run
 
     if row.status is JobStatus.FAILED:
-        raise FsrunError(f"run {row.id} failed: {row.error}; fsrun show {row.id} has the whole of it")
+        return f"run {row.id} failed: {row.error}; fsrun show {row.id} has the whole of it"
     if row.status is JobStatus.CANCELLED:
-        raise FsrunError(f"run {row.id} was cancelled: fsrun retry {row.id} queues it again")
+        return f"run {row.id} was cancelled: fsrun retry {row.id} queues it again"
+    return None
+
+
+def _say_result(engine: "Engine", row: "RunRow") -> None:
+    """Say what the run measured, where it is done."""
+    from fsrun.words import duration, is_at_chance, number, plain
+    from store.runs import get_run
+
+    if _fault(row):
+        return
     chance = ", at chance" * is_at_chance(row)
     typer.echo(f"Run {row.id} is done after {duration(row.worked)}{chance}.")
     for result in get_run(engine, row.id).results:

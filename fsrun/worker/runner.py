@@ -185,7 +185,8 @@ def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
         return job.home.checkpoint(database, job.run_id, job.attempt, step)
 
     remove_unfinished(checkpoint_path(0).parent)
-    sink = StoreSink(job.engine, job.run_id, job.attempt, job.outage, job.gives_up, files)
+    total = record.spec.total_steps
+    sink = StoreSink(job.engine, job.run_id, job.attempt, job.outage, job.gives_up, files, total)
     try:
         with together(team, Share(record.spec.config, job.home.data, threads)):
             outcome = run(

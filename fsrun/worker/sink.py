@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 
 from experiments.errors import StorageUnavailable
 from fsrun.checkpoint_files import CheckpointFiles, discard, sha256_of
+from fsrun.words import duration
 from fsrun.worker.outage import Outage
 from store import checkpoints, metrics
 from store.checkpoints import CheckpointRow
@@ -28,6 +29,7 @@ FLUSH_SECONDS = 0.5
 RATE_MEMORY_SECONDS = 20.0  # the step rate shown is an average over about this long
 KEPT_CHECKPOINTS = 2  # the newest, and one to fall back to
 MAX_BUFFERED = 200_000  # points kept while the database is away; then training waits for it
+LOG_SECONDS = 10.0  # between two lines of progress in the run's log, at least
 RETRY_SECONDS = 5.0  # between two tries to write what is buffered while training goes on
 
 logger = logging.getLogger("fsrun.sink")
@@ -49,7 +51,8 @@ class StoreSink:
     """An EventSink that writes to the store as one attempt of a run.
 
     `files` says where checkpoints are kept. Raises LeaseLost once the job has a new owner, and
-    DatabaseUnavailable where the database cannot be used and `gives_up` says not to wait for it.
+    DatabaseUnavailable where the database cannot be used and `gives_up` says not to wait for it. Every 10
+    seconds or so the log says how far the run is of `total_steps`.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class StoreSink:
         outage: Outage,
         gives_up: Callable[[], bool],
         files: CheckpointFiles,
+        total_steps: int,
     ) -> None:
         self.engine = engine
         self.files = files
@@ -67,6 +71,9 @@ class StoreSink:
         self.gives_up = gives_up
         self.run_id = run_id
         self.attempt = attempt
+        self.total_steps = total_steps
+        self.newest: dict[str, float] = {}  # value of each metric; under `writing`
+        self.logged_at = time.monotonic()
         self.reports: deque[_Report] = deque()  # appended to by the training thread, emptied by who writes
         self.reported = 0  # points; only the training thread counts these
         self.written = 0  # of them; changes only under `writing`
@@ -160,6 +167,22 @@ class StoreSink:
             )
             self.taken = []
             self.written += len(points)
+            self.newest |= {point.name: point.value for point in points}
+            self._log_progress()
+
+    def _log_progress(self) -> None:
+        """Say in the run's log now and then how far it is: step, newest values, rate and what is left."""
+        now = time.monotonic()
+        if now - self.logged_at < LOG_SECONDS:
+            return
+        self.logged_at = now
+        shown = {name: value for name, value in self.newest.items() if not name.endswith((".low", ".high"))}
+        said = [f"step {self.step:,} of {self.total_steps:,}"]
+        said += [f"{name} {value:.4g}" for name, value in sorted(shown.items())]
+        if self.rate:
+            said.append(f"{self.rate:.3g} steps/s")
+            said.append(f"{duration(max(self.total_steps - self.step, 0) / self.rate)} left")
+        logger.info("%s", ", ".join(said))
 
     def _points(self) -> list[Point]:
         """Return the points of what is taken; a clock that was set meanwhile leaves them in order."""

@@ -144,7 +144,7 @@ def test_a_dry_run_needs_no_data(typed: Typed, home: Case) -> None:
 
 def test_runs_that_need_the_same_pre_training_share_one(typed: Typed, home: Case) -> None:
     answer = typed("queue", *GLYPHS, "--method", "fastslow", "--seeds", "2")
-    assert "Queued runs 2 to 3; waiting for run 1." in answer.words
+    assert "Queued runs 2, 3; waiting for run 1." in answer.words
     names = [config.method.name for config in stored(home)]
     assert names == ["pretrain", "fastslow", "fastslow"]
     assert [home.run(number).parents for number in range(1, 4)] == [(), (1,), (1,)]
@@ -170,7 +170,7 @@ def test_runs_that_differ_only_in_their_episodes_measure_one_model(typed: Typed,
 def test_a_later_list_measures_the_model_that_the_default_command_trained(typed: Typed, home: Case) -> None:
     typed("queue", *GLYPHS, "--method", "protonet")
     answer = typed("queue", *GLYPHS, "--method", "protonet", "--n-way", "5,10")
-    assert "Queued runs 2 to 3; starting from run 1, already there." in answer.words
+    assert "Queued runs 2, 3; starting from run 1, already there." in answer.words
 
 
 def test_a_pre_training_with_other_options_is_another_run(typed: Typed, home: Case) -> None:
@@ -197,7 +197,7 @@ def test_queued_runs_get_another_priority_and_what_they_wait_for_is_begun_before
 ) -> None:
     typed("queue", "synthetic", *TINY, "--set", "slow_lr=0.001,0.002")
     typed("queue", *GLYPHS, "--method", "fastslow")
-    assert typed("priority", "5", "4", "2", "4").out == "Runs 4, 2 now have priority 5.\n"
+    assert typed("priority", "5", "4", "2", "4").out == "Runs 2, 4 now have priority 5.\n"
     assert [home.run(number).priority for number in (1, 2, 3, 4)] == [0, 5, 5, 5]
     assert typed("priority", "-3", "2").out == "Run 2 now has priority -3.\n"
     assert home.run(2).priority == -3
@@ -222,7 +222,7 @@ def test_of_a_sweep_only_what_is_not_there_is_queued(typed: Typed, home: Case) -
     typed("queue", "synthetic", *TINY, "--set", "slow_lr=0.001,0.002")
     answer = typed("queue", "synthetic", *TINY, "--set", "slow_lr=0.001,0.002,0.003")
     assert answer.code == 0
-    assert "Runs 1 to 2 have these configs (queued): not queued again" in answer.words
+    assert "Runs 1, 2 have these configs (queued): not queued again" in answer.words
     assert "Queued run 3" in answer.words
     assert home.run(3).spec.variant.startswith("slow_lr=0.003")
 

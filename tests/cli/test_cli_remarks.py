@@ -82,7 +82,7 @@ def test_what_cannot_be_noted_tagged_or_deleted_is_refused_in_one_line(typed: Ty
     assert_refused(typed("note", "1", "x" * 3000), "3,000 characters", "shorten")
     assert_refused(typed("tag", "1", "two words"), "'two words'", "at most 40 letters")
     assert_refused(typed("rm", "1"), "run 1 is queued or running", "fsrun cancel 1")
-    assert_refused(typed("rm"), "fsrun rm RUN")
+    assert_refused(typed("rm"), "name the runs", "3-9")
     assert_refused(typed("rm", "--undo"), "the trash is empty")
     assert_refused(typed("rm", "7"), "there is no run 7")
 

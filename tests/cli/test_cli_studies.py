@@ -39,7 +39,7 @@ def test_ablations_are_one_sweep_that_says_what_each_run_is_for(typed: Typed, ho
 
 def test_queued_ablations_share_one_pre_training(typed: Typed, home: Case) -> None:
     answer = typed("queue", "ablations", *TINY)
-    assert "Queued runs 2 to 17; waiting for run 1." in answer.words
+    assert "Queued runs 2-17; waiting for run 1." in answer.words
     parents = [home.run(number).parents for number in range(2, 18)]
     assert parents.count((1,)) == 15
     assert parents.count(()) == 1  # without pre-training

@@ -88,7 +88,7 @@ def test_ctrl_c_leaves_the_run_alone(typed: Typed, home: Case) -> None:
     with watching(home) as process:
         assert line(process) == "run 1 running"
         process.send_signal(signal.SIGINT)
-        assert line(process) == "Run 1 goes on; nobody watches it any more."
+        assert line(process) == "No longer watching; the run goes on."
         assert process.wait(30) == 130
     run = home.run(1)
     assert (run.status, run.cancel_requested) == (JobStatus.RUNNING, False)

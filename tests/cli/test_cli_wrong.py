@@ -60,11 +60,17 @@ TYPED_WRONG = {
     "cancel-of-no-run": ("cancel 99", "no run 99"),
     "retry-of-no-run": ("retry 99", "no run 99"),
     "priority-of-no-run": ("priority 5 99", "no run 99"),
-    "priority-of-nothing": ("priority 5", "RUN...", "fsrun priority --help"),
+    "priority-of-nothing": ("priority 5", "name the runs", "--status"),
+    "runs-of-no-status": ("cancel --status broken", "'broken'", "failed, cancelled"),
+    "runs-backwards": ("retry 9-3", "'9-3'", "3-9"),
+    "runs-no-number": ("rm 3,x", "'x'", "`fsrun ls`"),
+    "list-in-two-forms": ("ls --json --csv", "--json, --csv and --group", "choose one"),
+    "nodes-as-json": ("doctor --cluster --json", "leave out --cluster"),
+    "queued-with-a-bad-tag": ("queue synthetic --tag a,b", "'a,b'"),
     "priority-no-number": ("priority high 1", "'high'", "-1000 to 1000"),
     "priority-too-high": ("priority 1001 1", "'1001'", "-1000 to 1000"),
     "priority-too-high-to-begin-with": ("queue synthetic --priority 1001", "--priority", "1000"),
-    "priority-with-an-option": ("priority 5 --all", "RUN...", "whole number"),
+    "priority-with-an-option": ("priority 5 --all", "'--all'", "3-9"),
 }  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def test_a_new_run_is_queued_with_options_as_written(lab: Lab) -> None:
         await write(pilot, form, "slow_lr", "0.01,0.02")
         await until(pilot, shows(pilot, "Queue 2 runs", "* method.slow_lr", "0.001 → 0.01,0.02"))
         await pilot.press("ctrl+s")
-        await until(pilot, shows(pilot, "queued runs 1 to 2"))
+        await until(pilot, shows(pilot, "queued runs 1, 2"))
         assert [config.method.slow_lr for config in configs(lab)] == [0.01, 0.02]
         assert isinstance(pilot.app.screen, Overview)
 

@@ -14,7 +14,7 @@ from store.engine import check_writable, open_store, writing
 from store.errors import DatabaseUnavailable, LeaseLost
 from store.upkeep import back_up
 from tests.cli.cli_cases import Case
-from tests.worker.worker_cases import ask_for_the_long_run, take, wait_until
+from tests.worker.worker_cases import STEPS, ask_for_the_long_run, take, wait_until
 
 
 @pytest.fixture
@@ -39,7 +39,9 @@ class Bench:
         engine = home.engine()
         outage = Outage(engine, self.lines.append)
         files = checkpoint_files(home)
-        self.sink = StoreSink(engine, self.run_id, self.claim.attempt, outage, lambda: self.alone, files)
+        self.sink = StoreSink(
+            engine, self.run_id, self.claim.attempt, outage, lambda: self.alone, files, STEPS
+        )
         self.sink.started(0)
 
     def report(self, steps: range) -> None:
@@ -179,3 +181,16 @@ def test_a_damaged_database_is_waited_for_until_a_sound_copy_is_in_its_place(ben
     bench.report(range(9, 11))
     wait_until(lambda: bench.is_stored(range(1, 11)))
     wait_until(lambda: "can be used again" in bench.lines[-1])
+
+
+def test_the_log_says_now_and_then_how_far_the_run_is(
+    home: Case, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("fsrun.worker.sink.LOG_SECONDS", 0.0)
+    caplog.set_level("INFO", "fsrun.sink")
+    bench = Bench(home)
+    bench.report(range(1, 21))
+    bench.sink.flush()
+    bench.sink.close()
+    assert f"step 20 of {STEPS:,}, train/loss 10, " in caplog.text
+    assert " steps/s, " in caplog.text

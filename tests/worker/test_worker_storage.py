@@ -19,6 +19,7 @@ from store.results import ResultRow
 from tests.cli.cli_cases import Case, Points, assert_refused, in_its_own_process
 from tests.worker.s3_server import S3, make_bucket, s3_server
 from tests.worker.worker_cases import (
+    STEPS,
     after,
     ask_for_the_long_run,
     held_under_way,
@@ -101,7 +102,9 @@ def test_a_writer_whose_lease_is_gone_changes_nothing_that_is_kept(
     run_id = ask_for_the_long_run(home)
     slept = take(home)
     outage = Outage(home.engine(), print)
-    late = StoreSink(home.engine(), run_id, slept.attempt, outage, lambda: True, checkpoint_files(home))
+    late = StoreSink(
+        home.engine(), run_id, slept.attempt, outage, lambda: True, checkpoint_files(home), STEPS
+    )
     late.started(0)
     queue.release(home.engine(), run_id, slept.attempt, now=1.0)
     execute(home.engine(), elsewhere, run_id, take(home).attempt, "cpu", after(5))
