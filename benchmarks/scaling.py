@@ -119,7 +119,7 @@ def report_overhead(folder: Path, jobs: int) -> None:
         if address is None:
             print("  ray    not measured: pip install 'fsrun[ray]'")
             return
-        words = ("--engine", "ray", "--address", address, "--max-concurrent", "1")
+        words = ("--engine", "ray", "--address", address, "--jobs", "1")
         there = overhead(Home(folder / "ray"), words, jobs)
     print(f"  ray    {1e3 * there.each:7.1f} ms a job, {there.until_first:.1f} s until the first")
 

@@ -1,4 +1,4 @@
-"""Work on the machines of a cluster, in the foreground.
+"""Several jobs at a time, on this machine or on those of a cluster, in the foreground.
 
 Not here: the engines (fsrun.worker), and the words of the command (working.py).
 """
@@ -12,7 +12,7 @@ from fsrun.cli.foreground import Watch, shown
 from fsrun.errors import UsageError
 from fsrun.paths import find_home
 from fsrun.words import count
-from fsrun.worker import ray_engine
+from fsrun.worker import local_engine, ray_engine
 from fsrun.worker.fleet import Coordinator, Fleet
 from fsrun.worker.nodes import is_file, new_fleet, ordered
 from fsrun.worker.slurm_engine import SlurmFleet
@@ -34,6 +34,17 @@ class Asked:
     def settings(self) -> dict[str, str]:
         """What a job may compute with, where the user's environment does not say it."""
         return {"OMP_NUM_THREADS": str(max(int(self.cpus), 1))}
+
+
+def serve_here(engine: Engine, asked: Asked) -> None:
+    """Carry out several jobs at a time on this machine."""
+    jobs = asked.most or 1
+    gpus = local_engine.gpus_to_share(asked.device)
+    cores = local_engine.threads_each(jobs)
+    home = find_home()
+    with ordered(home, new_fleet("local"), asked.device, {"OMP_NUM_THREADS": str(cores)}) as order:
+        each = f"{count(len(gpus), 'GPU')} shared by" if gpus else f"{count(cores, 'core')} for each of"
+        _serve(engine, asked, local_engine.LocalFleet(order, jobs, gpus), f"this machine, {each} {jobs} jobs")
 
 
 def serve_on_ray(engine: Engine, asked: Asked, address: str) -> None:
@@ -76,7 +87,7 @@ def _serve(engine: Engine, asked: Asked, fleet: Fleet, where: str) -> None:
     watch.log = home.supervisor_log(fleet.name)
     with shown(coordinator, watch, STOPPING):
         watch.say(f"Working as {fleet.name} on {where}.")
-        if is_file(home.database):
+        if is_file(home.database) and not isinstance(fleet, local_engine.LocalFleet):
             watch.say("The database is a SQLite file: only nodes on this machine can work on it.")
         coordinator.work(drain=asked.drain)
         watch.tick(now=True)

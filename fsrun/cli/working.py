@@ -17,6 +17,10 @@ def worker(
     drain: Annotated[bool, typer.Option("--drain", help="Stop when nothing is left to do.")] = False,
     device: Device = "auto",
     gpus: Gpus = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Jobs at a time: 1 here unless said, as many as fit on a cluster."),
+    ] = None,
     engine: Annotated[
         str, typer.Option(help="Where to work: local, or on the machines of a ray or slurm cluster.")
     ] = "local",
@@ -25,16 +29,13 @@ def worker(
         float | None, typer.Option(min=0, help="Of a cluster, also a part of one; 1 where it has any.")
     ] = None,
     cpus_per_job: Annotated[float | None, typer.Option(min=0, help="Of a cluster; 1.")] = None,
-    max_concurrent: Annotated[
-        int | None, typer.Option(min=1, help="Jobs at a time on a cluster; as many as fit.")
-    ] = None,
     slurm: Annotated[
         list[str] | None, typer.Option(help="An option of sbatch as NAME=VALUE; may be repeated.")
     ] = None,
 ) -> None:
-    """Execute queued runs, one at a time; Ctrl-C hands the running one back after a checkpoint.
+    """Execute queued runs until Ctrl-C, which hands running ones back after a checkpoint.
 
-    With an engine, as many at a time as its machines hold; the queue, and all that shows it, stay the same.
+    Several jobs on one machine share its GPUs evenly, or its cores.
     """
     if engine not in ENGINES:
         raise UsageError(f"--engine {engine!r} is none of {', '.join(ENGINES)}: use one of them")
@@ -43,7 +44,6 @@ def worker(
         "--address": (address, ("ray",)),
         "--gpus-per-job": (gpus_per_job, ("ray", "slurm")),
         "--cpus-per-job": (cpus_per_job, ("ray", "slurm")),
-        "--max-concurrent": (max_concurrent, ("ray", "slurm")),
         "--slurm": (slurm, ("slurm",)),
     }
     for name, (value, engines) in options.items():
@@ -51,7 +51,9 @@ def worker(
             raise UsageError(
                 f"{name} is for --engine {' or '.join(engines)}: leave it out, or {_instead(name)}"
             )
-    from fsrun.cli.clusters import Asked, serve_on_ray, serve_on_slurm
+    if (jobs or 1) > 1 and gpus > 1:
+        raise UsageError(f"--jobs {jobs} has a GPU for each job, --gpus {gpus} several for one: use only one")
+    from fsrun.cli.clusters import Asked, serve_here, serve_on_ray, serve_on_slurm
     from fsrun.cli.foreground import serve
     from fsrun.paths import find_home
     from fsrun.worker.devices import check_gpus
@@ -60,8 +62,10 @@ def worker(
     if engine == "local":
         check_gpus(gpus, device)
     database = open_patiently(find_home().database, typer.echo, lambda: False, create=True)
-    asked = Asked(device, drain, cpus_per_job or 1.0, gpus_per_job, max_concurrent)
-    if engine == "local":
+    asked = Asked(device, drain, cpus_per_job or 1.0, gpus_per_job, jobs)
+    if engine == "local" and (jobs or 1) > 1:
+        serve_here(database, asked)
+    elif engine == "local":
         serve(database, device, gpus, drain=drain)
     elif engine == "ray":
         serve_on_ray(database, asked, address or "auto")

@@ -29,7 +29,7 @@ from fsrun.cli.options import open_database
 asked = Asked("auto", drain=True, cpus=1.0, gpus=None, most=2)
 sys.exit(reported(lambda: serve_on_slurm(open_database(), asked, [], cluster="local")))
 """
-"""What `fsrun worker --engine slurm --drain --max-concurrent 2` does, with elements as processes here."""
+"""What `fsrun worker --engine slurm --drain --jobs 2` does, with elements as processes here."""
 
 
 @contextmanager
