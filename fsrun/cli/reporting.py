@@ -65,7 +65,8 @@ All = Annotated[bool, typer.Option("--all", help="Every report that has somethin
 Provenance = Annotated[
     bool, typer.Option("--provenance", help="Instead of the report, the runs behind its numbers.")
 ]
-Notes = Annotated[bool, typer.Option("--notes", help="All notes below the table, not the shortest alone.")]
+Notes = Annotated[bool, typer.Option("--notes", help="Print all notes below the table.")]
+Extra = Annotated[bool, typer.Option("--extra", help="Of --table2: print the rows that the paper has not.")]
 Output = Annotated[
     Format | None,
     typer.Option("--format", help="How to write it; text, or what the ending of --out says."),
@@ -124,6 +125,7 @@ def report(
     every: All = False,
     provenance: Provenance = False,
     notes: Notes = False,
+    extra: Extra = False,
     output: Output = None,
     run: Run = None,
     n_way: NWay = None,
@@ -163,6 +165,7 @@ def _refuse_idle(name: str, asked: Mapping[str, Any]) -> None:
     idle = [option for option in NARROWING if option in asked and option not in kept]
     idle += [option for option in ("provenance", "notes") if option in asked and name not in KINDS]
     idle += [option for option in ("output", "out") if option in asked and name == "explain"]
+    idle += ["extra"] if "extra" in asked and name != "table2" else []
     if idle:
         option = "format" if idle[0] == "output" else idle[0].replace("_", "-")
         newest = ", which takes the newest of each method" if option == "run" else ""
@@ -199,6 +202,8 @@ def _report(name: str, asked: Mapping[str, Any], form: Format, out: Path | None)
     made = make(open_database(), _choice(name, asked))
     if "notes" in asked:
         made = replace(made, tables=tuple(table.detailed() for table in made.tables))
+    if form is Format.TEXT and "extra" not in asked:
+        made = replace(made, tables=tuple(table.folded("--extra") for table in made.tables))
     if "provenance" in asked:
         made = of_table(f"{made.command} --provenance", runs_table(made.document()))
     return written(made, form, **page_of(out))

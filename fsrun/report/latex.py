@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import accumulate, groupby
 
 from fsrun.report.table import Column, Table, column_widths, columns_within, headings_beside, with_columns
 
@@ -72,7 +73,9 @@ def to_latex(table: Table, label: str) -> str:
     left_out = headings_beside(table, kept)
     shown = with_columns(table, kept)
     comment = f"% No room on a page for: {', '.join(left_out)}. The formats csv and json have all."
-    return "\n".join([*([comment] if left_out else []), *_environment(shown, label)])
+    more = f"% {len(table.details)} more notes: add --notes."
+    comments = [*([comment] if left_out else []), *([more] if table.details else [])]
+    return "\n".join([*comments, *_environment(shown, label)])
 
 
 def commented(text: str) -> str:
@@ -95,19 +98,45 @@ def _environment(table: Table, label: str) -> Iterator[str]:
     yield rf"    \label{{tab:{label}}}"
     yield rf"    \begin{{tabular}}{{@{{}}{''.join(_kinds(table))}@{{}}}}"
     yield r"      \toprule"
-    yield f"      {_line([escaped(column.heading) for column in table.columns])}"
+    yield from (f"      {line}" for line in _headings(table))
     yield r"      \midrule"
-    for row in table.rows:
-        cells = zip(row, table.columns, strict=True)
-        yield f"      {_line([_number(cell) if each.numeric else escaped(cell) for cell, each in cells])}"
+    for number, row in enumerate(table.rows):
+        if number == table.extra:
+            yield r"      \midrule"
+        cells = [
+            (_number(cell) if each.numeric else escaped(cell), (number, each.heading) in table.best)
+            for cell, each in zip(row, table.columns, strict=True)
+        ]
+        bold = [rf"\textbf{{{cell}}}" if best else cell for cell, best in cells]
+        yield f"      {_line(bold)}"
     yield r"      \bottomrule"
     yield r"    \end{tabular}"
-    if table.every_note:
+    if table.notes:
         yield r"    \begin{tablenotes}[flushleft]\footnotesize\raggedright"
-        yield from (rf"      \item {escaped(note)}" for note in table.every_note)
+        yield from (rf"      \item {escaped(note)}" for note in table.notes)
         yield r"    \end{tablenotes}"
     yield r"  \end{threeparttable}"
     yield r"\end{table}"
+
+
+def _headings(table: Table) -> Iterator[str]:
+    """Yield the names of groups, each above its columns and a rule, and the headings below them."""
+    groups = [
+        (group, len(list(columns))) for group, columns in groupby(table.columns, lambda each: each.group)
+    ]
+    if any(group for group, _ in groups):
+        names = [
+            rf"\multicolumn{{{size}}}{{c}}{{{escaped(group)}}}" if group else " & " * (size - 1)
+            for group, size in groups
+        ]
+        yield _line(names)
+        ends = list(accumulate(size for _, size in groups))
+        yield " ".join(
+            rf"\cmidrule(lr){{{end - size + 1}-{end}}}"
+            for (group, size), end in zip(groups, ends, strict=True)
+            if group
+        )
+    yield _line([escaped(column.shown) for column in table.columns])
 
 
 def _spared(column: Column) -> Column:

@@ -12,7 +12,7 @@ class PaperRow:
 
     `method` is the name in experiments.registry, and that of the row in experiments.table2; `source` is what
     the cited source measured for the Omniglot cell, `second_hand` if known only from others' reports of it;
-    `note` says what the cell does not.
+    `note` says what the cell does not; `comparable` is False where it is the number of another task.
     """
 
     title: str
@@ -22,6 +22,7 @@ class PaperRow:
     source: str
     note: str = ""
     second_hand: bool = False
+    comparable: bool = True
 
 
 N_WAY, K_SHOT = 20, 1  # of the Omniglot column
@@ -44,6 +45,7 @@ TABLE2: tuple[PaperRow, ...] = (
         source="5-way: 82.8",
         note="82.8 is after one example; 36.4 is before any, also 5-way; no 20-way guess can pass 18.0",
         second_hand=True,
+        comparable=False,
     ),
     PaperRow(
         title="CNN",

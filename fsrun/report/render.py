@@ -11,13 +11,14 @@ from io import StringIO
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from fsrun.report.formats import Format
 from fsrun.report.latex import to_latex
-from fsrun.report.table import Column, Table, column_widths, fitted
+from fsrun.report.table import Column, Table, column_widths, fitted, room_of
 from fsrun.report.web import Section, page
 
 __all__ = ["Column", "Format", "Table", "fitted", "render"]
@@ -51,6 +52,15 @@ def to_text(table: Table, *, width: int, colour: bool) -> str:
     Cells wrap where even that does not do.
     """
     table = fitted(table, width)
+    more = [f"{len(table.details)} more notes: add --notes."] if table.details else []
+    notes = [Text(note, style="dim") for note in (*table.notes, *more)]
+    grouped = any(column.group for column in table.columns) and room_of(table) <= width
+    grid = _in_groups(table) if grouped else _in_columns(table, width)
+    return printed(Group(grid, Text(""), *notes), width=width, colour=colour)
+
+
+def _in_columns(table: Table, width: int) -> RenderableType:
+    """Return the grid, two blanks between columns where there is room; else cells wrap."""
     gap = 1 if _natural_width(table) <= width else 0  # beyond the one that the box draws
     grid = RichTable(
         title=Text(table.title), box=box.SIMPLE_HEAD, title_justify="left", padding=(0, gap, 0, 0)
@@ -62,9 +72,42 @@ def to_text(table: Table, *, width: int, colour: bool) -> str:
         )
     for row in table.rows:
         grid.add_row(*(Text(cell) for cell in row))
-    more = [f"{len(table.details)} more notes: add --notes."] if table.details else []
-    notes = [Text(note, style="dim") for note in (*table.notes, *more)]
-    return printed(Group(grid, Text(""), *notes), width=width, colour=colour)
+    return grid
+
+
+def _in_groups(table: Table) -> RenderableType:
+    """Return the grid with the names of groups above their columns, and a line before the extra rows."""
+    widths = column_widths(table)
+    names, headings = Text(), Text()
+    for place, column in enumerate(table.columns):
+        gap = " " * table.gap_before(place)
+        if column.group and (place == 0 or table.columns[place - 1].group != column.group):
+            names.append(" " * (headings.cell_len + len(gap) - names.cell_len) + column.group, "bold")
+        headings.append(gap + _set(column.shown, widths[place], numeric=column.numeric), "bold")
+    rule = "─" * max(names.cell_len, headings.cell_len)
+    lines = [Text(table.title, "bold"), names, headings, Text(rule, "dim")]
+    for number, row in enumerate(table.rows):
+        if number == table.extra:
+            lines.append(_rule(table.extra_title, len(rule)))
+        line = Text(style="cyan" if number in table.ours else "")
+        for place, (cell, column) in enumerate(zip(row, table.columns, strict=True)):
+            style = "bold" if (number, column.heading) in table.best else ""
+            line.append(" " * table.gap_before(place))
+            line.append(_set(cell, widths[place], numeric=column.numeric), style)
+        lines.append(line)
+    if table.extra == len(table.rows):
+        lines.append(_rule(table.extra_title, len(rule)))
+    return Group(*lines)
+
+
+def _set(cell: str, width: int, *, numeric: bool) -> str:
+    """Return the cell as wide as its column, numbers flush right."""
+    blanks = " " * (width - cell_len(cell))
+    return blanks + cell if numeric else cell + blanks
+
+
+def _rule(title: str, width: int) -> Text:
+    return Text(f"── {title} ".ljust(width, "─"), "dim")
 
 
 def _natural_width(table: Table) -> int:
@@ -92,7 +135,10 @@ def to_markdown(table: Table) -> str:
     headings = [column.heading for column in table.columns]
     rulers = ["---:" if column.numeric else "---" for column in table.columns]
     lines = [f"**{escaped_markdown(table.title)}**", "", _markdown_line(headings), _markdown_line(rulers)]
-    lines += [_markdown_line([escaped_markdown(cell) for cell in row]) for row in table.rows]
+    for number, row in enumerate(table.rows):
+        cells = zip(row, headings, strict=True)
+        bold = [(escaped_markdown(cell), (number, heading) in table.best) for cell, heading in cells]
+        lines.append(_markdown_line([f"**{cell}**" if best else cell for cell, best in bold]))
     notes = [f"- {escaped_markdown(note)}" for note in table.every_note]
     return "\n".join([*lines, *([""] if notes else []), *notes])
 

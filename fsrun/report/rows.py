@@ -25,6 +25,7 @@ ACCURACY = "test/accuracy"
 BY_PRESENTATION = ("test/first_presentation", "test/second_presentation")
 
 MINI: Shape = (5, 1)  # of the paper's mini-ImageNet column
+MINI_FIVE: Shape = (5, 5)
 
 _REFERENCES = {  # each row is compared with Fast/Slow's row of as many looks
     row.several_looks: row for row in ROWS if row.name in (REFERENCE, f"{REFERENCE}-looks")
@@ -57,7 +58,8 @@ class Table2Row:
     """One row: the paper's cells, what the Omniglot cell's source measured, and what we did; percent.
 
     `paper` is None where the paper has no cell, for this row or for the ways and shots asked for.
-    `mini` is the paper's cell for mini-ImageNet, 5 ways and 1 shot, `on_mini` what was measured of it.
+    `mini` is the paper's cell for mini-ImageNet, 5 ways and 1 shot, `on_mini` what was measured of it and
+    `on_mini_five` the same with 5 shots. `is_comparable` is False where the paper's is of another task.
     `presentations` are the accuracies on the first and second image of a class, where that was measured.
     """
 
@@ -70,6 +72,8 @@ class Table2Row:
     note: str
     cells: tuple[Cell, ...]
     on_mini: Cell
+    on_mini_five: Cell
+    is_comparable: bool
     presentations: tuple[Measured, ...] = ()
 
     @property
@@ -86,7 +90,7 @@ class Table2Row:
 
 
 def rows(engine: Engine, *, shapes: Sequence[Shape] = SHAPES) -> tuple[Table2Row, ...]:
-    """Return the rows in the paper's order, in each cell the group of runs that finished last.
+    """Return the rows, the paper's first and in its order, in each cell the runs that finished last.
 
     Of runs on Omniglot those tested on the rotated test classes of P-V count; `left_out` names the others.
     """
@@ -97,7 +101,8 @@ def rows(engine: Engine, *, shapes: Sequence[Shape] = SHAPES) -> tuple[Table2Row
         if not unusual_test(each, several_looks=True)
     ]
     validations = Validations(engine, lineage(engine))
-    return tuple(_row(row, shapes, omniglot, mini, validations) for row in ROWS)
+    ordered = sorted(ROWS, key=lambda row: row.name not in _PAPER)
+    return tuple(_row(row, shapes, omniglot, mini, validations) for row in ordered)
 
 
 def left_out(engine: Engine, *, shapes: Sequence[Shape] = SHAPES) -> tuple[str, ...]:
@@ -147,6 +152,8 @@ def _row(
         note=shown.note if shown else "",
         cells=tuple(_cell(omniglot, row, shape, validations) for shape in shapes),
         on_mini=_cell(mini, row, MINI, validations) if in_paper else Cell(MINI),
+        on_mini_five=_cell(mini, row, MINI_FIVE, validations) if in_paper else Cell(MINI_FIVE),
+        is_comparable=paper is None or paper.comparable,
         presentations=_presentations(row, omniglot) if PRESENTATIONS in shapes else (),
     )
 

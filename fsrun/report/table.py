@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
-_NAMED = 4  # columns that are named where there was no room for them, unless all notes are asked for
+_NAMED = 3  # columns that are named where there was no room for them, unless all notes are asked for
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Column:
 
     Where there is no room for all, columns of the highest `spare` are left out first; 0 is never left out.
     In a column that `repeats`, an empty cell stands for what is above it. `value` and `runs` name the fields
-    of a record that hold the value behind a cell, and the runs behind it.
+    of a record that hold the value behind a cell, and the runs behind it. Where columns of a `group` stand
+    below its name, each is called by its `inner` name there.
     """
 
     heading: str
@@ -27,13 +28,22 @@ class Column:
     repeats: bool = False
     value: str = ""
     runs: str = "run_ids"
+    group: str = ""
+    inner: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What it is called below the name of its group."""
+        return self.inner or self.heading
 
 
 @dataclass(frozen=True)
 class Table:
     """A table for people (columns, rows of cells, notes) and for programs (records of JSON's types).
 
-    `details` are further notes, which a terminal shows only when asked for them.
+    `details` are further notes, which a terminal shows only when asked for them. `best` are the cells with
+    the best value of their column, by row and heading; `ours` the rows of the method that all is about. Rows
+    from `extra` on stand below a line of their own, `extra_title`.
     """
 
     title: str
@@ -42,6 +52,10 @@ class Table:
     notes: tuple[str, ...]
     records: tuple[Mapping[str, Any], ...]
     details: tuple[str, ...] = ()
+    best: frozenset[tuple[int, str]] = frozenset()
+    ours: frozenset[int] = frozenset()
+    extra: int | None = None
+    extra_title: str = ""
 
     @property
     def every_note(self) -> tuple[str, ...]:
@@ -51,6 +65,21 @@ class Table:
     def detailed(self) -> "Table":
         """Return the table with its details among the notes."""
         return replace(self, notes=self.every_note, details=())
+
+    def folded(self, how: str) -> "Table":
+        """Return the table without its extra rows; the line in their place counts them, and says how."""
+        if self.extra is None:
+            return self
+        left_out = len(self.rows) - self.extra
+        return replace(
+            self, rows=self.rows[: self.extra], extra_title=f"{self.extra_title} ({left_out}): {how}"
+        )
+
+    def gap_before(self, place: int) -> int:
+        """Return how many blanks stand before a column at least: one more where a group begins or ends."""
+        if place == 0:
+            return 0
+        return 1 + (self.columns[place].group != self.columns[place - 1].group)
 
 
 def fitted(table: Table, width: int) -> Table:
@@ -62,7 +91,7 @@ def fitted(table: Table, width: int) -> Table:
     names = headings_beside(table, kept)
     more = len(names) - _NAMED if table.details else 0
     left_out = ", ".join(names[:_NAMED]) + f" and {more} more" if more > 0 else ", ".join(names)
-    note = f"Hidden in {width} columns: {left_out}. Widen to {sum(widths) + len(widths) - 1} for all."
+    note = f"Hidden: {left_out}; widen to {room_of(table)} or use `--format csv`."
     shown = with_columns(table, kept)
     return replace(shown, notes=(note, *table.notes))
 
@@ -71,9 +100,21 @@ def columns_within(table: Table, widths: Sequence[int], room: int) -> list[int]:
     """Return the places of the columns that have room, one apart, if they are so wide."""
     kept = list(range(len(widths)))
     for place in sorted(kept, key=lambda place: (-table.columns[place].spare, -place)):
-        if table.columns[place].spare and sum(widths[each] + 1 for each in kept) - 1 > room:
+        if table.columns[place].spare and _room(table, widths, kept) > room:
             kept.remove(place)
     return kept
+
+
+def room_of(table: Table) -> int:
+    """Return how wide the table is where nothing wraps, with the least gaps."""
+    widths = column_widths(table)
+    return _room(table, widths, range(len(widths)))
+
+
+def _room(table: Table, widths: Sequence[int], kept: Sequence[int]) -> int:
+    """Return how wide these columns of the table are together, with the least gaps between them."""
+    shown = with_columns(table, kept)
+    return sum(widths[place] + shown.gap_before(number) for number, place in enumerate(kept))
 
 
 def headings_beside(table: Table, kept: Sequence[int]) -> list[str]:
@@ -92,5 +133,9 @@ def with_columns(table: Table, kept: Sequence[int]) -> Table:
 
 def column_widths(table: Table) -> list[int]:
     """Return how many columns of a terminal each column takes where nothing wraps."""
-    headings = tuple(column.heading for column in table.columns)
-    return [max(map(cell_len, column)) for column in zip(headings, *table.rows, strict=True)]
+    headings = tuple(column.shown for column in table.columns)
+    widths = [max(map(cell_len, column)) for column in zip(headings, *table.rows, strict=True)]
+    for group in dict.fromkeys(column.group for column in table.columns if column.group):
+        own = [place for place, column in enumerate(table.columns) if column.group == group]
+        widths[own[-1]] += max(cell_len(group) - sum(widths[place] + 1 for place in own) + 1, 0)
+    return widths

@@ -1,21 +1,27 @@
 """The paper's Table 2, Omniglot and mini-ImageNet, beside what was measured here."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Engine
 
+from experiments.registry import methods_of
 from experiments.table2 import SHAPES, Shape
-from fsrun.report.measured import Measured, imported_note, traced, written
-from fsrun.report.paper import K_SHOT, N_WAY, PRESENTATIONS
+from fsrun.report.measured import IMPORTED_MARK, Measured, imported_note, traced, written
+from fsrun.report.paper import K_SHOT, N_WAY, PRESENTATIONS, TABLE2
 from fsrun.report.render import Column, Table
-from fsrun.report.rows import MINI, REFERENCE, Cell, Table2Row, left_out, rows
+from fsrun.report.rows import MINI, MINI_FIVE, REFERENCE, Cell, Table2Row, left_out, rows
 from fsrun.report.trainings import Training
+from store.results import IMPORTED_FROM
 
 __all__ = ["NOT_RUN", "Measured", "Table2Row", "left_out", "rows", "table2"]
 
 NOT_RUN = "not run"
 RISING_MARK = "↑"
+ALIKE_MARK = "~"
+"""Stands at numbers that are not told apart from Fast/Slow's over the test classes."""
+
 FIRST_STEPS = (
     "Nothing is measured yet: type `fsrun data import omniglot PATH`, `fsrun queue table2 --preset quick`, "
     "`fsrun worker --drain`."
@@ -32,12 +38,15 @@ def table2(engine: Engine, *, n_way: int | None = None, k_shot: int | None = Non
     lines = rows(engine, shapes=shapes)
     in_paper = (N_WAY, K_SHOT) in shapes
     asked = f"{shapes[0][0]}-way {shapes[0][1]}-shot accuracy" if alone else "accuracy"
+    columns = _columns(shapes, lines)
+    mark = _mark(lines)
+    cells = [{column.heading: _text(line, column, mark) for column in columns} for line in lines]
     return Table(
         title=f"Table 2: Omniglot and mini-ImageNet {asked}, %"
         if in_paper
         else f"Table 2: Omniglot {asked}, %",
-        columns=_columns(shapes, elsewhere=any(line.main.elsewhere for line in lines)),
-        rows=tuple(_cells(line, elsewhere=any(line.main.elsewhere for line in lines)) for line in lines),
+        columns=columns,
+        rows=tuple(tuple(row.values()) for row in cells),
         notes=tuple(_reading(lines)),
         records=tuple(_record(line) for line in lines),
         details=(
@@ -45,6 +54,10 @@ def table2(engine: Engine, *, n_way: int | None = None, k_shot: int | None = Non
             *(f"Excluded: {line}." for line in left_out(engine, shapes=shapes)),
             *_caveats(lines),
         ),
+        best=frozenset(_best(lines, columns)),
+        ours=frozenset(number for number, line in enumerate(lines) if line.name == REFERENCE),
+        extra=sum(line.name in _IN_PAPER for line in lines),
+        extra_title="not in the paper",
     )
 
 
@@ -53,109 +66,139 @@ def short(shape: Shape) -> str:
     return f"{shape[0]}w{shape[1]}s"
 
 
-# What is left out first where there is no room for all has the highest number. The paper's two columns stay
-# longest, with ours beside them.
-_PAPER, _MINI, _MINI_PAPER, _SHAPES = range(1, 5)
-_IMAGES, _TIME, _CLASSES = range(8, 11)
-_BEHIND, _ELSEWHERE, _RUNS, _PRESET, _PARAMETERS, _SOURCE, _TRAINERS, _EPISODES = range(11, 19)
+_IN_PAPER = frozenset(row.method for row in TABLE2)
+_OMNIGLOT = f"Omniglot {N_WAY}-way {K_SHOT}-shot"
+_MINI = f"mini-ImageNet {MINI[0]}-way {MINI[1]}-shot"
 
 
-def _columns(shapes: Sequence[Shape], *, elsewhere: bool) -> tuple[Column, ...]:
-    """Return the columns: those of 20-way 1-shot go last of their kind.
+def _columns(shapes: Sequence[Shape], lines: Sequence[Table2Row]) -> tuple[Column, ...]:
+    """Return the columns: the paper's two, ours beside them, then the others in the order of their worth.
 
-    One for imported numbers is there where some stand `elsewhere` than in the cells.
+    What is left out first where there is no room for all has the highest number.
     """
-    places = {shape: 0 if shape == (N_WAY, K_SHOT) else place for place, shape in enumerate(shapes, start=1)}
-    places = places if len(shapes) > 1 else dict.fromkeys(shapes, 0)
+    in_paper = (N_WAY, K_SHOT) in shapes
+    others = [shape for shape in shapes if shape != (N_WAY, K_SHOT)]
+    if not in_paper:
+        first = [_accuracy(shapes[0])]
+    else:
+        first = [
+            Column("Paper", numeric=True, value="paper_percent", group=_OMNIGLOT, inner="paper"),
+            replace(_accuracy((N_WAY, K_SHOT)), group=_OMNIGLOT, inner="ours"),
+            Column("Δ", numeric=True, value="to_paper_points", runs="20w1s_run_ids", group=_OMNIGLOT),
+            Column("Mini paper", numeric=True, value="paper_mini_percent", group=_MINI, inner="paper"),
+            replace(_accuracy(MINI, "mini"), group=_MINI, inner="ours"),
+            Column(
+                "Mini Δ",
+                numeric=True,
+                value="mini_to_paper_points",
+                runs="mini_run_ids",
+                group=_MINI,
+                inner="Δ",
+            ),
+        ]
+    spared = [
+        Column("Images", numeric=True, value="main_images", runs="main_trained_by"),
+        Column("Core min", numeric=True, value="main_core_minutes", runs="main_trained_by"),
+        *(_accuracy(shape) for shape in others if in_paper),
+        *([_accuracy(MINI_FIVE, "mini_five")] if in_paper else []),
+        Column("± classes", numeric=True, value="main_interval_over_classes", runs="main_run_ids"),
+        *(_to_fastslow(shape) for shape in sorted(shapes, key=lambda shape: shape != (N_WAY, K_SHOT))),
+        Column("Runs"),
+        *(
+            Column("Imported", numeric=True, value="main_imported_percent", runs="main_imported_run_ids")
+            for _ in range(any(line.main.elsewhere for line in lines))
+        ),
+        Column("Preset", value="main_preset", runs="main_run_ids"),
+        Column("Parameters", numeric=True, value="main_parameters", runs="main_trained_by"),
+        Column("Source measured"),
+        Column("Trained by", runs="main_trained_by"),
+        Column("Episodes", numeric=True, value="main_episodes", runs="main_run_ids"),
+    ]
     return (
         Column("Method"),
-        Column("Paper", numeric=True, spare=_PAPER, value="paper_percent"),
-        *(
-            Column(
-                short(shape),
-                numeric=True,
-                spare=_SHAPES + places[shape] - 1 if places[shape] else 0,
-                value=f"{short(shape)}_percent",
-                runs=f"{short(shape)}_run_ids",
-            )
-            for shape in shapes
-        ),
-        *(_mini_columns() if (N_WAY, K_SHOT) in shapes else ()),
-        Column(
-            "± classes",
-            numeric=True,
-            spare=_CLASSES,
-            value="main_interval_over_classes",
-            runs="main_run_ids",
-        ),
-        *(
-            Column(
-                f"to F/S {short(shape)}",
-                numeric=True,
-                spare=_EPISODES + 1 if places[shape] else _BEHIND,
-                value=f"{short(shape)}_to_fastslow_points",
-                runs=f"{short(shape)}_run_ids",
-            )
-            for shape in shapes
-        ),
-        *(
-            Column(
-                "Imported",
-                numeric=True,
-                spare=_ELSEWHERE,
-                value="main_imported_percent",
-                runs="main_imported_run_ids",
-            )
-            for _ in range(elsewhere)
-        ),
-        Column("Images", numeric=True, spare=_IMAGES, value="main_images", runs="main_trained_by"),
-        Column("Core min", numeric=True, spare=_TIME, value="main_core_minutes", runs="main_trained_by"),
-        Column(
-            "Parameters", numeric=True, spare=_PARAMETERS, value="main_parameters", runs="main_trained_by"
-        ),
-        Column("Preset", spare=_PRESET, value="main_preset", runs="main_run_ids"),
-        Column("Runs", spare=_RUNS),
-        Column("Trained by", spare=_TRAINERS, runs="main_trained_by"),
-        Column("Source measured", spare=_SOURCE),
-        Column("Episodes", numeric=True, spare=_EPISODES, value="main_episodes", runs="main_run_ids"),
+        *first,
+        *(replace(column, spare=place) for place, column in enumerate(spared, start=2)),
     )
 
 
-def _mini_columns() -> tuple[Column, ...]:
-    """Return the columns of the paper's other data set, 5 ways and 1 shot."""
-    return (
-        Column(
-            "Mini paper", spare=_MINI_PAPER, value="paper_mini_percent", numeric=True, runs="mini_run_ids"
-        ),
-        Column(f"Mini {short(MINI)}", spare=_MINI, value="mini_percent", numeric=True, runs="mini_run_ids"),
-    )
+def _accuracy(shape: Shape, field: str = "") -> Column:
+    name = field or short(shape)
+    heading = f"Mini {short(shape)}" if field else name
+    return Column(heading, numeric=True, value=f"{name}_percent", runs=f"{name}_run_ids")
 
 
-def _cells(row: Table2Row, *, elsewhere: bool) -> tuple[str, ...]:
-    main, ours = row.main, row.main.measured
-    training = main.training
-    in_paper = (N_WAY, K_SHOT) in [cell.shape for cell in row.cells]
-    papers = "" if row.mini is None else f"{row.mini:.1f}"
-    mini = (papers, in_cell(row.on_mini)) if in_paper else ()
+def _to_fastslow(shape: Shape) -> Column:
+    name = short(shape)
+    return Column(f"to F/S {name}", numeric=True, value=f"{name}_to_fastslow_points", runs=f"{name}_run_ids")
+
+
+def _best(lines: Sequence[Table2Row], columns: Sequence[Column]) -> Iterator[tuple[int, str]]:
+    """Yield the cells of ours with the highest accuracy of their column, among the paper's methods."""
+    own = [line for line in lines if line.name in _IN_PAPER]
+    for column in columns:
+        means = {
+            number: cell.measured.mean
+            for number, line in enumerate(own)
+            if (cell := _cell_of(line, column)) and cell.measured
+        }
+        if means:
+            yield max(means, key=lambda number: means[number]), column.heading
+
+
+def _cell_of(row: Table2Row, column: Column) -> Cell | None:
+    """Return the cell whose accuracy a column shows, None for another column."""
+    cells = {f"{short(cell.shape)}_percent": cell for cell in row.cells}
+    cells |= {"mini_percent": row.on_mini, "mini_five_percent": row.on_mini_five}
+    return cells.get(column.value)
+
+
+def _text(row: Table2Row, column: Column, mark: str) -> str:
+    """Return what stands in a cell."""
+    if cell := _cell_of(row, column):
+        experiment = "miniimagenet" if column.value.startswith("mini") else "omniglot"
+        return in_cell(cell, mark, may_run=row.method in methods_of(experiment))
+    if column.heading.startswith("to F/S"):
+        return points(next(cell for cell in row.cells if column.heading == f"to F/S {short(cell.shape)}"))
+    main, training = row.main, row.main.training
+    ours = main.measured
     runs = [run_id for cell in row.cells if cell.measured for run_id in cell.measured.run_ids]
     trainers = [run_id for cell in row.cells if cell.training for run_id in cell.training.run_ids]
-    return (
-        row.title,
-        "" if row.paper is None else f"{row.paper:.1f}",
-        *map(in_cell, row.cells),
-        *mini,
-        "" if main.over_classes is None else f"{main.over_classes:.2f}",
-        *(points(cell) for cell in row.cells),
-        *("" if main.elsewhere is None else written(main.elsewhere) for _ in range(elsewhere)),
-        images(training.images if training else None),
-        core_minutes(training),
-        "" if training is None or training.parameters is None else f"{training.parameters:,}",
-        "" if ours is None else ours.preset + "+" * bool(ours.differences),
-        ranges(runs),
-        ranges(trainers),
-        row.source,
-        "" if ours is None else str(ours.episodes or ""),
-    )
+    texts = {
+        "Method": row.title + (f" ×{len(ours.runs)}" if ours and len(ours.runs) > 1 else ""),
+        "Paper": "" if row.paper is None else f"{row.paper:.1f}",
+        "Δ": _signed(to_paper(row)),
+        "Mini paper": f"{row.mini:.1f}" if row.mini else "–" if row.name in _IN_PAPER else "",
+        "Mini Δ": _signed(to_paper(row, mini=True)),
+        "Images": images(training.images if training else None),
+        "Core min": core_minutes(training),
+        "± classes": "" if main.over_classes is None else f"{main.over_classes:.2f}",
+        "Runs": ranges(runs),
+        "Imported": "" if main.elsewhere is None else written(main.elsewhere),
+        "Preset": "" if ours is None else ours.preset + "+" * bool(ours.differences),
+        "Parameters": "" if training is None or training.parameters is None else f"{training.parameters:,}",
+        "Source measured": row.source,
+        "Trained by": ranges(trainers),
+        "Episodes": "" if ours is None else str(ours.episodes or ""),
+    }
+    return texts[column.heading]
+
+
+def to_paper(row: Table2Row, *, mini: bool = False) -> float | None:
+    """Return ours minus the paper's, in points; None where one is missing or is of another task."""
+    paper, cell = (row.mini, row.on_mini) if mini else (row.paper, row.main)
+    if paper is None or cell.measured is None or not row.is_comparable:
+        return None
+    return None if not mini and cell.shape != (N_WAY, K_SHOT) else cell.measured.mean - paper
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.1f}"
+
+
+def _mark(lines: Sequence[Table2Row]) -> str:
+    """Return the mark of imported numbers; nothing where all are, which a note says once."""
+    measured = [cell.measured for line in lines for cell in (*line.cells, line.on_mini) if cell.measured]
+    return "" if all(each.imported for each in measured) else IMPORTED_MARK
 
 
 def percent(measured: Measured | None) -> str:
@@ -163,10 +206,16 @@ def percent(measured: Measured | None) -> str:
     return NOT_RUN if measured is None else written(measured)
 
 
-def in_cell(cell: Cell) -> str:
-    """Return what a cell measured, marked where its training was still rising when it ended."""
-    rising = cell.validation is not None and cell.validation.rising
-    return percent(cell.measured) + f" {RISING_MARK}" * bool(rising)
+def in_cell(cell: Cell, mark: str = IMPORTED_MARK, *, may_run: bool = True) -> str:
+    """Return what a cell measured with its marks: imported, still rising, not told apart from Fast/Slow."""
+    if cell.measured is None:
+        return NOT_RUN if may_run else "–"
+    rising = bool(cell.validation and cell.validation.rising)
+    alike = cell.behind_classes is not None and not cell.behind_classes.shown
+    half = cell.measured.interval
+    spread = "" if half is None else f" ± {half:.2f}"
+    marks = mark * cell.measured.imported + RISING_MARK * rising + ALIKE_MARK * alike
+    return f"{cell.measured.mean:.2f}{spread}{marks}"
 
 
 def images(count: int | None) -> str:
@@ -204,16 +253,24 @@ def _reading(lines: Sequence[Table2Row]) -> Iterator[str]:
         yield FIRST_STEPS
         return
     shown = [cell.measured for cell in measured if cell.measured]
-    seeds = " and seeds" if any(len(ours.runs) > 1 for ours in shown) else ""
-    yield f"20w1s: 20 ways, 1 shot. Ours ± half of the 95 % interval over episodes{seeds}."
-    yield from over_classes(lines)
+    seeds = " and seeds (×3: three)" if any(len(ours.runs) > 1 for ours in shown) else ""
+    yield f"Ours ± 95 % interval over episodes{seeds}; Δ: ours - paper."
+    reference = next(line for line in lines if line.name == REFERENCE)
+    halves = [
+        f"{name}± {cell.over_classes:.2f}"
+        for name, cell in (("", reference.main), ("mini ", reference.on_mini))
+        if cell.measured and cell.over_classes is not None
+    ]
+    if halves:
+        yield f"{ALIKE_MARK} not told apart from Fast/Slow over test classes ({', '.join(halves)})."
     if any(cell.validation and cell.validation.rising for cell in measured):
         yield f"{RISING_MARK} accuracy on validation classes was still rising when training ended."
-    bare = _without_curve(lines)
-    if bare:
-        yield f"No validation curve: {_named(bare, len(lines))}; `fsrun queue curves` trains with one."
-    elsewhere = (cell.elsewhere for cell in measured if cell.elsewhere)
-    yield from imported_note((*shown, *elsewhere))
+    if _mark(lines):
+        elsewhere = (cell.elsewhere for cell in measured if cell.elsewhere)
+        yield from imported_note((*shown, *elsewhere))
+    else:
+        files = list(dict.fromkeys(run.provenance[IMPORTED_FROM] for ours in shown for run in ours.runs))
+        yield f"All numbers were imported from {files[0] if len(files) == 1 else f'{len(files)} files'}."
 
 
 def over_classes(lines: Sequence[Table2Row]) -> Iterator[str]:
@@ -263,7 +320,14 @@ def _columns_read(lines: Sequence[Table2Row]) -> Iterator[str]:
     measured = [(title, cell.measured) for title, cell in (*cells, *on_mini) if cell.measured]
     if not measured:
         return
-    yield "Mini: mini-ImageNet, 5 ways, 1 shot."
+    yield "20w1s: 20 ways, 1 shot, on Omniglot; Mini: on mini-ImageNet, 5 ways."
+    yield from over_classes(lines)
+    curveless = _without_curve(lines)
+    if curveless:
+        yield f"No validation curve: {_named(curveless, len(lines))}; `fsrun queue curves` trains with one."
+    if not _mark(lines):
+        line, *_ = imported_note(ours for _, ours in measured)
+        yield line.replace(f"{IMPORTED_MARK} i", "I")
     yield (
         "looks: the test looks several times at each image, 12 times on Omniglot, twice on mini-ImageNet; "
         "all other rows look once. Nearest mean is on the pre-trained features of Fast/Slow."
@@ -297,8 +361,14 @@ def _columns_read(lines: Sequence[Table2Row]) -> Iterator[str]:
             "Their validation classes were learned from (holdout=false), or their curve was not kept."
         )
     yield from map(presentations_line, (line for line in lines if line.presentations))
-    told = {(title, ours.preset, ours.differences): None for title, ours in measured if ours.differences}
-    yield from (f"{title}: {preset} with {', '.join(changes)}." for title, preset, changes in told)
+    told: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}  # the rows of each distinct setting
+    for title, ours in measured:
+        if ours.differences:
+            told.setdefault((ours.preset, ours.differences), {})[title] = None
+    yield from (
+        f"{'; '.join(titles)}: {preset} with {', '.join(changes)}."
+        for (preset, changes), titles in told.items()
+    )
 
 
 def presentations_line(row: Table2Row) -> str:
@@ -328,6 +398,8 @@ def _record(row: Table2Row) -> dict[str, Any]:
         "source": row.source,
         "note": row.note,
         "paper_mini_percent": row.mini,
+        "to_paper_points": to_paper(row),
+        "mini_to_paper_points": to_paper(row, mini=True),
         "mini_status": "measured" if row.on_mini.measured else NOT_RUN,
         "status": "measured" if row.measured else NOT_RUN,
         "first_presentation_percent": first and first.mean,
@@ -335,11 +407,13 @@ def _record(row: Table2Row) -> dict[str, Any]:
         "second_presentation_percent": second and second.mean,
         "second_presentation_interval": second and second.interval,
     }
-    ours = [cell.measured for cell in (*row.cells, row.on_mini) if cell.measured is not None]
+    cells = (*row.cells, row.on_mini, row.on_mini_five)
+    ours = [cell.measured for cell in cells if cell.measured is not None]
     record["run_ids"] = sorted({run_id for each in ours for run_id in each.run_ids})
     for cell in row.cells:
         record |= {f"{short(cell.shape)}_{name}": value for name, value in _cell_record(cell).items()}
     record |= {f"mini_{name}": value for name, value in _cell_record(row.on_mini).items()}
+    record |= {f"mini_five_{name}": value for name, value in _cell_record(row.on_mini_five).items()}
     main = _cell_record(row.main)
     record |= {f"main_{name}": main[name] for name in _OF_THE_ROW}
     return record | {"runs": {str(run.run_id): traced(run) for each in ours for run in each.runs}}

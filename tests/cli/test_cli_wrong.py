@@ -64,6 +64,7 @@ TYPED_WRONG = {
     "runs-of-no-status": ("cancel --status broken", "'broken'", "failed, cancelled"),
     "runs-backwards": ("retry 9-3", "'9-3'", "3-9"),
     "runs-no-number": ("rm 3,x", "'x'", "`fsrun ls`"),
+    "extra-rows-of-another-report": ("report --budget --extra", "--extra", "has no effect"),
     "list-in-two-forms": ("ls --json --csv", "--json, --csv and --group", "choose one"),
     "nodes-as-json": ("doctor --cluster --json", "leave out --cluster"),
     "queued-with-a-bad-tag": ("queue synthetic --tag a,b", "'a,b'"),

@@ -75,8 +75,10 @@ def test_runs_that_only_measure_show_the_run_that_trained_and_its_time(filled: F
     assert training is not None
     assert (training.run_ids, training.stages) == ((trained,), ())
     assert (training.seconds, training.parameters) == (10.0, 111_936)
-    line = next(x for x in render(table2(filled.engine), Format.TEXT, width=240).splitlines() if "CNN" in x)
-    assert "416k 111,936 cpu 2-5 1 85.0, 1-NN" in " ".join(line.split())  # no threads, no core minutes
+    line = next(x for x in render(table2(filled.engine), Format.TEXT, width=300).splitlines() if "CNN" in x)
+    told = " ".join(line.split())
+    assert "28.8 not run 416k 85.00 ± 1.00 " in told  # no threads were kept, so no core minutes
+    assert told.endswith("2-5 cpu 111,936 85.0, 1-NN 1 2")
 
 
 def test_the_time_of_fastslow_counts_its_pre_training(filled: Filled) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from experiments.config import ImageRun
-from experiments.registry import METHODS
+from experiments.registry import METHODS, methods_of
 from experiments.table2 import ROWS
 from fsrun.report.paper import TABLE2
 from fsrun.report.render import Format, render
@@ -57,7 +57,9 @@ def test_an_empty_store_gives_the_twelve_rows_of_the_paper_and_ours_and_says_wha
     ]
     assert all(line.measured is None for line in lines)
     text = render(table2(filled.engine), Format.TEXT)
-    assert text.count("not run") == 5 * len(lines)  # four columns of Omniglot, one of mini-ImageNet
+    wide = render(table2(filled.engine), Format.TEXT, width=300)
+    on_mini = [line for line in lines if line.method in methods_of("miniimagenet")]
+    assert wide.count("not run") == 4 * len(lines) + 2 * len(on_mini)  # columns of Omniglot, of mini-ImageNet
     assert "fsrun queue table2 --preset quick" in " ".join(text.split())
 
 
@@ -74,9 +76,9 @@ def test_a_finished_run_fills_its_row_in_percent_with_interval_episodes_and_run_
     assert (measured.episodes, measured.run_ids, measured.preset) == (1000, (run_id,), "paper")
     assert (measured.interval_over, measured.differences) == ("episodes", ())
     text = render(table2(filled.engine, n_way=20), Format.TEXT, width=200)
-    assert line_of(text, "Pixel-KNN ").split()[1:8] == ["26.7", "26.97", "±", "0.35", "not", "run", "paper"]
+    words = ["26.7", "26.97", "±", "0.35", "+0.3", "–", "not", "run"]
+    assert line_of(text, "Pixel-KNN ").split()[1:9] == words
     assert line_of(text, "Pixel-KNN ").endswith("1000")
-    assert text.count("not run") == 2 * len(ROWS) - 1  # the other rows, and mini-ImageNet
 
 
 def test_what_the_source_really_measured_stands_beside_the_papers_cell(filled: Filled) -> None:
@@ -203,7 +205,8 @@ def test_markdown_has_the_same_number_of_columns_in_every_line(filled: Filled) -
         line for line in render(table2(filled.engine), Format.MARKDOWN).splitlines() if line.startswith("|")
     ]
     assert len(lines) == 2 + len(ROWS)
-    assert {line.count("|") for line in lines} == {22}
+    assert len({line.count("|") for line in lines}) == 1
+    assert "**26.97 ± 0.40**" in lines[2]
 
 
 def test_csv_gives_one_line_a_method_with_bare_numbers(filled: Filled) -> None:
@@ -240,21 +243,39 @@ def test_every_row_has_one_line_and_what_there_is_no_room_for_is_named(filled: F
     for seed in range(3):
         filled.measure("protonet", 0.9, seed=seed)
     lines = render(table2(filled.engine), Format.TEXT, width=width).splitlines()
-    assert [line.split()[0] for line in lines[3 : 3 + len(ROWS)]] == [
-        row.title.split()[0] for row in rows(filled.engine)
-    ]
-    assert {"20w1s", "Paper", "Mini"} <= set(lines[1].split())  # the paper's two columns and ours
-    note = " ".join(lines[20:])
-    assert f"Hidden in {width} columns: " in note
-    assert ("Images" in lines[1]) == (width >= 100)
+    titles = [row.title for row in rows(filled.engine)]
+    shown = [*lines[4:16], *lines[17 : 17 + len(ROWS) - 12]]
+    assert [line.split()[0] for line in shown] == [title.split()[0] for title in titles]
+    assert lines[16].startswith("── not in the paper ──")
+    assert lines[1].split() == ["Omniglot", "20-way", "1-shot", "mini-ImageNet", "5-way", "1-shot"]
+    assert lines[2].split()[:7] == ["Method", *("paper", "ours", "Δ") * 2]
+    assert "Hidden: " in " ".join(lines[-4:])
+    assert ("5w5s" in lines[2]) == (width >= 140)
+
+
+def test_rows_that_are_not_in_the_paper_fold_into_one_line(filled: Filled) -> None:
+    filled.measure("protonet", 0.9)
+    lines = render(table2(filled.engine).folded("--extra"), Format.TEXT, width=80).splitlines()
+    assert lines[15].startswith("Fast/Slow ")
+    assert lines[16].startswith(f"── not in the paper ({len(ROWS) - 12}): --extra ──")
+    assert len(lines) <= 24
+
+
+def test_the_difference_to_the_paper_is_in_points_and_none_where_the_task_is_another(filled: Filled) -> None:
+    filled.measure("protonet", 0.98)
+    filled.measure("mann", 0.3641)
+    found = records(filled)
+    assert found["protonet"]["to_paper_points"] == pytest.approx(2.0)
+    assert found["mann"]["to_paper_points"] is None
+    assert found["protonet"]["mini_to_paper_points"] is None
 
 
 def test_a_wide_text_leaves_nothing_out(filled: Filled) -> None:
     filled.measure("protonet", 0.9)
     table = table2(filled.engine)
-    text = render(table, Format.TEXT, width=240)
-    assert "Left out" not in text
-    assert all(column.heading in text for column in table.columns)
+    text = render(table, Format.TEXT, width=300)
+    assert "Hidden" not in text
+    assert all(column.shown in text for column in table.columns)
 
 
 def test_reports_load_without_torch() -> None:
@@ -275,7 +296,7 @@ def test_mini_imagenet_has_a_column_of_its_own_beside_the_papers(filled: Filled)
     table = table2(filled.engine)
     text = render(table, Format.MARKDOWN)
     assert "| 48.7 | not run |" in text
-    assert "|  | 49.00 ± 0.40 |" in text
+    assert "| – | **49.00 ± 0.40** |" in text
     narrow = render(table, Format.TEXT, width=80)
     assert "49.00 ± 0.40" in line_of(narrow, "Prototypical Net ")
     record = next(record for record in table.records if record["row"] == "protonet")

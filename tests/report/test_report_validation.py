@@ -78,7 +78,7 @@ def test_a_cell_whose_training_was_still_rising_is_marked_and_the_mark_is_told(f
     train(filled, image_run(), RISING)
     text = render(table2(filled.engine), Format.TEXT, width=120)
     line = next(line for line in text.splitlines() if line.startswith("Prototypical"))
-    assert "90.00 ± 0.40 ↑" in line
+    assert "90.00 ± 0.40↑" in line
     assert "↑ accuracy on validation classes was still rising" in text
     assert "No validation curve" not in text
 
@@ -151,7 +151,7 @@ def test_a_recipe_that_learns_from_validation_classes_has_the_curve_of_a_run_tha
     train(filled, config, [])
     assert cell_of(filled).validation is None
     assert "No validation curve: Prototypical Net; `fsrun queue curves`" in render(
-        table2(filled.engine), Format.TEXT, width=120
+        table2(filled.engine).detailed(), Format.TEXT, width=120
     )
     curve_run = with_curve(config)
     assert curve_run.data.class_count("val") > 0 == config.data.class_count("val")
