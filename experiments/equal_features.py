@@ -20,8 +20,9 @@ DATA = ("omniglot", "glyphs", "miniimagenet")
 _STARTED: Mapping[str, Any] = {"method.start": "pretrain", "method.frozen": False}
 _FROZEN: Mapping[str, Any] = {"method.start": "pretrain", "method.frozen": True}
 
-# Trained on, the backbone moves at a tenth of the rate from scratch or less; what lies above frozen features
-# has only its own rule to learn.
+# Rates are chosen on validation classes at 20 ways and 1 shot, after 2,000 steps of pre-training, by which
+# nearest mean has 95.7 %: Matching Network trained on 91.5, 94.4 and 95.8 % at 0.0001, 0.001 and 0.003; Siamese frozen
+# 82.6 and 95.6 % at 0.001 and 0.01, trained on 84.6 and 91.8 % at 0.001 and 0.005.
 _FEW: Mapping[str, Any] = {
     "method.steps": 2000,
     "method.validate_every": 0,
@@ -43,10 +44,10 @@ MECHANISMS: tuple[Row, ...] = (
     Row("nearest-image", "cnn-nn", {"method.test": "nearest"}, called="Nearest image"),
     Row(REFERENCE, "cnn-nn", {"method.test": "mean"}, called="Nearest mean"),
     Row("linear", "cnn-nn", {"method.test": "linear"}, called="Linear"),
-    _row("siamese", _FROZEN, "frozen", _FEW),
-    _row("siamese", _STARTED, "trained on", _FEW),
+    _row("siamese", _FROZEN, "frozen", {**_FEW, "method.steps": 4000, "method.lr": 0.01}),
+    _row("siamese", _STARTED, "trained on", {**_FEW, "method.lr": 0.01}),
     _row("matching", _FROZEN, "frozen", _FEW, fce=True),
-    _row("matching", _STARTED, "trained on", _FEW),
+    _row("matching", _STARTED, "trained on", {**_FEW, "method.lr": 0.003}),
     _row("protonet", _STARTED, "trained on", _FEW),
     _row("rare-events", _FROZEN, "frozen", _FEW),
     _row("rare-events", _STARTED, "trained on", _FEW),
