@@ -21,8 +21,8 @@ _STARTED: Mapping[str, Any] = {"method.start": "pretrain", "method.frozen": Fals
 _FROZEN: Mapping[str, Any] = {"method.start": "pretrain", "method.frozen": True}
 
 # Rates are chosen on validation classes at 20 ways and 1 shot, after 2,000 steps of pre-training, by which
-# nearest mean has 95.7 %: Matching Network trained on 91.5, 94.4 and 95.8 % at 0.0001, 0.001 and 0.003; Siamese frozen
-# 82.6 and 95.6 % at 0.001 and 0.01, trained on 84.6 and 91.8 % at 0.001 and 0.005.
+# nearest mean has 95.7 %: Matching Network trained on 91.5, 94.4 and 95.8 % at 0.0001, 0.001 and 0.003;
+# Siamese frozen 82.6 and 95.6 % at 0.001 and 0.01, trained on 84.6 and 91.8 % at 0.001 and 0.005.
 _FEW: Mapping[str, Any] = {
     "method.steps": 2000,
     "method.validate_every": 0,
