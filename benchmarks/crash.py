@@ -29,9 +29,9 @@ from fsrun.paths import Home
 from store import queue
 from store.engine import open_store
 from store.jobs import JobStatus, Outcome
-from store.rows import RunRow
 from store.runs import RunRequest, enqueue, get_run
 from store.snapshot import snapshot
+from store.views import RunRow
 
 LEASE_SECONDS = 4.0
 """Short, so that a job whose worker and runner both died is soon taken over."""

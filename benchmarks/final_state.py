@@ -14,8 +14,8 @@ from sqlmodel import col
 from experiments.checkpoint import load_checkpoint
 from experiments.errors import CheckpointError
 from fsrun.paths import Home
+from store.curves import metric_names, read_curve
 from store.engine import reading
-from store.metrics import metric_names, read_curve
 from store.runs import get_run
 from store.tables import Metric
 

@@ -23,8 +23,8 @@ from benchmarks.machine import describe, median_milliseconds, scratch, table
 from benchmarks.queue import empty_jobs
 from fsrun.plot import Series, draw_chart
 from store import queue
+from store.curves import Point, read_curve, write_points
 from store.engine import open_store, reading
-from store.metrics import Point, read_curve, write_points
 from store.runs import enqueue
 
 OURS, PLAIN = "fsrun", "sqlite3, batched"

@@ -32,8 +32,8 @@ from experiments.sweeps import Sweep, plan
 from fsrun.paths import Home
 from fsrun.planning import requests
 from store import queue
+from store.curves import Point, write_points
 from store.engine import open_store, reading
-from store.metrics import Point, write_points
 from store.runs import enqueue
 from store.tables import Attempt
 

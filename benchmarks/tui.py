@@ -36,8 +36,8 @@ from benchmarks.tui_peers import PATIENCE, TAG, has_braille, peers, value
 from experiments.sweeps import Sweep, plan
 from fsrun.planning import requests
 from store import queue, workers
+from store.curves import Point, write_points
 from store.engine import open_store
-from store.metrics import Point, write_points
 from store.results import ResultRow
 from store.runs import RunRequest, enqueue
 

@@ -24,12 +24,11 @@ from fsrun.planning import run_spec
 from fsrun.provenance import PROCESSOR_SECONDS
 from fsrun.writing import put_text
 from store.archive import Added, ForeignRun, add_finished
+from store.curves import every_point, metric_names
 from store.engine import reading
 from store.jobs import JobStatus
-from store.metrics import every_point, metric_names
-from store.repeats import REPEATS
 from store.results import IMPORTED_FROM, ResultRow, measured_runs
-from store.runs import AttemptRecord, RunRecord, get_run, with_prerequisites
+from store.runs import REPEATS, AttemptRecord, RunRecord, get_run, with_prerequisites
 
 
 class _Part(BaseModel):

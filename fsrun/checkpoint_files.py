@@ -18,8 +18,7 @@ from experiments.errors import CheckpointError, StorageUnavailable, unwritable
 from fsrun import object_store
 from fsrun.paths import Home
 from store.checkpoints import CheckpointRow
-from store.identity import Lineage, identity, lineage
-from store.upkeep import ASIDE
+from store.upkeep import ASIDE, Lineage, identity, lineage
 
 OWNER = "owner"
 """The file in a database's folder that names the database, and the number of this file within its disk."""

@@ -1,6 +1,6 @@
 """Runs that have been in the trash for long, and freeing them with their files.
 
-Not here: putting them there and taking them out (store.trash), and files that nobody needs (fsrun.garbage).
+Not here: putting them there and taking them out (store.upkeep), and files that nobody needs (fsrun.garbage).
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from fsrun.checkpoint_files import CheckpointFiles, own_checkpoint_files
 from fsrun.paths import Home
 from fsrun.words import method_title, plain
 from store.checkpoints import CheckpointRow
-from store.trash import TrashedRun, purge, trashed
+from store.upkeep import TrashedRun, purge, trashed
 
 DAY = 86400.0
 

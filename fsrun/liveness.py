@@ -1,6 +1,6 @@
 """Whether a worker still lives, by its lease or by its process, and whose clock tells.
 
-Not here: the lease itself (store.leases), and the words for it (fsrun.words).
+Not here: the lease itself (store.queue), and the words for it (fsrun.words).
 """
 
 import os
@@ -13,11 +13,9 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from fsrun.words import duration
-from store.details import Look
 from store.engine import reading, server_time
-from store.pictures import Pictures
-from store.rows import RunRow, WorkerRow
-from store.snapshot import Snapshot, read_workers
+from store.snapshot import Pictures, Snapshot, read_workers
+from store.views import Look, RunRow, WorkerRow
 
 MISSED_SECONDS = 10.0
 """Two heartbeats: only a worker that has been silent for so long is looked for at all."""

@@ -20,8 +20,8 @@ from fsrun.paths import Home
 from fsrun.writing import put
 from store.archive import add_finished
 from store.checkpoints import attach
-from store.identity import identity
 from store.runs import get_run
+from store.upkeep import identity
 
 
 @dataclass(frozen=True)

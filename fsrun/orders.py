@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from fsrun.errors import AlreadyThere, NotAll
-from store import orders, queue, remarks, trash
+from store import queue, runs, upkeep
 from store.jobs import JobStatus, are, numbered
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _told(said: Sequence[str], answer: queue.Answer) -> str:
 
 def delete(engine: Engine, now: float, run_ids: Sequence[int]) -> str:
     """Put runs into the trash."""
-    trash.trash(engine, run_ids, now)
+    upkeep.trash(engine, run_ids, now)
     return (
         f"{numbered(run_ids)} {are(run_ids)} deleted; undo brings {'them' if len(run_ids) > 1 else 'it'} back"
     )
@@ -63,13 +63,13 @@ def delete(engine: Engine, now: float, run_ids: Sequence[int]) -> str:
 
 def undo(engine: Engine, _now: float, run_ids: Collection[int] = ()) -> str:
     """Take runs out of the trash, those deleted last where none are named."""
-    back = trash.undo(engine, run_ids)
+    back = upkeep.undo(engine, run_ids)
     return f"{numbered(back)} {are(back)} back"
 
 
 def note(engine: Engine, _now: float, run_ids: Sequence[int], text: str) -> str:
     """Put a note to runs, or take theirs away where the text is empty."""
-    remarks.set_note(engine, run_ids, text)
+    runs.set_note(engine, run_ids, text)
     return f"the note of {numbered(run_ids)} is {'kept' if text.strip() else 'taken away'}"
 
 
@@ -77,7 +77,7 @@ def tag(
     engine: Engine, _now: float, run_ids: Sequence[int], add: Sequence[str] = (), remove: Sequence[str] = ()
 ) -> str:
     """Give tags to runs, and take tags from them."""
-    remarks.change_tags(engine, run_ids, add=add, remove=remove)
+    runs.change_tags(engine, run_ids, add=add, remove=remove)
     said = [f"tagged {', '.join(add)}"] if add else []
     said += [f"no more tagged {', '.join(remove)}"] if remove else []
     return f"{numbered(run_ids)} {are(run_ids)} {' and '.join(said) or 'tagged as before'}"
@@ -85,12 +85,12 @@ def tag(
 
 def prioritise(engine: Engine, _now: float, run_ids: Sequence[int], by: int) -> str:
     """Raise or lower the priority of queued runs."""
-    return _reached(run_ids, orders.change_priority(engine, run_ids, by))
+    return _reached(run_ids, queue.change_priority(engine, run_ids, by))
 
 
 def set_priority(engine: Engine, _now: float, run_ids: Sequence[int], priority: int) -> str:
     """Give queued runs this priority."""
-    return _reached(run_ids, orders.set_priority(engine, run_ids, priority))
+    return _reached(run_ids, queue.set_priority(engine, run_ids, priority))
 
 
 def _reached(run_ids: Sequence[int], priorities: Sequence[int]) -> str:
@@ -100,9 +100,9 @@ def _reached(run_ids: Sequence[int], priorities: Sequence[int]) -> str:
 
 def pause_or_resume(engine: Engine, now: float) -> str:
     """Let no worker begin another job, or where the queue is paused let them begin again."""
-    if orders.pause(engine, now):
+    if queue.pause(engine, now):
         return "the queue is paused: running jobs go on, no other is begun"
-    orders.resume(engine)
+    queue.resume(engine)
     return "the queue goes on"
 
 

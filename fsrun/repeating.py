@@ -15,8 +15,7 @@ from fsrun.planning import run_request
 from fsrun.provenance import provenance
 from fsrun.stored_options import ABSENT, different_options
 from store.jobs import JobStatus
-from store.repeats import REPEATS
-from store.runs import Enqueued, RunRecord, enqueue
+from store.runs import REPEATS, Enqueued, RunRecord, enqueue
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from rich.text import Text
 from experiments.titles import TITLES
 from fsrun.axes import format_number
 from store.jobs import JobStatus
-from store.rows import RunRow, WorkerRow
+from store.views import RunRow, WorkerRow
 
 LOST_AFTER = 60.0
 """Seconds of silence after which a worker counts as gone."""

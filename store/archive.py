@@ -10,9 +10,9 @@ from json import dumps
 from sqlalchemy import Connection, Engine, insert, select
 from sqlmodel import col
 
+from store.curves import add_points
 from store.engine import writing
 from store.jobs import JobStatus, Outcome
-from store.metrics import add_points
 from store.results import IMPORTED_FROM, ResultRow
 from store.runs import RunSpec
 from store.tables import Attempt, Dependency, Job, Remark, Result, Run, table_of

@@ -10,10 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, select
 from sqlmodel import col
 
-from store.engine import reading, writing
+from store.engine import reading, upsert, writing
 from store.jobs import fence, job_row
 from store.tables import Checkpoint, table_of
-from store.upserts import upsert
 
 
 @dataclass(frozen=True)

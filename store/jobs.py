@@ -1,16 +1,18 @@
-"""What every part of the store knows about a job: its statuses, the fence, and how an attempt ends.
+"""Jobs: their states, the fence that keeps all but the owner from writing, and their attempts.
 
-Not here: the orders of workers and users, which put these together (store.queue).
+Not here: who gets which job (queue.py).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
+from json import dumps, loads
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, exists, or_, select, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from store.engine import writing
 from store.errors import InvalidTransition, LeaseLost, RunNotFound
 from store.tables import Attempt, Checkpoint, Dependency, Job, Remark, Run, Setting, table_of
 
@@ -212,3 +214,12 @@ def end_attempt(
         .where(col(Attempt.run_id) == run_id, col(Attempt.number) == attempt)
         .values(ended=ended, outcome=outcome.value, error=error or reason)
     )
+
+
+def add_provenance(engine: Engine, run_id: int, attempt: int, facts: Mapping[str, str]) -> None:
+    """Add facts to the provenance of an attempt, which may go on for a while. Raises LeaseLost."""
+    this = (col(Attempt.run_id) == run_id, col(Attempt.number) == attempt)
+    with writing(engine, beside_others=True) as connection:
+        fence(connection, run_id, attempt)
+        known = loads(connection.execute(select(col(Attempt.provenance)).where(*this)).scalar_one())
+        connection.execute(update(Attempt).where(*this).values(provenance=dumps(known | dict(facts))))

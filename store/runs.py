@@ -1,21 +1,88 @@
-"""What was asked for: queueing runs with what they need, and looking one up.
+"""Runs: queued with what they need, read whole, repeated, and the notes and tags of users."""
 
-Not here: executing them (store.queue) and what they reported (store.metrics, store.results).
-"""
-
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from json import dumps, loads
+from typing import Any
 
 from sqlalchemy import Connection, Engine, case, insert, select
 from sqlmodel import col
 
 from store.checkpoints import CheckpointRow, checkpoints_of
-from store.engine import reading, writing
+from store.engine import reading, storable, upsert, writing
+from store.errors import InvalidRemark
 from store.jobs import JobStatus, Outcome, ancestry, job_row, kept, leaves_something, set_job
-from store.remarks import tags_of
 from store.results import ResultRow, result_row
-from store.tables import Attempt, Dependency, Job, Remark, Result, Run, table_of
+from store.tables import Attempt, Dependency, Job, Metric, Remark, Result, Run, table_of
+
+MAX_NOTE = 2000
+"""Characters of a note."""
+
+MAX_TAGS = 20
+"""Tags of a run."""
+
+_TAG = re.compile(r"(?!-)[\w.+/-]{1,40}")  # no blank and no leading hyphen: typed after other words
+
+
+def set_note(engine: Engine, run_ids: Collection[int], note: str) -> None:
+    """Put a note to the runs, all or none, in the place of what each had; an empty one takes it away.
+
+    Raises RunNotFound or InvalidRemark.
+    """
+    note = storable(note.replace("\0", "")).strip()  # PostgreSQL stores no NUL
+    check_note(note)
+    with writing(engine) as connection:
+        for run_id in run_ids:
+            change_remark(connection, run_id, note=note)
+
+
+def change_tags(
+    engine: Engine, run_ids: Collection[int], *, add: Collection[str] = (), remove: Collection[str] = ()
+) -> None:
+    """Give tags to the runs and take others away, all or nothing; what is so already stays.
+
+    Raises RunNotFound or InvalidRemark.
+    """
+    check_tags(add)
+    with writing(engine) as connection:
+        for run_id in run_ids:
+            tags = ({*tags_of(_remark(connection, run_id)["tags"])} - {*remove}) | {*add}
+            if len(tags) > MAX_TAGS:
+                raise InvalidRemark(
+                    f"run {run_id} would have {len(tags)} tags: {MAX_TAGS} are kept, remove some"
+                )
+            change_remark(connection, run_id, tags=dumps(sorted(tags)))
+
+
+def check_note(note: str) -> None:
+    """Raise InvalidRemark for a note that is too long."""
+    if len(note) > MAX_NOTE:
+        raise InvalidRemark(f"the note has {len(note):,} characters: {MAX_NOTE:,} are kept, shorten it")
+
+
+def check_tags(tags: Collection[str]) -> None:
+    """Raise InvalidRemark for the first invalid tag."""
+    for tag in tags:
+        if not _TAG.fullmatch(tag):
+            raise InvalidRemark(f"invalid tag {tag!r}: use at most 40 letters, digits and . _ + / -")
+
+
+def tags_of(stored: str | None) -> tuple[str, ...]:
+    """Return the tags of a remark as stored, none where there is no remark."""
+    return tuple(loads(stored)) if stored else ()
+
+
+def change_remark(connection: Connection, run_id: int, **values: Any) -> None:
+    """Change columns of the run's remark, which is made if there is none. Raises RunNotFound."""
+    upsert(connection, table_of(Remark), [_remark(connection, run_id) | values])
+
+
+def _remark(connection: Connection, run_id: int) -> dict[str, Any]:
+    """Return the row of the run's remark, an empty one if there is none. Raises RunNotFound."""
+    job_row(connection, run_id)
+    found = connection.execute(select(table_of(Remark)).where(col(Remark.run_id) == run_id)).one_or_none()
+    return dict(found._mapping) if found else {"run_id": run_id, "note": "", "tags": "[]", "trashed": None}
 
 
 @dataclass(frozen=True)
@@ -291,3 +358,25 @@ class _Placing:
         idle = {"attempt": 0, "step": 0, "cancel_requested": False, "crashes": 0, "crash_step": 0}
         self.connection.execute(insert(Job).values(job | idle))
         return run_id
+
+
+REPEATS = "repeats run"
+"""The fact in the provenance of a request that names the run it repeats."""
+
+
+def repeats_of(engine: Engine, run_id: int) -> tuple[int, ...]:
+    """Return the runs that were asked for to repeat a run, the oldest first."""
+    query = select(col(Run.id), col(Run.provenance)).where(
+        kept(Run.id), col(Run.provenance).contains(REPEATS)
+    )
+    with reading(engine) as connection:
+        rows = connection.execute(query.order_by(col(Run.id))).all()
+    return tuple(row.id for row in rows if loads(row.provenance).get(REPEATS) == str(run_id))
+
+
+def curve_ends(engine: Engine, run_id: int) -> Mapping[str, tuple[int, int, float | None]]:
+    """Return by name how many points each curve of a run has, its last step, and its value there."""
+    columns = (col(Metric.name), col(Metric.count), col(Metric.last_step), col(Metric.last_value))
+    with reading(engine) as connection:
+        rows = connection.execute(select(*columns).where(col(Metric.run_id) == run_id))
+        return {name: (count, step, value) for name, count, step, value in rows}

@@ -1,7 +1,4 @@
-"""One consistent picture of everything a screen or a list shows, as frozen values.
-
-Not here: how it is drawn, how often it is taken, and how to take many in a row cheaply (store.pictures).
-"""
+"""The database at one moment, for lists and screens; read again and again at the cost of what changed."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -12,15 +9,22 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, or_, select
 from sqlmodel import col
 
-from store.details import Look, RunDetail, read_detail
 from store.engine import reading
 from store.errors import RunNotFound
 from store.jobs import JobStatus, kept, telling_line
-from store.orders import is_paused
-from store.remarks import tags_of
-from store.rows import RunRow, WorkerRow, seeds_in
-from store.runs import unfinished_parents
+from store.queue import is_paused
+from store.runs import tags_of, unfinished_parents
 from store.tables import Attempt, Job, Metric, Remark, Result, Run, Worker, table_of
+from store.views import (
+    Look,
+    RunDetail,
+    RunRow,
+    SettledDetails,
+    WorkerRow,
+    read_compared,
+    read_detail,
+    seeds_in,
+)
 
 MOST_RUNS = 1000
 """How many runs are listed where nobody asks for more or fewer."""
@@ -113,7 +117,7 @@ def read_snapshot(
     which: Which,
     also: Collection[int] = (),
 ) -> Snapshot:
-    """Do what snapshot does, inside a transaction, but for the runs compared (store.details).
+    """Do what snapshot does, inside a transaction, but for the runs compared (store.views).
 
     Runs in `also` are listed in any case. Lines in `settled`, from this database, are not read again where
     they still hold; it is brought up to date.
@@ -281,3 +285,89 @@ def _values(
     for run_id, name, value in connection.execute(query.order_by(table.run_id, table.name)).all():
         values.setdefault(run_id, {})[name] = float("nan") if value is None else value
     return values
+
+
+class Pictures:
+    """Takes snapshots for whoever looks again and again; for one thread at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._connection: object = None  # the driver's, over which the rest was read
+        self._asked: tuple[object, ...] = ()
+        self._last: Snapshot | None = None
+        self._settled: SettledRows = {}
+        self._settled_details: SettledDetails = {}
+
+    def take(
+        self,
+        *,
+        now: float,
+        selected: int | None = None,
+        look: Look | None = None,
+        limit: int | None = MOST_RUNS,
+        which: Which | None = None,
+        also: Collection[int] = (),
+    ) -> Snapshot:
+        """Do what store.snapshot.snapshot does, and read the runs to compare.
+
+        Runs in `also` are listed in any case. Where nothing was committed since, only ages change.
+        """
+        look, which = look or Look(), which or Which()
+        with reading(self.engine) as connection:
+            driver = connection.connection.dbapi_connection
+            if driver is not self._connection:  # perhaps to another file: one that was put in its place
+                self._connection, self._last, self._settled, self._settled_details = driver, None, {}, {}
+            asked = (_state(connection, driver), selected, look, limit, which, frozenset(also))
+            if self._last is None or asked != self._asked:
+                self._last = None  # of no use where reading fails
+                taken = read_snapshot(
+                    connection,
+                    self._settled,
+                    now=now,
+                    selected=selected,
+                    look=look,
+                    limit=limit,
+                    which=which,
+                    also=also,
+                )
+                rows = {row.id: row for row in taken.runs}
+                compared = read_compared(connection, rows, self._settled_details, look)
+                self._last = replace(taken, compared=compared)
+                self._asked = asked
+        return _at(self._last, now)
+
+
+def _state(connection: Connection, driver: Any) -> tuple[object, ...]:
+    """Return what changes, for this connection, whenever anything is committed, by itself or by others."""
+    if connection.dialect.name == "postgresql":
+        return (connection.exec_driver_sql("SELECT pg_current_snapshot()::text").scalar_one(),)
+    # The version tells of others' changes, the total of this connection's own.
+    version = connection.exec_driver_sql("PRAGMA data_version").scalar_one()
+    return version, driver.total_changes
+
+
+def _at(taken: Snapshot, now: float) -> Snapshot:
+    """Return the same picture as it looks at another time."""
+    later = now - taken.taken
+    if not later:
+        return taken
+
+    def older(row: RunRow) -> RunRow:
+        if row.heartbeat_age is None and row.lease_left is None:
+            return row
+        age = None if row.heartbeat_age is None else row.heartbeat_age + later
+        return replace(
+            row, heartbeat_age=age, lease_left=None if row.lease_left is None else row.lease_left - later
+        )
+
+    def older_worker(row: WorkerRow) -> WorkerRow:
+        return replace(row, heartbeat_age=row.heartbeat_age + later)
+
+    selected = taken.selected
+    return replace(
+        taken,
+        taken=now,
+        runs=tuple(map(older, taken.runs)),
+        workers=tuple(map(older_worker, taken.workers)),
+        selected=None if selected is None else replace(selected, row=older(selected.row)),
+    )

@@ -19,9 +19,9 @@ from fsrun.words import (
     status_word,
     task_text,
 )
+from store.curves import Curve
 from store.jobs import JobStatus
-from store.metrics import Curve
-from store.rows import RunRow
+from store.views import RunRow
 
 ROW = RunRow(
     id=7,

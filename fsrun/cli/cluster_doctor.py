@@ -22,8 +22,8 @@ from fsrun.worker import ray_engine, slurm_engine
 from fsrun.worker.examination import Examination, looked_back
 from fsrun.worker.nodes import Fault, differing, new_fleet, ordered
 from store import workers
-from store.rows import WorkerRow
 from store.snapshot import snapshot
+from store.views import WorkerRow
 
 COLUMNS = ("", "node", "python", "torch", "fsrun", "commit", "home", "database", "device")
 WIDTH = 120

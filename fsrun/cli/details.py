@@ -13,8 +13,8 @@ from rich.text import Text
 from fsrun.stored_options import options_of
 from fsrun.words import count, duration, is_chance, method_title, number, plain, seed_range
 from store.jobs import JobStatus
-from store.rows import seeds_in
 from store.runs import RunRecord
+from store.views import seeds_in
 
 
 def details(run: RunRecord, told: Sequence[str] = ()) -> Iterator[RenderableType]:

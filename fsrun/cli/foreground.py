@@ -30,11 +30,10 @@ from fsrun.words import (
 )
 from fsrun.worker.supervisor import Supervisor
 from fsrun.writing import append_line
-from store.fleets import is_of
 from store.jobs import JobStatus
-from store.pictures import Pictures
-from store.rows import RunRow
-from store.snapshot import Snapshot, Which, snapshot
+from store.snapshot import Pictures, Snapshot, Which, snapshot
+from store.views import RunRow
+from store.workers import is_of
 
 LOOK_SECONDS = 0.5
 NAMED = 20

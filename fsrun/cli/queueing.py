@@ -94,7 +94,7 @@ def queue(
 ) -> None:
     """Queue a sweep: the product of the lists, shown first. What is there is not queued again."""
     from fsrun.planning import effort, known_runs, queued_line  # loads the store
-    from store.remarks import check_tags
+    from store.runs import check_tags
 
     check_tags(tags or ())
     planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings, on)
@@ -144,7 +144,7 @@ def _queue_for_a_script(
 def _store(engine: "Engine", planned: "list[PlannedRun]", priority: int, tags: list[str]) -> "list[Enqueued]":
     from fsrun.paths import find_home
     from fsrun.planning import enqueue_planned, require_data
-    from store.remarks import change_tags
+    from store.runs import change_tags
 
     require_data(planned, find_home())
     queued = enqueue_planned(engine, planned, now=time.time(), priority=priority)

@@ -51,7 +51,7 @@ def rm(
 ) -> None:
     """Delete runs: they disappear at once, and fsrun gc removes them for good after 7 days."""
     from fsrun import orders
-    from store.trash import trashed
+    from store.upkeep import trashed
 
     engine = open_database()
     if undo:

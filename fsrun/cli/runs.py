@@ -203,7 +203,7 @@ def _level(text: str) -> int:
 
 def pause() -> None:
     """Let no worker begin another job, in any process; running ones go on to their end."""
-    from store.orders import pause as pause_queue
+    from store.queue import pause as pause_queue
 
     new = pause_queue(open_database(), time.time())
     typer.echo(f"The queue is paused{'' if new else ' already'}: fsrun resume lets workers go on.")
@@ -211,7 +211,7 @@ def pause() -> None:
 
 def resume() -> None:
     """Let workers begin jobs again."""
-    from store.orders import resume as resume_queue
+    from store.queue import resume as resume_queue
 
     was_paused = resume_queue(open_database())
     typer.echo("Workers go on." if was_paused else "The queue was not paused.")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from store.rows import RunRow
     from store.runs import RunRecord
+    from store.views import RunRow
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of text.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV instead of text, a line for each run.")]

@@ -12,8 +12,8 @@ from fsrun.errors import UsageError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from store.rows import RunRow
     from store.snapshot import Snapshot, Which
+    from store.views import RunRow
 
 _STORED = {"waiting": "queued", "stopping": "running", "lost": "running"}
 """What hinders a run that is queued or running, by the status it has in the store."""

@@ -26,7 +26,7 @@ from fsrun.words import (
     status_word,
     task_text,
 )
-from store.rows import RunRow
+from store.views import RunRow
 
 if TYPE_CHECKING:
     from fsrun.tui.groups import Group

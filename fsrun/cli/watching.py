@@ -18,7 +18,7 @@ from fsrun.errors import INTERRUPTED, FsrunError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from store.rows import RunRow
+    from store.views import RunRow
 
 LOOK_SECONDS = 0.5
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Engine
 
+from store.curves import Point, every_point, metric_names
 from store.engine import reading
-from store.metrics import Point, every_point, metric_names
 from store.runs import RunRecord
 
 _T = TypeVar("_T")

@@ -19,9 +19,8 @@ from fsrun.report.paired import Difference, difference_of, values_of
 from fsrun.words import count
 from store.errors import RunNotFound
 from store.jobs import JobStatus
-from store.repeats import REPEATS, curve_ends, repeats_of
 from store.results import ResultRow
-from store.runs import RunRecord, get_run
+from store.runs import REPEATS, RunRecord, curve_ends, get_run, repeats_of
 
 MAIN = ("/accuracy", "/loss_ratio")
 

@@ -14,9 +14,9 @@ from experiments.config import SyntheticRun, config_from_json
 from fsrun.errors import UsageError
 from fsrun.report.errors import NothingToReport
 from fsrun.report.measured import Measured, combine, newest_group
+from store.curves import Curve, read_curve
 from store.engine import reading
 from store.jobs import JobStatus
-from store.metrics import Curve, read_curve
 from store.results import FinishedResult, finished_results
 from store.runs import RunRecord, get_run
 from store.snapshot import Which, snapshot

@@ -18,8 +18,8 @@ from experiments.config import ImageRun, config_from_json, prerequisites, traini
 from experiments.errors import ConfigError
 from experiments.table2 import Shape
 from fsrun.intervals import student_t
+from store.curves import read_curve
 from store.engine import reading
-from store.metrics import read_curve
 from store.results import FinishedResult, Lineage, finished_results
 
 METRIC = "val/accuracy"

@@ -43,9 +43,8 @@ from fsrun.tui.screens.overview import Overview
 from fsrun.tui.screens.run import RunScreen
 from fsrun.tui.shell import Shell
 from fsrun.tui.state import State
-from store.details import RunDetail
 from store.errors import StoreError
-from store.rows import RunRow
+from store.views import RunDetail, RunRow
 
 if TYPE_CHECKING:
     from textual.actions import ActionParseResult

@@ -1,6 +1,6 @@
 """What a screen shows beyond the list of runs: curves from closer by, runs side by side, the end of a log.
 
-Not here: reading the curves (store.details), and who asks for it (screens/).
+Not here: reading the curves (store.views), and who asks for it (screens/).
 """
 
 from collections import deque

@@ -30,7 +30,7 @@ from fsrun.words import (
     status_word,
 )
 from store.jobs import JobStatus
-from store.rows import RunRow
+from store.views import RunRow
 
 SortKey = float | str | tuple[bool, float] | None
 

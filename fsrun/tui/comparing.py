@@ -10,7 +10,7 @@ from fsrun.stored_options import different_options, is_seed
 from fsrun.tui.curves import Chart, Line, lines_of
 from fsrun.tui.rulers import steps_per_epoch
 from fsrun.words import method_title, plain, seeds_text, short_task
-from store.details import RunDetail
+from store.views import RunDetail
 
 _LONGEST = 24  # characters of one option's value in a name
 

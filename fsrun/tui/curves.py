@@ -13,7 +13,7 @@ from fsrun.tui.chart_view import SMOOTHINGS, Extent, View, XAxis
 from fsrun.tui.rulers import Ruler, ruler_of, time_ticks
 from fsrun.tui.seeds import merged
 from fsrun.words import plain
-from store.metrics import Curve
+from store.curves import Curve
 
 _SPLITS = ("train", "val", "test")
 _TITLES = {

@@ -18,13 +18,12 @@ from fsrun.liveness import Clock, with_the_dead
 from fsrun.paths import Home, find_home
 from fsrun.tui.closely import Closely, LogReader, LogTail
 from fsrun.tui.messages import Picture
-from store.details import Look
 from store.engine import check_schema, open_store, reading
 from store.errors import DatabaseUnavailable, RunNotFound
-from store.identity import given_identity
-from store.pictures import Pictures
 from store.postgres import shown
-from store.snapshot import MOST_RUNS, Snapshot
+from store.snapshot import MOST_RUNS, Pictures, Snapshot
+from store.upkeep import given_identity
+from store.views import Look
 
 if TYPE_CHECKING:  # reports take long to load
     from fsrun.tui.reports import Reports

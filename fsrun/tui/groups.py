@@ -11,7 +11,7 @@ from math import isnan, nan
 from fsrun.intervals import interval_of
 from fsrun.tui.search import Entry
 from store.jobs import JobStatus
-from store.rows import RunRow
+from store.views import RunRow
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from fsrun.tui.groups import Group, grouped
 from fsrun.tui.search import Entry, matcher
 from fsrun.words import status_word
 from store.jobs import JobStatus
-from store.rows import RunRow
 from store.snapshot import Snapshot
+from store.views import RunRow
 
 
 @dataclass(frozen=True)

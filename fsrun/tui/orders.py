@@ -18,10 +18,9 @@ from fsrun.tui.messages import OrderRefused
 from fsrun.tui.screens.confirm import Confirm
 from fsrun.tui.screens.edit import Edit
 from fsrun.words import method_title, plain
-from store.details import RunDetail
 from store.jobs import JobStatus, are, numbered
-from store.remarks import check_note, check_tags
-from store.rows import RunRow
+from store.runs import check_note, check_tags
+from store.views import RunDetail, RunRow
 
 if TYPE_CHECKING:  # planning takes long to load
     from fsrun.drafting import Draft

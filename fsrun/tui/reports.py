@@ -21,8 +21,8 @@ from fsrun.tui.exporting import of_chart, of_table, of_text
 from fsrun.tui.pages import Page
 from store.jobs import JobStatus
 from store.results import finished_results, measured_runs
-from store.rows import RunRow
 from store.snapshot import Snapshot
+from store.views import RunRow
 
 if TYPE_CHECKING:
     from fsrun.report.figure4 import Figure4

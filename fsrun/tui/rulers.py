@@ -12,7 +12,7 @@ from math import ceil
 from experiments.errors import ConfigError
 from fsrun.tui.chart_view import XAxis
 from fsrun.words import duration
-from store.metrics import Curve
+from store.curves import Curve
 
 Tick = tuple[float, str]
 

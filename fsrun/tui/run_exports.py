@@ -17,8 +17,7 @@ from fsrun.words import (
     short_task,
     status_word,
 )
-from store.details import RunDetail
-from store.rows import RunRow
+from store.views import RunDetail, RunRow
 
 
 def of_runs(rows: Sequence[RunRow]) -> tuple[Export, ...]:

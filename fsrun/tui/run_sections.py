@@ -11,9 +11,9 @@ from fsrun.stored_options import options_of
 from fsrun.tui.closely import LogTail
 from fsrun.tui.widgets.facts import result_words, tellingly
 from fsrun.words import STATUS_STYLES, duration, plain
-from store.details import RunDetail
 from store.jobs import JobStatus
 from store.runs import AttemptRecord
+from store.views import RunDetail
 
 _NOT_OVER = (JobStatus.QUEUED, JobStatus.RUNNING)
 

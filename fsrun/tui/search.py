@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fsrun.words import method_title, short_task, status_word, task_text
-from store.rows import RunRow
+from store.views import RunRow
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from fsrun.liveness import Clock, is_gone
 from fsrun.worker.outage import Outage
 from fsrun.worker.slot import Report
 from fsrun.worker.supervisor import GRACE_SECONDS, LEASE_SECONDS, TICK_SECONDS, seconds_of
-from store import fleets, queue
+from store import queue, workers
 from store.engine import reading
-from store.leases import LeaseWatch
+from store.queue import LeaseWatch
 
 LOOK_SECONDS = 1.0  # between two looks at the queue
 STOP_SECONDS = 60.0  # beyond the grace period, until slots ordered to stop must have ended
@@ -110,7 +110,7 @@ class Coordinator:
             if not self._now.is_shared:
                 leases = self._watch.look(self.engine, self._now(), time.monotonic())
             outlook = queue.outlook(self.engine, self._now(), leases=leases)
-            now = fleets.holding(self.engine, self.fleet.name)
+            now = workers.holding(self.engine, self.fleet.name)
         flying = self.fleet.in_flight()
         if drain and not (outlook.claimable or outlook.waiting or now.held):
             return False
@@ -151,7 +151,7 @@ class Coordinator:
         """Free what the slot held: also one that was withdrawn may have begun in that moment."""
         reason = died or "it was withdrawn"
         freed = self._outage.persist(
-            lambda: fleets.died(self.engine, slot, reason, self._now()), lambda: self.stopping
+            lambda: workers.died(self.engine, slot, reason, self._now()), lambda: self.stopping
         )
         if freed:
             named = ", ".join(f"run {run_id}" for run_id in freed)
@@ -165,10 +165,10 @@ class Coordinator:
             return
         deadline = time.monotonic() + seconds_of("FSRUN_GRACE_SECONDS", GRACE_SECONDS) + STOP_SECONDS
         with self._outage.borne():
-            fleets.order_to_stop(self.engine, self.fleet.name, self._now())
+            workers.order_to_stop(self.engine, self.fleet.name, self._now())
         while self.fleet.in_flight() and not self._hurrying and time.monotonic() < deadline:
             with self._outage.borne():
-                begun = fleets.holding(self.engine, self.fleet.name).begun
+                begun = workers.holding(self.engine, self.fleet.name).begun
                 self.fleet.withdraw(set(self.fleet.in_flight()) - begun)
                 self._hear()
             self._wait(LOOK_SECONDS, until_told=False)
@@ -177,8 +177,8 @@ class Coordinator:
             self.fleet.kill()
         with self._outage.borne():
             for slot in left:
-                fleets.died(self.engine, slot, "it was ended with its command", self._now())
-            fleets.forget(self.engine, self.fleet.name)
+                workers.died(self.engine, slot, "it was ended with its command", self._now())
+            workers.forget(self.engine, self.fleet.name)
 
     def _wait(self, seconds: float, *, until_told: bool = True) -> None:
         until = time.monotonic() + seconds

@@ -44,12 +44,12 @@ from fsrun.worker.peers import Share, spread, suits, team_of, together, work_alo
 from fsrun.worker.pipe import Orders, Replies
 from fsrun.worker.sink import StoreSink
 from store import queue as jobs
-from store.attempts import add_provenance
 from store.engine import open_store
 from store.errors import DatabaseUnavailable, LeaseLost
-from store.identity import identity
+from store.jobs import add_provenance
 from store.results import ResultRow
 from store.runs import RunRecord, get_run
+from store.upkeep import identity
 
 logger = logging.getLogger("fsrun.runner")
 

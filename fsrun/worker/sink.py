@@ -20,10 +20,10 @@ from experiments.errors import StorageUnavailable
 from fsrun.checkpoint_files import CheckpointFiles, discard, sha256_of
 from fsrun.words import duration
 from fsrun.worker.outage import Outage
-from store import checkpoints, metrics
+from store import checkpoints, curves
 from store.checkpoints import CheckpointRow
+from store.curves import Point
 from store.errors import LeaseLost
-from store.metrics import Point
 
 FLUSH_SECONDS = 0.5
 RATE_MEMORY_SECONDS = 20.0  # the step rate shown is an average over about this long
@@ -89,7 +89,7 @@ class StoreSink:
     def started(self, step: int) -> None:
         """Forget what an earlier attempt reported beyond the checkpoint this one starts from."""
         self.outage.persist(
-            lambda: metrics.rewind(self.engine, self.run_id, self.attempt, step), self.gives_up
+            lambda: curves.rewind(self.engine, self.run_id, self.attempt, step), self.gives_up
         )
         self.step, self.stepped_at = step, time.monotonic()
         self.writer.start()
@@ -156,7 +156,7 @@ class StoreSink:
                 at, steps, _ = self.taken[-1]
                 self._measure_rate(steps[-1], at)
             points = self._points()
-            metrics.write_points(
+            curves.write_points(
                 self.engine,
                 self.run_id,
                 self.attempt,

@@ -17,7 +17,7 @@ from fsrun.paths import PRIVATE, Home, find_home
 from fsrun.worker.nodes import Order, fault, take_over
 from fsrun.worker.supervisor import LOOK_SECONDS, Supervisor
 from fsrun.writing import append_line
-from store import fleets
+from store import workers
 from store.engine import open_store
 from store.errors import StoreError
 
@@ -70,7 +70,7 @@ class Slot:
             self._supervisor.stop()
 
     def _worker(self, engine: Engine, home: Home, node: str) -> Supervisor:
-        worker_id = fleets.worker_name(node, self.name)
+        worker_id = workers.worker_name(node, self.name)
         supervisor = Supervisor(
             engine,
             home,
@@ -92,7 +92,7 @@ def _stops_with_its_fleet(engine: Engine, fleet: str, supervisor: Supervisor) ->
         if time.monotonic() - looked_at < LOOK_SECONDS:
             return
         looked_at = time.monotonic()
-        if fleets.is_to_stop(engine, fleet):
+        if workers.is_to_stop(engine, fleet):
             supervisor.stop()
 
     return look

@@ -26,9 +26,7 @@ from fsrun.worker.process import RunnerProcess
 from store import queue, workers
 from store.engine import check_schema
 from store.errors import DatabaseUnavailable, LeaseLost
-from store.leases import MAX_LEASE_SECONDS, Leases, LeaseWatch
-from store.orders import cancel_requested
-from store.queue import Claim
+from store.queue import MAX_LEASE_SECONDS, Claim, Leases, LeaseWatch, cancel_requested
 
 LEASE_SECONDS = 60.0
 LOOK_SECONDS = 1.0  # between two looks at whether the user has asked to cancel

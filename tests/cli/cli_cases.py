@@ -14,9 +14,9 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from fsrun.paths import Home
+from store.curves import metric_names, read_curve
 from store.engine import open_store, reading
 from store.jobs import JobStatus
-from store.metrics import metric_names, read_curve
 from store.results import ResultRow
 from store.runs import RunRecord, get_run
 from store.snapshot import snapshot

@@ -14,14 +14,12 @@ from experiments.sweeps import Sweep, plan
 from fsrun.archive import export_runs, import_runs, read_runs
 from fsrun.planning import Asked, plan_asked, requests
 from fsrun.provenance import PARAMETERS
-from store.attempts import add_provenance
+from store.curves import Point, every_point, metric_names, write_points
 from store.engine import reading
-from store.jobs import JobStatus
-from store.metrics import Point, every_point, metric_names, write_points
+from store.jobs import JobStatus, add_provenance
 from store.queue import claim, finish
-from store.repeats import REPEATS
 from store.results import ResultRow, finished_results
-from store.runs import enqueue, get_run
+from store.runs import REPEATS, enqueue, get_run
 from tests.cli.cli_cases import Answer, Case, Typed, assert_refused
 
 EPISODES = 51

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from store.curves import metric_names, read_curve
 from store.engine import reading
-from store.metrics import metric_names, read_curve
 from tests.cli.cli_cases import TINY, Case, Typed, assert_refused, environment, in_its_own_process
 
 Logged = dict[tuple[str, int], float]

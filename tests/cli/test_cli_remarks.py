@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine
 
 from store import checkpoints, queue
-from store.identity import identity
-from store.metrics import Point, write_points
+from store.curves import Point, write_points
+from store.upkeep import identity
 from tests.cli.cli_cases import TINY, Case, Typed, assert_refused
 
 DAY = 86400.0

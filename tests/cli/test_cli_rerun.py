@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store.trash import purge
+from store.upkeep import purge
 from tests.cli.cli_cases import TINY, Answer, Case, Typed, assert_refused
 
 

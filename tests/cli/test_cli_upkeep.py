@@ -11,11 +11,11 @@ import pytest
 
 from fsrun import garbage
 from store import checkpoints, queue
+from store.curves import Point, write_points
 from store.engine import open_store, reading
-from store.identity import identity
 from store.jobs import JobStatus
-from store.metrics import Point, write_points
 from store.results import ResultRow
+from store.upkeep import identity
 from tests.cli.cli_cases import TINY, Case, Typed, assert_refused, in_its_own_process
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[red]x[/red][/nope]\x9b31m"

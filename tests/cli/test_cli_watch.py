@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 
 from store import queue, workers
+from store.curves import Point, write_points
 from store.jobs import JobStatus
-from store.metrics import Point, write_points
 from store.results import ResultRow
 from tests.cli.cli_cases import TINY, Case, Typed, assert_refused, environment
 

@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 from experiments.config import RunConfig, training_run
 from experiments.sweeps import Sweep, plan
 from fsrun.planning import run_spec
+from store.curves import Point, write_points
 from store.engine import open_store
-from store.metrics import Point, write_points
 from store.queue import Claim, claim, finish
 from store.results import ResultRow
 from store.runs import RunRequest, enqueue

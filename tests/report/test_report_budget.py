@@ -18,8 +18,7 @@ from fsrun.report.errors import NothingToReport
 from fsrun.report.formats import Format
 from fsrun.report.progress import Part, progress, progress_table
 from fsrun.report.report import written
-from store.attempts import add_provenance
-from store.jobs import JobStatus
+from store.jobs import JobStatus, add_provenance
 from store.queue import claim, finish
 from store.results import ResultRow
 from tests.report.report_cases import Filled, config_of, fill

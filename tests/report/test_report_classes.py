@@ -24,7 +24,7 @@ from fsrun.report.paired import shared_values
 from fsrun.report.render import Format, render
 from fsrun.report.report import written
 from fsrun.report.table2 import rows, table2
-from store.attempts import add_provenance
+from store.jobs import add_provenance
 from store.queue import claim, finish
 from store.results import ResultRow
 from store.runs import enqueue

@@ -16,7 +16,7 @@ from fsrun.report.explained import explained
 from fsrun.report.render import Format, render
 from fsrun.report.rows import Cell, Table2Row, rows
 from fsrun.report.table2 import table2
-from store.attempts import add_provenance
+from store.jobs import add_provenance
 from store.queue import claim, finish
 from store.results import ResultRow
 from store.runs import enqueue

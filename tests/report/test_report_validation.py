@@ -18,7 +18,7 @@ from fsrun.report.rows import Cell, rows
 from fsrun.report.table2 import table2
 from fsrun.report.trainings import core_seconds_of
 from fsrun.report.validation import recipe, still_rising
-from store.attempts import add_provenance
+from store.jobs import add_provenance
 from store.queue import claim
 from tests.report.report_cases import Filled, config_of, fill
 

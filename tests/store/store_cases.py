@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from store import queue
+from store.curves import Curve, Point, read_curve, write_points
 from store.engine import reading
-from store.metrics import Curve, Point, read_curve, write_points
 from store.runs import RunRequest, RunSpec, enqueue
 
 LEASE = 30.0

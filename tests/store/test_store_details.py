@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import Engine, event
 
 from store import queue
-from store.details import Look
 from store.engine import open_store, reading
-from store.pictures import Pictures
+from store.snapshot import Pictures
+from store.views import Look
 from tests.store.store_cases import Writer, ask, request, take
 
 

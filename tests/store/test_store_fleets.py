@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy import Engine
 
-from store import fleets, orders, queue, workers
+from store import queue, workers
 from store.errors import LeaseLost
 from store.jobs import JobStatus, Outcome
 from store.runs import get_run
@@ -9,7 +9,7 @@ from store.snapshot import snapshot
 from tests.store.store_cases import LEASE, ask, request, take
 
 FLEET, SLOT = "ray-0c0ffe", "ray-0c0ffe-1"
-WORKER = fleets.worker_name("node7", SLOT)
+WORKER = workers.worker_name("node7", SLOT)
 
 
 def begin(engine: Engine, worker_id: str, now: float = 1.0) -> None:
@@ -18,24 +18,29 @@ def begin(engine: Engine, worker_id: str, now: float = 1.0) -> None:
 
 def test_a_fleet_knows_which_of_its_slots_have_begun_and_which_hold_a_job(engine: Engine) -> None:
     ask(engine, request("a"), request("b"))
-    for worker_id in (WORKER, fleets.worker_name("node8", "ray-0c0ffe-2"), "node7-ray-another-1", "node7-99"):
+    for worker_id in (
+        WORKER,
+        workers.worker_name("node8", "ray-0c0ffe-2"),
+        "node7-ray-another-1",
+        "node7-99",
+    ):
         begin(engine, worker_id)
     take(engine, worker=WORKER)
     take(engine, worker="node7-ray-another-1")
-    found = fleets.holding(engine, FLEET)
-    assert found == fleets.Holding(frozenset({SLOT, "ray-0c0ffe-2"}), frozenset({SLOT}), paused=False)
-    assert fleets.is_of(FLEET, WORKER)
-    assert not fleets.is_of(FLEET, "node7-99")
-    orders.pause(engine, 2.0)
-    assert fleets.holding(engine, FLEET).paused
+    found = workers.holding(engine, FLEET)
+    assert found == workers.Holding(frozenset({SLOT, "ray-0c0ffe-2"}), frozenset({SLOT}), paused=False)
+    assert workers.is_of(FLEET, WORKER)
+    assert not workers.is_of(FLEET, "node7-99")
+    queue.pause(engine, 2.0)
+    assert workers.holding(engine, FLEET).paused
 
 
 def test_a_slot_that_died_loses_its_job_at_once_and_is_shut_out_should_it_live(engine: Engine) -> None:
     (run_id,) = ask(engine, request("a"))
     begin(engine, WORKER)
     first = take(engine, worker=WORKER)
-    assert fleets.died(engine, "ray-0c0ffe-11", "another", 2.0) == ()
-    assert fleets.died(engine, SLOT, "its node was lost", 2.0) == (run_id,)
+    assert workers.died(engine, "ray-0c0ffe-11", "another", 2.0) == ()
+    assert workers.died(engine, SLOT, "its node was lost", 2.0) == (run_id,)
     record = get_run(engine, run_id)
     assert record.status is JobStatus.QUEUED
     assert record.attempts[0].outcome is Outcome.LOST
@@ -51,13 +56,13 @@ def test_a_job_whose_slots_die_again_and_again_without_progress_fails(engine: En
     (run_id,) = ask(engine, request("a"))
     for moment in range(queue.MAX_CRASHES):
         take(engine, worker=WORKER, now=float(moment))
-        fleets.died(engine, SLOT, "out of memory", float(moment))
+        workers.died(engine, SLOT, "out of memory", float(moment))
     assert get_run(engine, run_id).status is JobStatus.FAILED
 
 
 def test_the_order_to_stop_is_for_one_fleet_and_can_be_forgotten(engine: Engine) -> None:
-    fleets.order_to_stop(engine, FLEET, 1.0)
-    assert fleets.is_to_stop(engine, FLEET)
-    assert not fleets.is_to_stop(engine, "ray-another")
-    fleets.forget(engine, FLEET)
-    assert not fleets.is_to_stop(engine, FLEET)
+    workers.order_to_stop(engine, FLEET, 1.0)
+    assert workers.is_to_stop(engine, FLEET)
+    assert not workers.is_to_stop(engine, "ray-another")
+    workers.forget(engine, FLEET)
+    assert not workers.is_to_stop(engine, FLEET)

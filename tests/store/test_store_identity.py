@@ -6,8 +6,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from store.engine import open_store
-from store.identity import identity
-from store.upkeep import back_up
+from store.upkeep import back_up, identity
 from tests.store.postgres_server import Server
 
 

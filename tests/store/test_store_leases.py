@@ -10,8 +10,7 @@ from sqlalchemy import Engine
 
 from store import queue, workers
 from store.jobs import Outcome
-from store.leases import Leases, LeaseWatch
-from store.queue import Outlook
+from store.queue import Leases, LeaseWatch, Outlook
 from store.runs import get_run
 from tests.store.store_cases import LEASE, ask, request, take
 

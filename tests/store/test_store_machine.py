@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import Engine
 
-from store import orders, queue, trash
+from store import queue, upkeep
+from store.curves import write_points
 from store.engine import open_store
 from store.errors import InvalidTransition, LeaseLost
 from store.jobs import JobStatus
-from store.leases import MAX_LEASE_SECONDS
-from store.metrics import write_points
-from store.queue import Claim
+from store.queue import MAX_LEASE_SECONDS, Claim
 from store.runs import RunRecord, get_run
 from tests.store.store_cases import LEASE, ask, request
 
@@ -153,11 +152,11 @@ class QueueMachine(RuleBasedStateMachine):
         }
         try:
             if order == "delete":
-                trash.trash(self.engine, [run.id], self.now)
+                upkeep.trash(self.engine, [run.id], self.now)
             elif order == "undo":
-                trash.undo(self.engine, [run.id])
+                upkeep.undo(self.engine, [run.id])
             else:
-                orders.change_priority(self.engine, [run.id], 1)
+                queue.change_priority(self.engine, [run.id], 1)
         except InvalidTransition:
             assert not allowed[order]
         else:
@@ -169,9 +168,9 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(paused=st.booleans())
     def pause_or_resume(self, paused: bool) -> None:
         if paused:
-            orders.pause(self.engine, self.now)
+            queue.pause(self.engine, self.now)
         else:
-            orders.resume(self.engine)
+            queue.resume(self.engine)
         self.paused = paused
 
     @rule(seconds=st.sampled_from([1.0, 20.0, LEASE + 1, 5000.0, -10.0, -LEASE - 5, -4000.0]))
@@ -200,8 +199,8 @@ class QueueMachine(RuleBasedStateMachine):
     def everything_can_still_be_done(self) -> None:
         """From any state, a user who undoes, resumes and retries and one worker end every run."""
         while not all(map(self.kept, self.runs)):
-            trash.undo(self.engine)
-        orders.resume(self.engine)
+            upkeep.undo(self.engine)
+        queue.resume(self.engine)
         for _ in range(2):  # the second time for what a cancel asked earlier has ended
             self.now += 10_000.0
             queue.claim(self.engine, "w", now=self.now, lease_seconds=1.0, only=[])  # settles what is lost

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event, text
 
-from store import metrics, queue
+from store import curves, queue
+from store.curves import LEVELS, RADIX, merge, merge_by, of_point, width_for
 from store.engine import open_store, reading
 from store.runs import get_run
 from store.snapshot import snapshot
-from store.summaries import LEVELS, RADIX, merge, merge_by, of_point, width_for
 from tests.store.store_cases import Writer, ask, request, take
 
 
@@ -50,7 +50,7 @@ def test_short_curve_comes_back_point_by_point(writer: Writer) -> None:
 
 
 def test_unknown_metric_is_an_empty_curve(writer: Writer) -> None:
-    assert writer.read() == metrics.Curve("train/loss", (), (), (), (), (), ())
+    assert writer.read() == curves.Curve("train/loss", (), (), (), (), (), ())
 
 
 def test_writing_tells_how_far_the_run_is(writer: Writer) -> None:
@@ -173,7 +173,7 @@ def test_rewound_run_is_as_if_it_had_never_gone_further(writer: Writer) -> None:
 
     queue.release(writer.engine, writer.claim.run_id, 1, now=3.0)
     again = take(writer.engine, now=4.0)
-    metrics.rewind(writer.engine, again.run_id, again.attempt, 100)
+    curves.rewind(writer.engine, again.run_id, again.attempt, 100)
     assert _tables(writer.engine) == before
     assert other.read().steps == ()
     run = get_run(writer.engine, again.run_id)
@@ -183,7 +183,7 @@ def test_rewound_run_is_as_if_it_had_never_gone_further(writer: Writer) -> None:
 def test_points_written_again_after_a_rewind_are_not_doubled(writer: Writer) -> None:
     writer.write(range(300), [1.0] * 300)
     uninterrupted = _tables(writer.engine)
-    metrics.rewind(writer.engine, writer.claim.run_id, 1, 150)
+    curves.rewind(writer.engine, writer.claim.run_id, 1, 150)
     writer.write(range(151, 300), [1.0] * 149)
     assert _tables(writer.engine) == uninterrupted
 
@@ -249,7 +249,7 @@ def _tables(engine: Engine) -> list[Any]:
 
 def _counting_rows(
     writer: Writer, max_points: int, first: int | None = None, last: int | None = None
-) -> tuple[int, metrics.Curve]:
+) -> tuple[int, curves.Curve]:
     """Read the curve, and count the rows that the database hands out on the way."""
     counted = 0
 

@@ -2,10 +2,10 @@
 
 from sqlalchemy import Engine
 
-from store import orders, queue
+from store import queue
 from store.engine import reading
 from store.jobs import JobStatus, Outcome
-from store.leases import MAX_LEASE_SECONDS
+from store.queue import MAX_LEASE_SECONDS
 from store.runs import get_run
 from store.snapshot import snapshot
 from tests.store.store_cases import LEASE, ask, complete, request, take
@@ -14,38 +14,38 @@ from tests.store.store_cases import LEASE, ask, complete, request, take
 def test_nothing_is_claimed_while_the_queue_is_paused_and_running_jobs_go_on(engine: Engine) -> None:
     ask(engine, request("a"), request("b"))
     running = take(engine)
-    assert orders.pause(engine, now=1.0)
-    assert not orders.pause(engine, now=2.0)
+    assert queue.pause(engine, now=1.0)
+    assert not queue.pause(engine, now=2.0)
     assert snapshot(engine, now=2.0).paused
     assert queue.claim(engine, "w", now=2.0, lease_seconds=LEASE) is None
     complete(engine, running)
     assert queue.outlook(engine, now=3.0).claimable == 1  # a drain has still to expect it
-    assert orders.resume(engine)
-    assert not orders.resume(engine)
+    assert queue.resume(engine)
+    assert not queue.resume(engine)
     with reading(engine) as connection:
-        assert not orders.is_paused(connection)
+        assert not queue.is_paused(connection)
     assert take(engine).run_id != running.run_id
 
 
 def test_a_job_lost_while_the_queue_is_paused_waits_like_the_others(engine: Engine) -> None:
     (run_id,) = ask(engine, request())
     take(engine, now=0.0)
-    orders.pause(engine, now=1.0)
+    queue.pause(engine, now=1.0)
     assert queue.claim(engine, "w", now=LEASE + 1, lease_seconds=LEASE) is None
     assert get_run(engine, run_id).status is JobStatus.QUEUED
-    orders.resume(engine)
+    queue.resume(engine)
     assert take(engine, now=LEASE + 2).attempt == 2
 
 
 def test_a_look_tells_whether_a_run_is_to_be_cancelled(engine: Engine) -> None:
     (run_id,) = ask(engine, request())
     claim = take(engine, now=0.0)
-    assert not orders.cancel_requested(engine, run_id)
+    assert not queue.cancel_requested(engine, run_id)
     queue.request_cancel(engine, [run_id], now=1.0)
-    assert orders.cancel_requested(engine, run_id)
+    assert queue.cancel_requested(engine, run_id)
     assert queue.release(engine, run_id, claim.attempt, now=2.0) is JobStatus.CANCELLED
     assert get_run(engine, run_id).attempts[0].outcome is Outcome.CANCELLED
-    assert not orders.cancel_requested(engine, run_id)
+    assert not queue.cancel_requested(engine, run_id)
 
 
 def test_a_hung_job_that_had_to_be_ended_counts_as_cancelled_and_keeps_the_reason(engine: Engine) -> None:

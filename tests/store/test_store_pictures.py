@@ -12,12 +12,11 @@ from statistics import median
 import pytest
 from sqlalchemy import Engine, event
 
-from store import orders, queue, workers
+from store import queue, workers
 from store.engine import open_store
 from store.errors import RunNotFound
-from store.pictures import Pictures
 from store.results import ResultRow
-from store.snapshot import snapshot
+from store.snapshot import Pictures, snapshot
 from tests.store.store_cases import Writer, ask, request, take
 
 
@@ -65,7 +64,7 @@ def life_of_some_jobs(engine: Engine) -> Iterator[str]:
     yield "cancelled again"
     ask(engine, request("urgent", request("third")), now=14.0, priority=5)
     yield "more priority for what is shared"
-    orders.pause(engine, 15.0)
+    queue.pause(engine, 15.0)
     yield "paused"
     assert other < third
 

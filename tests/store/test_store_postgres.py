@@ -19,10 +19,10 @@ from sqlmodel import col
 
 from fsrun.liveness import Clock, Clocks
 from store import queue
+from store.curves import metric_names
 from store.engine import open_store, reading, server_time, writing
 from store.errors import DatabaseUnavailable, LeaseLost, NumberTooLarge
 from store.jobs import JobStatus, Outcome
-from store.metrics import metric_names
 from store.runs import Enqueued, enqueue, get_run
 from store.snapshot import snapshot
 from store.tables import Job

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlmodel import col
 
-from store import checkpoints, metrics, queue
+from store import checkpoints, curves, queue
 from store.engine import reading
 from store.errors import InvalidTransition, LeaseLost, RunNotFound
 from store.jobs import JobStatus, Outcome
@@ -113,8 +113,8 @@ def test_expired_lease_is_taken_over_and_the_old_owner_is_shut_out(engine: Engin
         lambda: queue.release(*owner, now=40.0),
         lambda: queue.cancelled(*owner, now=40.0),
         lambda: queue.crashed(*owner, "killed", now=40.0),
-        lambda: metrics.write_points(*owner, [], step=9, rate=None, now=40.0),
-        lambda: metrics.rewind(*owner, 0),
+        lambda: curves.write_points(*owner, [], step=9, rate=None, now=40.0),
+        lambda: curves.rewind(*owner, 0),
         lambda: checkpoints.add(*owner, step=9, place="x", sha256="0", now=40.0),
         lambda: checkpoints.prune(*owner, keep=1),
     ]

@@ -9,14 +9,13 @@ from functools import partial
 import pytest
 from sqlalchemy import Engine, text
 
-from store import orders, remarks
+from store import queue, runs
 from store.engine import reading
 from store.errors import InvalidRemark, InvalidTransition, RunNotFound
-from store.pictures import Pictures
 from store.queue import claim, fail
-from store.rows import RunRow
 from store.runs import get_run
-from store.snapshot import snapshot
+from store.snapshot import Pictures, snapshot
+from store.views import RunRow
 from tests.store.store_cases import ask, complete, request, take
 
 
@@ -35,13 +34,13 @@ def test_a_run_without_remarks_has_no_row_for_them(engine: Engine) -> None:
 def test_a_note_is_kept_replaced_and_taken_away(engine: Engine) -> None:
     (run_id,) = ask(engine, request())
     for note in ("  the [bold]first[/] \x1b[31m attempt, π\n", "another", ""):
-        remarks.set_note(engine, [run_id], note)
+        runs.set_note(engine, [run_id], note)
         assert row_of(engine, run_id).note == get_run(engine, run_id).note == note.strip()
 
 
 def test_bytes_that_are_no_text_are_question_marks_in_notes_and_errors(engine: Engine) -> None:
     (run_id,) = ask(engine, request())
-    remarks.set_note(engine, [run_id], os.fsdecode(b"caf\xe9"))
+    runs.set_note(engine, [run_id], os.fsdecode(b"caf\xe9"))
     assert get_run(engine, run_id).note == "caf?"
     claimed = claim(engine, "worker", now=1.0, lease_seconds=60.0)
     assert claimed is not None
@@ -51,9 +50,9 @@ def test_bytes_that_are_no_text_are_question_marks_in_notes_and_errors(engine: E
 
 def test_tags_are_added_and_removed_on_many_runs_at_once(engine: Engine) -> None:
     first, second = ask(engine, request("a"), request("b"))
-    remarks.set_note(engine, [first], "kept")
-    remarks.change_tags(engine, [first, second], add=["paper", "baseline", "paper"])
-    remarks.change_tags(engine, [second], add=["v1.2"], remove=["baseline", "never there"])
+    runs.set_note(engine, [first], "kept")
+    runs.change_tags(engine, [first, second], add=["paper", "baseline", "paper"])
+    runs.change_tags(engine, [second], add=["v1.2"], remove=["baseline", "never there"])
     assert row_of(engine, first).tags == get_run(engine, first).tags == ("baseline", "paper")
     assert row_of(engine, second).tags == ("paper", "v1.2")
     assert row_of(engine, first).note == "kept"
@@ -63,20 +62,20 @@ def test_tags_are_added_and_removed_on_many_runs_at_once(engine: Engine) -> None
 def test_a_tag_that_cannot_be_typed_after_others_is_refused(engine: Engine, tag: str) -> None:
     (run_id,) = ask(engine, request())
     with pytest.raises(InvalidRemark, match="at most 40 letters, digits"):
-        remarks.change_tags(engine, [run_id], add=["fine", tag])
+        runs.change_tags(engine, [run_id], add=["fine", tag])
     assert get_run(engine, run_id).tags == ()
 
 
 def test_remarks_have_bounds_and_need_a_run(engine: Engine) -> None:
     (run_id,) = ask(engine, request())
     with pytest.raises(InvalidRemark, match=r"the note has 2,001 characters: 2,000 are kept"):
-        remarks.set_note(engine, [run_id], "x" * 2001)
+        runs.set_note(engine, [run_id], "x" * 2001)
     with pytest.raises(InvalidRemark, match=r"run 1 would have 21 tags: 20 are kept"):
-        remarks.change_tags(engine, [run_id], add=[str(number) for number in range(21)])
+        runs.change_tags(engine, [run_id], add=[str(number) for number in range(21)])
     with pytest.raises(RunNotFound, match="there is no run 7"):
-        remarks.set_note(engine, [7], "x")
+        runs.set_note(engine, [7], "x")
     with pytest.raises(RunNotFound, match="there is no run 7"):
-        remarks.change_tags(engine, [run_id, 7], add=["x"])
+        runs.change_tags(engine, [run_id, 7], add=["x"])
     assert get_run(engine, run_id).tags == ()
 
 
@@ -85,10 +84,10 @@ def test_a_screen_that_looks_again_sees_remarks_at_once(engine: Engine) -> None:
     pictures = Pictures(engine)
     pictures.take(now=1.0)
     for order in (
-        partial(remarks.set_note, engine, [run_id], "one"),
-        partial(remarks.set_note, engine, [run_id], "two"),
-        partial(remarks.change_tags, engine, [run_id], add=["x"]),
-        partial(orders.change_priority, engine, [run_id], 4),
+        partial(runs.set_note, engine, [run_id], "one"),
+        partial(runs.set_note, engine, [run_id], "two"),
+        partial(runs.change_tags, engine, [run_id], add=["x"]),
+        partial(queue.change_priority, engine, [run_id], 4),
     ):
         order()
         assert pictures.take(now=1.0) == snapshot(engine, now=1.0)
@@ -96,9 +95,9 @@ def test_a_screen_that_looks_again_sees_remarks_at_once(engine: Engine) -> None:
 
 def test_queued_runs_change_places_and_what_they_wait_for_goes_with_them(engine: Engine) -> None:
     other, child = ask(engine, request("other"), request("child", request("parent")))
-    assert orders.change_priority(engine, [child], 3) == (3,)
-    assert orders.change_priority(engine, [child, other], 1) == (4, 1)
-    assert orders.change_priority(engine, [other], -2) == (-1,)
+    assert queue.change_priority(engine, [child], 3) == (3,)
+    assert queue.change_priority(engine, [child, other], 1) == (4, 1)
+    assert queue.change_priority(engine, [other], -2) == (-1,)
     assert [row_of(engine, run_id).priority for run_id in (other, child - 1, child)] == [-1, 4, 4]
     assert [take(engine).run_id, take(engine).run_id] == [child - 1, other]
 
@@ -107,5 +106,5 @@ def test_only_queued_runs_have_a_priority_and_a_refusal_changes_nothing(engine: 
     first, second = ask(engine, request("a"), request("b"))
     complete(engine, take(engine))
     with pytest.raises(InvalidTransition, match=f"run {first} is done: only queued runs have a priority"):
-        orders.change_priority(engine, [second, first], 5)
+        queue.change_priority(engine, [second, first], 5)
     assert row_of(engine, second).priority == 0

@@ -3,9 +3,8 @@
 from sqlalchemy import Engine
 
 from store.queue import request_cancel
-from store.repeats import REPEATS, curve_ends, repeats_of
-from store.runs import enqueue
-from store.trash import trash
+from store.runs import REPEATS, curve_ends, enqueue, repeats_of
+from store.upkeep import trash
 from tests.store.store_cases import Writer, ask, request, take
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from store import checkpoints, metrics, queue, trash, workers
+from store import checkpoints, curves, queue, upkeep, workers
 from store.errors import NumberTooLarge, RunNotFound
 from store.jobs import JobStatus
 from store.results import ResultRow, finished_results
@@ -107,7 +107,7 @@ def test_the_run_that_is_there_is_the_newest_of_its_config_that_waits_runs_or_is
     assert runs_there(engine, [config]) == {config: (first, JobStatus.RUNNING)}
     complete(engine, claim)
     assert runs_there(engine, [config]) == {config: (first, JobStatus.DONE)}
-    trash.trash(engine, [first], now=3.0)
+    upkeep.trash(engine, [first], now=3.0)
     assert runs_there(engine, [config]) == {}
 
 
@@ -147,7 +147,7 @@ def test_pruning_drops_a_checkpoint_that_the_attempt_passed_over(engine: Engine)
     (run_id,) = ask(engine, request())
     for now, steps in ((0.0, (100, 200)), (1000.0, (150,))):
         claim = take(engine, now=now)
-        metrics.rewind(engine, run_id, claim.attempt, 100)
+        curves.rewind(engine, run_id, claim.attempt, 100)
         for step in steps:
             Writer(engine, claim).write([step], [1.0])
             place = f"{claim.attempt}-{step}"

@@ -10,12 +10,11 @@ import pytest
 from sqlalchemy import text
 
 from store import migrations
+from store.curves import read_curve
 from store.engine import open_store, reading, writing
 from store.jobs import JobStatus
-from store.metrics import read_curve
 from store.queue import claim
-from store.remarks import set_note
-from store.runs import get_run
+from store.runs import get_run, set_note
 
 SCHEMAS = Path(__file__).parent / "schemas"
 NOTES = {"0001": ""}  # of run 1, else CONVERGED

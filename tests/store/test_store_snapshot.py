@@ -11,9 +11,8 @@ from sqlalchemy import Engine
 from store import queue, workers
 from store.errors import RunNotFound
 from store.jobs import JobStatus, Outcome
-from store.remarks import change_tags
 from store.results import ResultRow
-from store.runs import RunRequest, get_run
+from store.runs import RunRequest, change_tags, get_run
 from store.snapshot import Snapshot, Which, snapshot
 from tests.store.store_cases import Writer, ask, complete, request, spec, take
 

@@ -11,7 +11,7 @@ from fsrun.tui.chart_view import SMOOTHINGS, View, XAxis
 from fsrun.tui.curves import Chart, Line, charts_of, metrics_of
 from fsrun.tui.rulers import ruler_of, steps_per_epoch, time_ticks
 from fsrun.tui.seeds import merged
-from store.metrics import Curve
+from store.curves import Curve
 
 
 def curve(name: str, points: dict[int, float], seconds: float = 1.0, start: float = 100.0) -> Curve:

@@ -1,7 +1,7 @@
 """Metrics called name.low and name.high are the band of the metric `name`."""
 
 from fsrun.tui.curves import charts_of
-from store.metrics import Curve
+from store.curves import Curve
 
 STEPS = (1, 2, 3)
 

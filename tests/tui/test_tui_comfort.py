@@ -19,9 +19,9 @@ from fsrun.tui.screens.too_small import TooSmall
 from fsrun.tui.state import State, state_file
 from fsrun.tui.themes import BLUE, GREEN, GREY, ORANGE, PINK, RED, THEMES, following, mixed
 from fsrun.tui.widgets.run_table import RunTable
-from store.identity import identity
 from store.jobs import JobStatus
 from store.runs import get_run
+from store.upkeep import identity
 from tests.tui.tui_cases import Lab, is_open, screen_text, shows, until, use
 
 Ink = tuple[int, int, int]

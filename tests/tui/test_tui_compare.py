@@ -14,9 +14,9 @@ from fsrun.tui.screens.compare import CompareScreen
 from fsrun.tui.screens.overview import Overview
 from fsrun.tui.widgets.charts import Charts
 from store import queue
-from store.details import Look, RunDetail
-from store.pictures import Pictures
 from store.results import ResultRow
+from store.snapshot import Pictures
+from store.views import Look, RunDetail
 from tests.tui.test_tui_hostile import HOSTILE, control_codes
 from tests.tui.tui_cases import Lab, halving, is_open, rising, screen_text, shows, until, use
 

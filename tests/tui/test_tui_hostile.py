@@ -7,7 +7,7 @@ from sqlalchemy import text
 from textual.pilot import Pilot
 
 from fsrun.tui.screens.run import RunScreen
-from store import orders
+from store import queue
 from store.engine import writing
 from tests.tui.tui_cases import Lab, is_open, screen_text, shows, until, use
 
@@ -20,11 +20,11 @@ def control_codes(pilot: Pilot[None]) -> list[str]:
 
 def test_the_header_says_that_the_queue_is_paused(lab: Lab) -> None:
     lab.ask("synthetic")
-    orders.pause(lab.engine, lab.now)
+    queue.pause(lab.engine, lab.now)
 
     async def steps(pilot: Pilot[None]) -> None:
         await until(pilot, shows(pilot, "1 queued · paused · no workers"))
-        orders.resume(lab.engine)
+        queue.resume(lab.engine)
         await until(pilot, lambda: "paused" not in screen_text(pilot))
 
     use(lab.dashboard(), steps)

@@ -11,8 +11,8 @@ from fsrun.tui.listing import GroupLine, RunLine, View, entries_of, lines_of
 from fsrun.tui.search import KEYS, Entry, matcher
 from store.jobs import JobStatus
 from store.results import finished_results
-from store.rows import RunRow
 from store.snapshot import snapshot
+from store.views import RunRow
 from tests.tui.tui_cases import Lab
 
 

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from fsrun.tui.resources import Gpu, Meter, Resources
 from fsrun.tui.widgets.workers import _in_short, machine_text, sparkline
-from store.rows import WorkerRow
+from store.views import WorkerRow
 
 GIB = 1024**3
 

@@ -15,8 +15,8 @@ from fsrun.planning import requests
 from fsrun.tui.app import Dashboard
 from fsrun.tui.database import Database
 from store import queue, workers
+from store.curves import Point, write_points
 from store.engine import open_store
-from store.metrics import Point, write_points
 from store.results import ResultRow
 from store.runs import enqueue
 from tests.report.report_cases import Filled

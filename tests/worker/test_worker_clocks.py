@@ -16,7 +16,7 @@ import pytest
 from fsrun.liveness import differing_clocks, is_gone
 from store import queue
 from store.jobs import JobStatus, Outcome
-from store.leases import LeaseWatch
+from store.queue import LeaseWatch
 from tests.cli.cli_cases import Case, environment
 from tests.worker.worker_cases import ask, runners, wait_until, working
 

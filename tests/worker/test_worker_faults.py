@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from store import orders, queue
-from store.identity import identity
+from store import queue
 from store.jobs import JobStatus, Outcome
 from store.results import ResultRow
+from store.upkeep import identity
 from tests.cli.cli_cases import TINY, Case, Points, assert_refused, in_its_own_process
 from tests.worker.worker_cases import (
     ask,
@@ -108,13 +108,13 @@ def test_two_workers_on_one_queue_carry_out_each_job_once(home: Case) -> None:
 
 def test_a_paused_queue_lets_the_worker_wait_until_resume(home: Case) -> None:
     ask(home, "synthetic", "linear", SMALL)
-    orders.pause(home.engine(), time.time())
+    queue.pause(home.engine(), time.time())
     with working(home, "worker", "--drain") as worker:
         the_runner(home)
         assert worker.stdout is not None
         assert worker.stdout.readline() == "The queue is paused: no job is begun until fsrun resume.\n"
         assert home.statuses() == [JobStatus.QUEUED]
-        orders.resume(home.engine())
+        queue.resume(home.engine())
         worker.communicate(timeout=60)
     assert home.statuses() == [JobStatus.DONE]
 

@@ -7,9 +7,9 @@ import pytest
 
 from fsrun.worker.runner import execute
 from store import queue
-from store.identity import identity
 from store.jobs import JobStatus, Outcome
 from store.results import ResultRow
+from store.upkeep import identity
 from tests.cli.cli_cases import Case, Points, in_its_own_process
 from tests.worker.worker_cases import after, ask, ask_for_the_long_run, never, take
 

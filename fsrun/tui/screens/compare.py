@@ -24,7 +24,7 @@ from fsrun.tui.screens.chart_screen import ChartScreen
 from fsrun.tui.state import State
 from fsrun.tui.widgets.section_line import Section
 from fsrun.words import status_word
-from store.details import RunDetail
+from store.views import RunDetail
 
 
 class CompareScreen(ChartScreen):

@@ -34,9 +34,9 @@ from fsrun.tui.widgets.status_line import StatusLine
 from fsrun.tui.widgets.summary import Summary
 from fsrun.tui.widgets.workers import Workers
 from fsrun.words import living
-from store.details import RunDetail
 from store.jobs import JobStatus
 from store.snapshot import Snapshot
+from store.views import RunDetail
 
 WIDE = 140
 """Columns from which the curves stand beside the list, not below it."""

@@ -22,10 +22,9 @@ from fsrun.words import (
     status_word,
     task_text,
 )
-from store.details import RunDetail
 from store.jobs import JobStatus
 from store.results import IMPORTED_FROM, ResultRow
-from store.rows import RunRow
+from store.views import RunDetail, RunRow
 
 
 class Facts(Widget):

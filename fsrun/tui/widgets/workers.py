@@ -11,7 +11,7 @@ from textual.widget import Widget
 
 from fsrun.tui.resources import Resources
 from fsrun.words import LOST_AFTER, STATUS_STYLES, duration, living, plain
-from store.rows import WorkerRow
+from store.views import WorkerRow
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _MOST = 6  # lines of workers
