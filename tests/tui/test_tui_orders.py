@@ -162,7 +162,7 @@ def test_an_order_about_marked_runs_is_given_about_those_it_applies_to(lab: Lab)
         await pilot.press("t")
         await until(pilot, is_open(pilot, Edit))
         await pilot.press(*"paper", "enter")
-        await until(pilot, shows(pilot, "runs 3, 2, 1 are tagged paper"))
+        await until(pilot, shows(pilot, "runs 1-3 are tagged paper"))
         assert [get_run(lab.engine, run_id).tags for run_id in (1, 2, 3)] == [("paper",)] * 3
         await pilot.press("d")
         await until(pilot, is_open(pilot, Confirm))
