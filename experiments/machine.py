@@ -1,6 +1,6 @@
 """What operating systems do differently: usable cores, locks between processes, a new Python, a user's home.
 
-Not here: what a job computes on (fsrun.worker.devices). docs/platforms.md lists what needs Linux.
+Not here: what a job computes on (fsrun.worker.devices). docs/reference/platforms.md lists what needs Linux.
 """
 
 import os

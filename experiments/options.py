@@ -39,10 +39,10 @@ def _options(prefix: str, model: Frozen) -> Iterator[Option]:
         if isinstance(value, Frozen):
             yield from _options(f"{prefix}.{name}", value)
         elif name not in _WHAT_RUNS_IT:
-            yield Option(f"{prefix}.{name}", _rule(field), model.model_dump(mode="json")[name])
+            yield Option(f"{prefix}.{name}", rule_of(field), model.model_dump(mode="json")[name])
 
 
-def _rule(field: FieldInfo) -> str:
+def rule_of(field: FieldInfo) -> str:
     """Return what a value may be: "whole number, 1 to 100", "sgd or lstm"."""
     return ", ".join(part for part in (_kind(field.annotation), _bounds(field.metadata)) if part)
 

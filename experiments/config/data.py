@@ -105,7 +105,7 @@ class GlyphsData(ImageSet):
     alphabets: int = Field(20, ge=10, le=200)
     characters: int = Field(25, ge=2, le=100)  # in each alphabet
     seed: int = Field(0, ge=0, le=MAX_SEED)
-    rotations: bool = True
+    rotations: bool = True  # a character turned by 90, 180, 270 degrees is a class of its own
 
     def class_count(self, split: str) -> int:
         """Return the number of classes of a split, 0 where there is no such split."""

@@ -341,7 +341,7 @@ def _columns_read(lines: Sequence[Table2Row]) -> Iterator[str]:
         yield "to F/S: accuracy minus that of Fast/Slow, in points, on the same numbered episodes alone."
     yield (
         "± classes: half of the 95 % interval for other test characters than these, by the components of "
-        "variance of the episodes' values; docs/decisions.md says how."
+        "variance of the episodes' values; docs/explanation/statistics.md says how."
     )
     bare = dict.fromkeys(title for title, cell in (*cells, *on_mini) if cell.over_classes is None)
     if bare:

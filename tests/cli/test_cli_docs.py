@@ -1,0 +1,138 @@
+"""The documentation: its reference is up to date, all pages are in its menu, and its blocks run."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from docs.write_reference import FOLDER, pages
+from tests.cli.cli_cases import Answer, Case, Typed, in_its_own_process
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Return the blocks of a page in a language, the first first."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def commands(page: str) -> list[list[str]]:
+    """Return the words of every fsrun command of a page, without comments."""
+    lines = [line for block in blocks(page, "sh") for line in block.replace("\\\n", " ").splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [each for each in words if each and each[0] == "fsrun"]
+
+
+@pytest.mark.parametrize("page", pages())
+def test_the_reference_says_what_the_code_has(page: str) -> None:
+    written = (FOLDER / page).read_text(encoding="utf-8")
+    assert written == pages()[page], "type python -m docs.write_reference --write"
+
+
+def test_every_page_is_in_the_menu_of_the_site_once() -> None:
+    menu = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]
+    named = re.findall(r"[\w/-]+\.md", str(menu))
+    there = [str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")]
+    assert sorted(named) == sorted(there)
+
+
+SHORTER = {"glyphs": ["--set", "protonet.steps=20", "--set", "episodes=20"]}
+"""What a test adds to the commands that train for minutes, by their experiment."""
+
+
+def shortened(words: list[str]) -> list[str]:
+    if words[0] in ("queue", "run") and "--dry-run" not in words:
+        return [*words, *SHORTER.get(words[1], [])]
+    return words
+
+
+def test_the_glyphs_tutorial_can_be_followed_word_by_word(home: Case, tmp_path: Path) -> None:
+    typed: list[tuple[list[str], Answer]] = []
+    for _, *words in commands("tutorials/glyphs.md"):
+        if words[0] != "tui":  # a screen, which the dashboard's tests look at
+            answer = in_its_own_process(home, *shortened(words), seconds=240, folder=tmp_path)
+            typed.append((words, answer))
+    wrong = [(words, answer.err) for words, answer in typed if answer.code != 0]
+    assert wrong == []
+    assert len(typed) >= 8
+    compared = next(answer.out for words, answer in typed if words[0] == "compare")
+    assert "Prototypical Net" in compared
+
+
+@pytest.mark.parametrize("page", sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")))
+def test_every_command_of_a_page_is_one_that_fsrun_has(typed: Typed, page: str) -> None:
+    unknown = []
+    for _, *words in commands(page):
+        name = words[: 2 if words and words[0] in ("data", "db") else 1]
+        if not name or name[0].startswith("-"):
+            continue
+        helped = typed(*name, "--help").out
+        options = {word.partition("=")[0] for word in words if re.fullmatch(r"--[a-z].*", word)}
+        unknown += [(name, option) for option in sorted(options) if not _has(helped, option)]
+    assert unknown == []
+
+
+def _has(helped: str, option: str) -> bool:
+    return re.search(rf"(^|[\s,]){re.escape(option)}($|[\s,])", helped, flags=re.MULTILINE) is not None
+
+
+@pytest.mark.parametrize("page", ["reference/formats.md", "how-to/trackers.md"])
+def test_short_python_blocks_are_python(page: str) -> None:
+    for block in blocks(page, "python"):
+        compile(block, page, "exec")
+
+
+def test_the_python_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    program = "\n".join(blocks("reference/python.md", "python"))
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "test/accuracy" in done.stdout
+
+
+def test_the_page_on_methods_makes_one_that_trains(tmp_path: Path) -> None:
+    for name in ("experiments", "fsrun", "store"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    method, config = blocks("how-to/write-a-method.md", "python")
+    (tmp_path / "experiments/methods/cosine_means.py").write_text(method, encoding="utf-8")
+    with (tmp_path / "experiments/config/metric.py").open("a", encoding="utf-8") as file:
+        file.write("\n\n" + config)
+    text = (DOCS / "how-to/write-a-method.md").read_text(encoding="utf-8")
+    entries = re.findall(
+        r"^\| `(experiments/\S+)` \| (after|before) `(.+?)` \| `(.+)` \|$", text, re.MULTILINE
+    )
+    assert len(entries) == 10
+    for file_name, where, place, added in entries:
+        path, mark, line = tmp_path / file_name, place.replace("\\|", "|"), added.replace("\\|", "|")
+        before = path.read_text(encoding="utf-8")
+        assert before.count(mark) == 1, f"{file_name}: {mark}"
+        both = f"{mark} {line}" if where == "after" else f"{line} {mark}"
+        path.write_text(before.replace(mark, both), encoding="utf-8")
+    small = ["--set", "alphabets=10", "--set", "characters=12", "--set", "episodes=10", "--set", "filters=8"]
+    words = ["run", "glyphs", "--method", "cosine-means", "--preset", "quick", *small]
+    done = subprocess.run(
+        [sys.executable, "-m", "fsrun", *words, "--set", "cosine-means.steps=5", "--n-way", "5"],
+        cwd=tmp_path,
+        env=os.environ | {"FSRUN_HOME": str(tmp_path / "home"), "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Cosine means" in done.stdout
