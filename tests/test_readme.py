@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from results.readme_table import with_table
+from results.write_tables import PAGE, of_table2, page, with_table
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,8 +28,9 @@ def test_ci_runs_the_readmes_test_command() -> None:
 
 
 def test_the_results_are_those_of_the_results_folder() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert with_table(readme) == readme, "type python results/readme_table.py --write"
+    readme, records = (ROOT / "README.md").read_text(encoding="utf-8"), of_table2()
+    assert with_table(readme, records) == readme, "type python results/write_tables.py --write"
+    assert page(records) == PAGE.read_text(encoding="utf-8"), "type python results/write_tables.py --write"
 
 
 def test_readme_is_short() -> None:
