@@ -130,7 +130,7 @@ def _fault(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
     if first["type"] == "json_invalid" or not where or where.split(".")[0] not in ("runs",):
-        return "is no file of runs: name one that `fsrun export --format runs` wrote"
+        return "is not a file of runs: name a file that `fsrun export --format runs` wrote"
     return f"is damaged at {where} ({first['msg'].lower()}): export the runs again"
 
 

@@ -110,8 +110,8 @@ def _equal_features() -> Iterator[str]:
         return
     records = _with_runs(files, lambda engine: equal_features_table(equal_features(engine)).records)
     yield "## Table 2 on equal features\n"
-    yield "All rows start from the pre-training of Fast/Slow. In parentheses: the difference to nearest mean with"
-    yield "the same looks, paired over episodes, in points.\n"
+    yield "All rows start from the pre-training of Fast/Slow. In parentheses: the difference to nearest mean"
+    yield "with the same looks, paired over episodes, in points.\n"
     yield _commands(["fsrun import results/equal-features.json", "fsrun report --equal-features"])
     columns = ("20w1s", "5w1s", "5w5s", "20w5s")
     yield _markdown(

@@ -44,14 +44,14 @@ class Labels:
 
 
 def classify(
-    support: Annotated[Path, typer.Option(help="Folder with one sub-folder of example images per class.")],
-    images: Annotated[Path, typer.Option(help="Folder of images to label, or one image.")],
-    run: Annotated[int | None, typer.Option(help="The number of a finished run, from fsrun ls.")] = None,
-    model: Annotated[Path | None, typer.Option(help="A folder that fsrun export wrote.")] = None,
-    output: Annotated[Format, typer.Option("--format", help="How to write the labels.")] = Format.TEXT,
+    support: Annotated[Path, typer.Option(help="The folder of examples, with a sub-folder for each class.")],
+    images: Annotated[Path, typer.Option(help="The images to label: a folder, or one image.")],
+    run: Annotated[int | None, typer.Option(help="A finished run, from fsrun ls.")] = None,
+    model: Annotated[Path | None, typer.Option(help="A model: a folder that fsrun export wrote.")] = None,
+    output: Annotated[Format, typer.Option("--format", help="The format of the labels.")] = Format.TEXT,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
-    """Show a trained model some labelled examples of new classes, and let it label other images."""
+    """Label images with a trained model, from a few examples of new classes."""
     from experiments.classify import image_shape
     from experiments.data.folder import read_examples
     from fsrun.worker.devices import check_device

@@ -14,13 +14,13 @@ from fsrun.cli.selection import RunList, chosen
 from fsrun.errors import FsrunError
 
 A = Annotated[
-    str, typer.Argument(metavar="A", help="A run, or the seeds of one config with a comma between: 3,4,5.")
+    str, typer.Argument(metavar="A", help="A run, or the seeds of one config, separated by commas: 3,4,5.")
 ]
-B = Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")]
+B = Annotated[str, typer.Argument(metavar="B", help="The run or seeds to compare it with.")]
 
 
 def compare(a: A, b: B, output: Output = None, out: Out = None) -> None:
-    """Compare runs on the test episodes that both met: effect, interval, and the sentence for a paper."""
+    """Compare two runs, episode by episode: difference, interval, and a sentence for a paper."""
     from fsrun.report.comparison_report import comparison_report
     from fsrun.report.report import written
 
@@ -32,11 +32,11 @@ def compare(a: A, b: B, output: Output = None, out: Out = None) -> None:
 def rerun(
     runs: RunList = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Queue nothing: say whether the repeats came to the same numbers.")
+        bool, typer.Option("--check", help="Queue nothing; say whether the repeats have the same numbers.")
     ] = False,
-    priority: Annotated[int, typer.Option(help="Higher runs first.")] = 0,
+    priority: Annotated[int, typer.Option(help="The priority; higher ones run first.")] = 0,
 ) -> None:
-    """Repeat finished runs from their stored configs, and say whether the numbers are the same."""
+    """Repeat finished runs from their stored configs, to see whether the numbers are the same."""
     run_ids = chosen(open_database(), runs)
     if check:
         raise typer.Exit(max((_check(run_id) for run_id in run_ids), default=0))

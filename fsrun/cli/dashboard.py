@@ -15,11 +15,12 @@ DEFAULT_PORT = 8000
 
 
 def tui(
-    read_only: Annotated[
-        bool, typer.Option("--read-only", help="Only look: nothing in the database is changed.")
-    ] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Change nothing in the database.")] = False,
     serve: Annotated[
-        bool, typer.Option("--serve", help="In a browser on this machine; prints the address.")
+        bool,
+        typer.Option(
+            "--serve", help="Serve the dashboard to a browser on this machine, and print the address."
+        ),
     ] = False,
     port: Annotated[
         int | None,

@@ -31,7 +31,7 @@ app.command(
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The data set: omniglot, miniimagenet or imagenet.")
 ]
-Replace = Annotated[bool, typer.Option("--replace", help="Import again even where a good import exists.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Import again, even if a good import exists.")]
 
 MADE = {
     "glyphs": "characters drawn by the program at the first use; not Omniglot",
@@ -42,7 +42,7 @@ MADE = {
 
 @app.command("list", epilog="Example:  fsrun data list")
 def list_data(as_json: Json = False) -> None:
-    """List the data sets and whether they are here."""
+    """List the data sets, and say which are imported."""
     from experiments.datasets import IMPORTED
     from experiments.features.index import embedded_sets, read_feature_index
     from fsrun.cli.embedding import described
@@ -78,13 +78,13 @@ def import_data(
     path: Annotated[
         Path,
         typer.Argument(
-            help="Folder with the data set's archives or folders, and for miniimagenet its csv lists if any; "
-            "imagenet's folders or tar files, one a class, are read where they lie."
+            help="The folder with the archives or folders of the data set. ImageNet stays where it "
+            "is: a folder or tar file for each class."
         ),
     ],
     replace: Replace = False,
 ) -> None:
-    """Import a data set from files you have; of miniimagenet what there is, the rest when you have it."""
+    """Import a data set from files on this machine. Parts of miniimagenet can follow later."""
     from fsrun.paths import find_home
 
     chosen = _named(name)

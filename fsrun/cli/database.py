@@ -30,7 +30,7 @@ app = typer.Typer(
 
 @app.command("check", epilog="Example:  fsrun db check")
 def check() -> None:
-    """Read the whole database and say whether it is sound; exit code 1 if it is not."""
+    """Check the whole database. Exit code 1 if it is damaged."""
     from fsrun.words import plain
     from store.upkeep import problems, revision
 
@@ -47,11 +47,9 @@ def check() -> None:
 
 @app.command("backup", epilog="Example:  fsrun db backup ~/fsrun-before-the-sweep.db")
 def backup(
-    path: Annotated[
-        Path | None, typer.Argument(help="The new file; left out, one beside the database.")
-    ] = None,
+    path: Annotated[Path | None, typer.Argument(help="The new file. Default: beside the database.")] = None,
 ) -> None:
-    """Copy the database to a new file; workers may go on meanwhile."""
+    """Copy the database to a new file. Workers may go on meanwhile."""
     from fsrun.paths import find_home
     from store.upkeep import back_up
 
@@ -68,7 +66,7 @@ def backup(
 
 @app.command("restore", epilog="Example:  fsrun db restore ~/fsrun-before-the-sweep.db")
 def restore(path: Annotated[Path, typer.Argument(help="A file that fsrun db backup made.")]) -> None:
-    """Put a copy of a backup in the place of the database, which is kept beside it; stop workers first."""
+    """Restore a backup. The database before it is kept beside it. Stop all workers first."""
     from fsrun.paths import find_home
     from store import upkeep
 
@@ -86,7 +84,7 @@ def restore(path: Annotated[Path, typer.Argument(help="A file that fsrun db back
 
 @app.command("upgrade", epilog="Example:  fsrun db upgrade")
 def upgrade() -> None:
-    """Bring the database to this version's schema, after a backup; every command does so by itself."""
+    """Upgrade the database to this version, after a backup. Every command does it by itself."""
     from fsrun.paths import find_home
     from store.engine import schema_of
     from store.upkeep import revision
@@ -98,12 +96,12 @@ def upgrade() -> None:
 
 
 def gc(
-    yes: Annotated[bool, typer.Option("--yes", help="Free it; without this it is only listed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Free what is listed.")] = False,
     trash_days: Annotated[
-        float, typer.Option(min=0, help="Days after which deleted runs are freed for good.")
+        float, typer.Option(min=0, help="Free runs that were deleted so many days ago.")
     ] = 7.0,
 ) -> None:
-    """List the files nobody needs any more and the runs deleted long ago, or free them."""
+    """List files that nothing needs and runs deleted long ago; --yes frees them."""
     from fsrun.emptying import long_deleted
     from fsrun.garbage import find_garbage
     from fsrun.paths import find_home

@@ -24,23 +24,23 @@ QUICKLY_READ = 5 * 10**8  # bytes of a database that are checked on the way
 
 def doctor(
     cluster: Annotated[
-        bool, typer.Option("--cluster", help="Check every node instead: of an engine, or where workers are.")
+        bool, typer.Option("--cluster", help="Check every node of a cluster, or every machine with a worker.")
     ] = False,
     engine: Annotated[
         str | None,
-        typer.Option(help="With --cluster: ray or slurm; without it the workers that are running."),
+        typer.Option(help="With --cluster: ray or slurm. Default: the machines of running workers."),
     ] = None,
     address: Annotated[
-        str | None, typer.Option(help="With --cluster: of the Ray cluster, HOST:PORT or auto.")
+        str | None, typer.Option(help="With --cluster: the address of the Ray cluster, HOST:PORT or auto.")
     ] = None,
     slurm: Annotated[
         list[str] | None, typer.Option(help="With --cluster: an option of sbatch as NAME=VALUE; repeatable.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check versions, home, database, data and devices; exit code 1 if something is wrong.
+    """Check versions, home, database, data and devices. Exit code 1 if something is wrong.
 
-    With --cluster, of each node: versions, home, database, clock and device, compared with those here.
+    With --cluster, check the versions, home, database, clock and device of each node.
     """
     if cluster and as_json:
         raise UsageError("--json is for this machine: leave out --cluster")

@@ -59,18 +59,17 @@ Splits = Annotated[
         help="A file of class,split lines (base, meta, val, test); without, novel classes are halved."
     ),
 ]
-SplitSeed = Annotated[int, typer.Option(min=0, help="Of the halves.")]
+SplitSeed = Annotated[int, typer.Option(min=0, help="The seed of the halves.")]
 PerClass = Annotated[
-    int | None, typer.Option("--images-per-class", min=2, help="At most so many of each class.")
+    int | None, typer.Option("--images-per-class", min=2, help="The largest number of images of each class.")
 ]
-BatchSize = Annotated[
-    int, typer.Option("--batch", min=1, max=4096, help="Images through the network at once.")
-]
-Threads = Annotated[int | None, typer.Option(min=1, help="That decode; all cores unless said.")]
-Mixed = Annotated[bool, typer.Option("--mixed", help="Half precision inside the network: for a GPU.")]
+BatchSize = Annotated[int, typer.Option("--batch", min=1, max=4096, help="Images in a batch.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads that decode images. Default: all cores.")]
+Mixed = Annotated[bool, typer.Option("--mixed", help="Compute in half precision, for a GPU.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Gpus = Annotated[
-    int, typer.Option(min=1, max=64, help="Of this machine, a process each; with --device cpu, processes.")
+    int,
+    typer.Option(min=1, max=64, help="GPUs of this machine, a process each. With --device cpu: processes."),
 ]
 
 
@@ -90,9 +89,9 @@ def embed(
     device: Device = "auto",
     gpus: Gpus = 1,
 ) -> None:
-    """Compute the features of images once, to learn from them; several such commands share the work.
+    """Compute the features of images once, for runs that learn from features.
 
-    Stop it at any moment: the same command goes on.
+    Several commands share the work. After Ctrl-C, the same command goes on.
     """
     from fsrun.cli.embedding_plan import Asked, embed_here, planned
     from fsrun.cli.embedding_processes import embed_by_several

@@ -29,13 +29,13 @@ class Kind(StrEnum):
     WANDB = "wandb-offline"
 
 
-Out = Annotated[Path, typer.Option(help="The folder to make; for runs, the file to write.")]
+Out = Annotated[Path, typer.Option(help="The folder to write; with --format runs, the file.")]
 Form = Annotated[
     Kind,
     typer.Option(
         "--format",
-        help="model: the weights of one run, to classify with. runs: what was measured, for fsrun import. "
-        "csv, parquet, tensorboard, trackio, wandb-offline: every point of every curve, for other programs.",
+        help="model: the weights of one run, for fsrun classify. runs: results, for fsrun import. "
+        "Others: all points of all curves, for other programs.",
     ),
 ]
 
@@ -47,9 +47,9 @@ def export(
     tag: OfTag = None,
     kind: Form = Kind.MODEL,
 ) -> None:
-    """Write a trained model (safetensors, config, class splits, provenance), or what runs have measured.
+    """Export a trained model, the results of runs, or their curves.
 
-    Without runs, measurements are those of all finished runs.
+    Without RUN, results and curves are those of all finished runs.
     """
     run_ids = one_or_more(open_database(), runs, status, tag) if runs or status or tag else []
     if kind is Kind.MODEL:
@@ -97,11 +97,11 @@ def import_(
     places: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PLACE...", help="What `fsrun export` wrote: a file of runs, or the folder of a model."
+            metavar="PLACE...", help="A file of runs or the folder of a model, as fsrun export writes them."
         ),
     ],
 ) -> None:
-    """Take in runs made elsewhere, which reports mark; or a model, whose weights other runs start from."""
+    """Import runs made elsewhere, or a model that other runs can start from. Reports mark imported runs."""
     from fsrun.archive import import_runs
     from fsrun.words import count
 

@@ -23,32 +23,31 @@ if TYPE_CHECKING:
 Experiment = Annotated[
     str,
     typer.Argument(
-        help="synthetic, omniglot, glyphs, miniimagenet, imagenet or drawn; or a study: table2, ablations "
-        "(of fastslow), when (it helps), equal-features (table2 from one pre-training), curves (table2's "
-        "trainings, looked at on validation classes).",
+        help="An experiment: synthetic, omniglot, glyphs, miniimagenet, imagenet or drawn. Or a "
+        "study: table2, ablations, when, equal-features or curves.",
         show_default=False,
     ),
 ]
 Method = Annotated[
     str | None,
-    typer.Option(help="Methods, a comma between: fastslow, protonet, maml, ...; an unknown name lists all."),
+    typer.Option(help="Methods, separated by commas, such as fastslow,protonet. An unknown name lists all."),
 ]
 Preset = Annotated[
     str,
     typer.Option(
-        help="fair: the recipes behind README's numbers. quick: minutes on a CPU. paper: the sources' own "
-        "recipes. cpu: the same, shortened to about an hour a row."
+        help="fair: the recipes behind the README's numbers. quick: minutes on a CPU. cpu: about an hour "
+        "for each method. paper: the lengths of the sources."
     ),
 ]
-NWay = Annotated[str | None, typer.Option(help="Classes per episode, a list is swept: 5,10,20.")]
-KShot = Annotated[str | None, typer.Option(help="Support images per class, a list is swept: 1,5.")]
+NWay = Annotated[str | None, typer.Option(help="Classes in an episode; a list is swept: 5,10,20.")]
+KShot = Annotated[str | None, typer.Option(help="Support images of each class; a list is swept: 1,5.")]
 Seeds = Annotated[
     int,
     typer.Option(
         min=1,
         max=1000,
-        help="How many seeds, from 0 on; each is a run, but synthetic carries all in one. "
-        "Others: --set seed=3,4.",
+        help="The number of seeds, counted from 0. Each seed is a run; synthetic has all in one run. "
+        "--set seed=3,4 names seeds.",
     ),
 ]
 Settings = Annotated[
@@ -56,22 +55,21 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Any option; a list is swept: slow_lr=0.01,0.1. [1,2] is one value, @FILE the numbers in it.",
+        help="Set any option; repeatable. A list is swept: slow_lr=0.01,0.1. [1,2] is one value. @FILE reads "
+        "numbers from a file.",
     ),
 ]
 On = Annotated[
     str | None,
-    typer.Option("--on", help="Of a study: its data, omniglot unless said, miniimagenet or glyphs."),
+    typer.Option("--on", help="The data of a study: omniglot (default), miniimagenet or glyphs."),
 ]
-Priority = Annotated[int, typer.Option(min=-1000, max=1000, help="Higher runs first.")]
+Priority = Annotated[int, typer.Option(min=-1000, max=1000, help="The priority; higher ones run first.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the sweep and store nothing.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Again = Annotated[
-    bool, typer.Option("--again", help="Also where a queued, running or done run has the same config.")
-]
+Again = Annotated[bool, typer.Option("--again", help="Queue runs even if runs with the same config exist.")]
 Gpus = Annotated[
     int,
-    typer.Option(min=1, max=64, help="Of this machine, for each pre-training; with --device cpu, processes."),
+    typer.Option(min=1, max=64, help="GPUs that share one pre-training. With --device cpu: processes."),
 ]
 
 
@@ -92,7 +90,7 @@ def queue(
     again: Again = False,
     as_json: Json = False,
 ) -> None:
-    """Queue a sweep: the product of the lists, shown first. What is there is not queued again."""
+    """Queue a sweep: every combination of the lists. Runs that exist are not queued again."""
     from fsrun.planning import effort, known_runs, queued_line  # loads the store
     from store.runs import check_tags
 
@@ -173,7 +171,7 @@ def run(
     gpus: Gpus = 1,
     again: Again = False,
 ) -> None:
-    """Queue a sweep and carry it out here. The same command goes on after Ctrl-C, and shows what is done."""
+    """Queue a sweep and run it here. After Ctrl-C, the same command goes on."""
     from fsrun.cli.foreground import show_results, work_in_foreground  # loads the store
     from fsrun.cli.tables import console
     from fsrun.object_store import check

@@ -30,7 +30,7 @@ def note(
 
 def tag(
     runs: Runs,
-    tags: Annotated[list[str], typer.Argument(metavar="TAG...", help="Words without blanks.")],
+    tags: Annotated[list[str], typer.Argument(metavar="TAG...", help="Tags: words without spaces.")],
     remove: Annotated[bool, typer.Option("--remove", help="Remove these tags.")] = False,
 ) -> None:
     """Tag runs, to find them with fsrun ls --tag TAG."""

@@ -22,87 +22,99 @@ ALONE = ("all", "explain")
 
 NARROWING = ("run", "n_way", "k_shot", "features", "on", "preset")
 
-Table2 = Annotated[bool, typer.Option("--table2", help="One-shot accuracy, method by method.")]
+Table2 = Annotated[bool, typer.Option("--table2", help="The paper's Table 2: accuracy of each method.")]
 EqualFeatures = Annotated[
-    bool, typer.Option("--equal-features", help="What each method adds to the features of one pre-training.")
+    bool,
+    typer.Option("--equal-features", help="Table 2 with all methods on the features of one pre-training."),
 ]
 Budget = Annotated[
-    bool, typer.Option("--budget", help="What each row of Table 2 cost, and accuracy by images embedded.")
+    bool, typer.Option("--budget", help="The cost of each row of Table 2, and accuracy against images seen.")
 ]
 Progress = Annotated[
     str | None,
-    typer.Option(metavar="STUDY", help="How far a study is, and the hours left: table2, curves, ..."),
+    typer.Option(metavar="STUDY", help="The progress of a study, such as table2, and the hours left."),
 ]
 Figure4 = Annotated[
-    bool, typer.Option("--figure4", help="The linear case study's curves, and what becomes of each claim.")
+    bool,
+    typer.Option("--figure4", help="Figure 4: curves of the linear case study, and a verdict on each claim."),
 ]
-Theory = Annotated[bool, typer.Option("--theory", help="Its formulas: as printed, corrected, measured.")]
+Theory = Annotated[
+    bool,
+    typer.Option("--theory", help="The formulas of the linear case study: as printed, corrected, measured."),
+]
 Mixture = Annotated[
-    bool, typer.Option("--mixture", help="Inputs from a mixture: one slow module against several.")
+    bool,
+    typer.Option(
+        "--mixture", help="The linear study with inputs from a mixture: one slow module or several."
+    ),
 ]
-Shift = Annotated[bool, typer.Option("--shift", help="Test tasks of another Sigma than was learned from.")]
+Shift = Annotated[bool, typer.Option("--shift", help="The linear study with test tasks of another Sigma.")]
 Classes = Annotated[
-    str | None, typer.Option(metavar="EXPERIMENT", help="Accuracy by number of classes: omniglot, ...")
+    str | None,
+    typer.Option(metavar="EXPERIMENT", help="Accuracy by number of classes, for example on omniglot."),
 ]
 Figure5 = Annotated[
-    bool, typer.Option("--figure5", help="The same on ImageNet, to ten thousand: --classes imagenet.")
+    bool, typer.Option("--figure5", help="Figure 5: accuracy by number of classes on ImageNet.")
 ]
 Ablations = Annotated[
-    bool, typer.Option("--ablations", help="What each part of Fast/Slow is worth, question by question.")
+    bool, typer.Option("--ablations", help="Ablations: what each part of Fast/Slow is worth.")
 ]
 When = Annotated[
-    bool, typer.Option("--when", help="Where Fast/Slow is ahead of nearest mean on the same features.")
+    bool, typer.Option("--when", help="When Fast/Slow is ahead of nearest mean on the same features.")
 ]
 Protocols = Annotated[
     str | None,
-    typer.Option(metavar="METHOD", help="One method in every kind of test: fastslow, protonet, ..."),
+    typer.Option(metavar="METHOD", help="One method, for example fastslow, in every kind of test."),
 ]
 Explain = Annotated[
     str | None,
-    typer.Option(metavar="ROW", help="Where a row's number in Table 2 is from, and what is done here."),
+    typer.Option(metavar="ROW", help="Explain a row of Table 2: its source, and what is done here."),
 ]
-All = Annotated[bool, typer.Option("--all", help="Every report that has something measured, in one.")]
+All = Annotated[bool, typer.Option("--all", help="All reports that have results, in one.")]
 Provenance = Annotated[
-    bool, typer.Option("--provenance", help="Instead of the report, the runs behind its numbers.")
+    bool, typer.Option("--provenance", help="Print the runs behind the numbers instead of the report.")
 ]
 Notes = Annotated[bool, typer.Option("--notes", help="Print all notes below the table.")]
-Extra = Annotated[bool, typer.Option("--extra", help="Of --table2: print the rows that the paper has not.")]
+Extra = Annotated[
+    bool, typer.Option("--extra", help="With --table2: print also the rows that are not in the paper.")
+]
 Output = Annotated[
     Format | None,
-    typer.Option("--format", help="How to write it; text, or what the ending of --out says."),
+    typer.Option("--format", help="The format. Default: text, or by the ending of --out."),
 ]
 Run = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="The synthetic run to report on, the newest finished unless named; the base of --ablations and "
-        "--when.",
+        help="The synthetic run to report on, or the base of --ablations and --when. Default: the newest.",
     ),
 ]
 NWay = Annotated[
-    int | None, typer.Option(min=2, help="Of --table2: classes per episode, other than 5 and 20.")
+    int | None, typer.Option(min=2, help="With --table2: classes in an episode, if not 5 and 20.")
 ]
 KShot = Annotated[
-    int | None, typer.Option(min=1, help="Of --table2 and --classes: support images per class.")
+    int | None, typer.Option(min=1, help="With --table2 and --classes: support images of each class.")
 ]
 Features = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Of --figure5 and --classes: which features; without, those of most numbers of classes.",
+        help="With --figure5 and --classes: the name of the features. Default: those with most measurements.",
     ),
 ]
 On = Annotated[
     str | None,
     typer.Option(
         metavar="DATA",
-        help="Of --budget, --equal-features and --progress: omniglot unless said, or miniimagenet.",
+        help="With --budget, --equal-features and --progress: omniglot (default) or miniimagenet.",
     ),
 ]
-Preset = Annotated[str | None, typer.Option(help="Of --progress: whose runs, fair unless said.")]
+Preset = Annotated[str | None, typer.Option(help="With --progress: the preset of the runs. Default: fair.")]
 Out = Annotated[
     Path | None,
-    typer.Option(help="Write it into a file: .html, .tex, .md, ...; .pdf, .svg or .png draws the figure."),
+    typer.Option(
+        help="Write a file: .html, .tex, .md, .csv, .json or .txt; .pdf, .svg or .png for the figure."
+    ),
 ]
 
 
@@ -135,7 +147,7 @@ def report(
     preset: Preset = None,
     out: Out = None,
 ) -> None:
-    """Print the paper's tables and figures from what was measured here."""
+    """Print the paper's tables and figures from the results of finished runs."""
     asked = {name: value for name, value in context.params.items() if value not in (None, False)}
     asked |= {"equal-features": asked.pop("equal_features")} if equal_features else {}
     name = _only({**asked, "all": asked["every"]} if every else asked)

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 HIGHEST = 1000  # priority
 
 Level = Annotated[
-    str, typer.Argument(metavar="N", help="From -1000 to 1000; higher runs first, 0 is the usual.")
+    str,
+    typer.Argument(
+        metavar="N", help="The priority, from -1000 to 1000; 0 is the default. Higher priorities run first."
+    ),
 ]
 
 
@@ -42,10 +45,12 @@ Words = Annotated[
         metavar="[WORD]...", help="Only runs that match all words: maml, variant:lr=0.01, task:20w1s, seed:0."
     ),
 ]
-Sort = Annotated[str, typer.Option(metavar="COLUMN", help="By what, for example newest: the best first.")]
-Group = Annotated[bool, typer.Option("--group", help="One line for each config, with the mean over seeds.")]
+Sort = Annotated[str, typer.Option(metavar="COLUMN", help="Sort by this column; newest puts the best first.")]
+Group = Annotated[
+    bool, typer.Option("--group", help="Print one line for each config, with the mean over its seeds.")
+]
 Reverse = Annotated[bool, typer.Option("--reverse", help="Reverse the order.")]
-Limit = Annotated[int, typer.Option(min=0, help="How many lines; 0 for all.")]
+Limit = Annotated[int, typer.Option(min=0, help="The number of lines; 0 for all.")]
 
 
 def ls(
@@ -128,8 +133,10 @@ def show(run_id: RunId, as_json: Json = False) -> None:
 
 def logs(
     run_id: RunId,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is over.")] = False,
-    tail: Annotated[int, typer.Option(min=1, help="How many lines from the end.")] = 100,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Follow the log until the run ends.")
+    ] = False,
+    tail: Annotated[int, typer.Option(min=1, help="The number of lines from the end.")] = 100,
 ) -> None:
     """Print the log of a run."""
     from fsrun.paths import find_home
@@ -202,7 +209,7 @@ def _level(text: str) -> int:
 
 
 def pause() -> None:
-    """Let no worker begin another job, in any process; running ones go on to their end."""
+    """Pause the queue: workers start no new job. Running jobs go on."""
     from store.queue import pause as pause_queue
 
     new = pause_queue(open_database(), time.time())
@@ -210,7 +217,7 @@ def pause() -> None:
 
 
 def resume() -> None:
-    """Let workers begin jobs again."""
+    """Resume the queue: workers start jobs again."""
     from store.queue import resume as resume_queue
 
     was_paused = resume_queue(open_database())

@@ -14,15 +14,15 @@ from fsrun.errors import FsrunError, UsageError
 def screenshot(
     screens: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SCREEN...]", help="Which screens, by name; left out, all that show runs."),
+        typer.Argument(metavar="[SCREEN...]", help="Names of screens. Default: all that show runs."),
     ] = None,
     size: Annotated[str, typer.Option(help="Columns and lines.")] = "120x36",
     out: Annotated[
-        Path, typer.Option(help="The folder for SCREEN.svg; what it has so called is replaced.")
+        Path, typer.Option(help="The folder for the files SCREEN.svg; existing ones are replaced.")
     ] = Path(),
-    theme: Annotated[str | None, typer.Option(help="One of the dashboard's themes.")] = None,
+    theme: Annotated[str | None, typer.Option(help="A theme of the dashboard.")] = None,
 ) -> None:
-    """Draw screens of the dashboard into SVG files, from the runs there are."""
+    """Draw screens of the dashboard as SVG files."""
     from experiments.errors import unknown_name
     from fsrun.paths import find_home
     from fsrun.tui.screenshots import SCREENS

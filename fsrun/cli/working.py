@@ -14,26 +14,33 @@ ENGINES = ("local", "ray", "slurm")
 
 
 def worker(
-    drain: Annotated[bool, typer.Option("--drain", help="Stop when nothing is left to do.")] = False,
+    drain: Annotated[bool, typer.Option("--drain", help="Exit when no job is left.")] = False,
     device: Device = "auto",
     gpus: Gpus = 1,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Jobs at a time: 1 here unless said, as many as fit on a cluster."),
+        typer.Option(min=1, help="Jobs at a time. Default: 1 on this machine, as many as fit on a cluster."),
     ] = None,
     engine: Annotated[
-        str, typer.Option(help="Where to work: local, or on the machines of a ray or slurm cluster.")
+        str, typer.Option(help="Where jobs run: local, or on a ray or slurm cluster.")
     ] = "local",
-    address: Annotated[str | None, typer.Option(help="Of the Ray cluster: HOST:PORT, or auto.")] = None,
-    gpus_per_job: Annotated[
-        float | None, typer.Option(min=0, help="Of a cluster, also a part of one; 1 where it has any.")
+    address: Annotated[
+        str | None, typer.Option(help="The address of the Ray cluster: HOST:PORT, or auto.")
     ] = None,
-    cpus_per_job: Annotated[float | None, typer.Option(min=0, help="Of a cluster; 1.")] = None,
+    gpus_per_job: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="GPUs for each job on a cluster, also 0.5. Default: 1 if the cluster has any."
+        ),
+    ] = None,
+    cpus_per_job: Annotated[
+        float | None, typer.Option(min=0, help="CPUs for each job on a cluster. Default: 1.")
+    ] = None,
     slurm: Annotated[
-        list[str] | None, typer.Option(help="An option of sbatch as NAME=VALUE; may be repeated.")
+        list[str] | None, typer.Option(help="An option of sbatch as NAME=VALUE; repeatable.")
     ] = None,
 ) -> None:
-    """Execute queued runs until Ctrl-C, which hands running ones back after a checkpoint.
+    """Run queued jobs. Ctrl-C writes a checkpoint and puts running jobs back into the queue.
 
     Several jobs on one machine share its GPUs evenly, or its cores.
     """

@@ -54,7 +54,7 @@ def seconds_of(name: str, default: float, at_most: float = MAX_LEASE_SECONDS) ->
 
 
 def _say_nothing(_line: str) -> None:
-    """Keep the line to oneself."""
+    """Say nothing."""
 
 
 def _nothing() -> None:

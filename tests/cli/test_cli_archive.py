@@ -235,8 +235,8 @@ def _changed(path: Path, change: Any) -> Path:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda c: c.pop("format"), "is no file of runs"),
-        (lambda c: c.update(format="fsrun runs 9"), "is no file of runs"),
+        (lambda c: c.pop("format"), "is not a file of runs"),
+        (lambda c: c.update(format="fsrun runs 9"), "is not a file of runs"),
         (lambda c: c["runs"][1].pop("created"), "is damaged at runs.1.created"),
         (lambda c: c["runs"].pop(0), "starts from run 1, which is not before it"),
         (lambda c: c["runs"].append(c["runs"][0]), "run 1 is there twice"),
@@ -255,7 +255,7 @@ def test_a_file_that_is_missing_or_something_else_is_refused(ours: Case, at: At,
     assert_refused(at(ours, "import", tmp_path / "absent.json"), "cannot be read")
     noise = tmp_path / "noise.json"
     noise.write_bytes(b"\x00\xff")
-    assert_refused(at(ours, "import", noise), "is no file of runs")
+    assert_refused(at(ours, "import", noise), "is not a file of runs")
 
 
 @pytest.mark.parametrize(
