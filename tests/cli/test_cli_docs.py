@@ -44,6 +44,12 @@ def test_every_page_is_in_the_menu_of_the_site_once() -> None:
     assert sorted(named) == sorted(there)
 
 
+@pytest.mark.parametrize("page", sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")))
+def test_no_page_holds_a_place_for_what_is_missing(page: str) -> None:
+    lines = (DOCS / page).read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if re.fullmatch(r"[A-Z0-9_]{4,}", line)] == []
+
+
 SHORTER = {"glyphs": ["--set", "protonet.steps=20", "--set", "episodes=20"]}
 """What a test adds to the commands that train for minutes, by their experiment."""
 
