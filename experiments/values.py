@@ -50,7 +50,7 @@ def numbers_in(path: Path) -> list[Any]:
     """
     try:
         if path.stat().st_size > LARGEST_FILE or not path.is_file():
-            raise ConfigError(f"{path} is no file of numbers: name a text, CSV or JSON file")
+            raise ConfigError(f"{path} is not a file of numbers: name a text, CSV or JSON file")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
@@ -65,7 +65,7 @@ def _from_json(text: str, path: Path) -> list[Any]:
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{path} is no JSON ({error}): write a list of numbers, or of rows") from error
+        raise ConfigError(f"{path} is not JSON ({error}): write a list of numbers, or of rows") from error
     if not isinstance(found, list):
         raise ConfigError(f"{path} holds no list: write a list of numbers, or of rows")
     for row in found:

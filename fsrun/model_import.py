@@ -43,7 +43,7 @@ def import_model(engine: Engine, home: Home, folder: Path) -> ImportedModel:
         raise FsrunError(f"{folder / WEIGHTS} is damaged (its sha256 differs): export the model again")
     runs = read_runs(folder / RUNS)
     if facts["run"] not in {run.number for run in runs}:
-        raise FsrunError(f"{folder / RUNS} is of another model: export the model again")
+        raise FsrunError(f"{folder / RUNS} belongs to another model: export the model again")
     run_id = add_finished(engine, runs, folder.name).numbers[facts["run"]]
     if get_run(engine, run_id).checkpoints:
         return ImportedModel(run_id, present=True)

@@ -118,9 +118,7 @@ def check(url: str | None, *, make: bool = True) -> None:
         return
     files, place = _at(url)  # so that what is wrong with the URL is said of it, not of what is written first
     if not make and _is_local(files) and not Path(place).is_dir():
-        raise StorageUnavailable(
-            f"{url} is not there: mount it; the first worker makes it where it never was"
-        )
+        raise StorageUnavailable(f"{url} does not exist: mount it; the first worker creates a new one")
     probe, text = f"{url}/.probe-{secrets.token_hex(4)}", secrets.token_hex(8)
     put_text(text, probe)
     if get_text(probe) != text:
@@ -152,7 +150,9 @@ def _at(url: str) -> tuple[Any, str]:
     """Return the file system of a URL, and the place in it."""
     scheme, separator, rest = url.partition("://")
     if not separator or not rest.strip("/"):
-        raise UsageError(f"FSRUN_STORAGE {url!r} is no URL of a folder: write for example s3://bucket/fsrun")
+        raise UsageError(
+            f"FSRUN_STORAGE {url!r} is not the URL of a folder: write for example s3://bucket/fsrun"
+        )
     if scheme == "memory":
         raise UsageError(f"FSRUN_STORAGE {url}: memory ends with its process: use file://, s3:// or gs://")
     try:

@@ -34,13 +34,13 @@ def plan_again(run: RunRecord) -> Again:
             JobStatus.QUEUED: "start fsrun worker",
             JobStatus.RUNNING: "wait for its end",
         }.get(run.status, f"fsrun retry {run.id} goes on with it")
-        raise FsrunError(f"run {run.id} is {run.status.value} and has no numbers to be repeated: {remedy}")
+        raise FsrunError(f"run {run.id} is {run.status.value} and has no results to repeat: {remedy}")
     try:
         config = config_from_json(run.spec.config)
     except ConfigError as error:
         raise FsrunError(
-            f"run {run.id} cannot be repeated by this version, which does not understand its stored config "
-            f"({error}): take the version that ran it, commit {_commit(run)}, or ask anew with fsrun queue"
+            f"run {run.id} cannot be repeated: this version cannot read its config "
+            f"({error}): use the version that ran it, commit {_commit(run)}, or queue it anew"
         ) from error
     warning = ""
     if config_hash(config) != run.spec.config_hash:

@@ -28,9 +28,7 @@ def untrained(architecture: str) -> nn.Module:
     except ImportError as error:
         raise DataError(f"{architecture} is in packages that are not installed: {EXTRA}") from error
     except (RuntimeError, ValueError) as error:
-        raise DataError(
-            f"{architecture} is not to be had any more ({error}): embed the images again"
-        ) from error
+        raise DataError(f"{architecture} is no longer available ({error}): embed the images again") from error
 
 
 def conv4_name(filters: int, size: int) -> str:

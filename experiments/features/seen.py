@@ -98,7 +98,7 @@ def seen_from(word: str) -> Seen:
     except OSError as error:
         choices = ", ".join((*LISTS, NOTHING))
         raise DataError(
-            f"{word!r} is no list of classes that were seen: use {choices}, or a file, a class on each line"
+            f"{word!r} is not a list of classes: use {choices}, or a file, a class on each line"
         ) from error
     names = Counter(filter(None, lines))
     twice = [name for name, times in names.items() if times > 1]

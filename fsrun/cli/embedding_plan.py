@@ -96,7 +96,7 @@ def _checked_name(name: str) -> str:
     from experiments.config.features import FEATURE_NAME
 
     if not re.match(FEATURE_NAME, name):
-        raise UsageError(f"--name {name!r} is no name of features: use letters, digits, dots, - and _")
+        raise UsageError(f"--name {name!r} is not a name for features: use letters, digits, dots, - and _")
     return name
 
 
@@ -111,7 +111,7 @@ def _listing(source: str, data_dir: Path) -> "ImageListing":
     if source.startswith(FOLDER):
         return find_classes(expanded(source.removeprefix(FOLDER)))
     if source != "imagenet":
-        raise UsageError(f"{source!r} is no source of images: use imagenet, or folder:PATH")
+        raise UsageError(f"{source!r} is not a source of images: use imagenet, or folder:PATH")
     return read_listing(data_dir)
 
 
@@ -126,7 +126,7 @@ def _backbone(name: str, weights: Path | None, seen: str | None) -> "Backbone":
     number = name.removeprefix(RUN)
     if not number.isdecimal() or weights or seen:
         raise UsageError(
-            f"--backbone {name}: write run:N, without --weights and --seen, which the run says itself"
+            f"--backbone {name}: write run:N, and leave out --weights and --seen: the run has them"
         )
     model = model_of_run(open_database(), int(number))
     return backbone_of_run(model.config, model.weights, model.name)

@@ -118,5 +118,5 @@ def _parts(text: str) -> Iterator[range]:
         first, dash, last = part.partition("-")
         ends = (first, last) if dash else (first, first)
         if not all(end.isdecimal() and int(end) > 0 for end in ends) or int(ends[0]) > int(ends[1]):
-            raise UsageError(f"{part!r} names no run: write 3, 3-9 or 3,5-7, with numbers from `fsrun ls`")
+            raise UsageError(f"{part!r} is not a run: write 3, 3-9 or 3,5-7, with numbers from `fsrun ls`")
         yield range(int(ends[0]), int(ends[1]) + 1)

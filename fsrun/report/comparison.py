@@ -78,7 +78,7 @@ def compare(engine: Engine, a: Sequence[int], b: Sequence[int]) -> Comparison:
     names = sorted(set.intersection(*({row.result.name for row in run} for group in sides for run in group)))
     names.sort(key=lambda name: not name.endswith(MAIN))
     if not names:
-        raise FsrunError(f"runs {first.run_id} and {second.run_id} measured nothing in common")
+        raise FsrunError(f"runs {first.run_id} and {second.run_id} have no results in common")
     effects = tuple(_effect(name, *(_named(group, name) for group in sides)) for name in names)
     options = [
         (name, (one, other))
@@ -116,7 +116,7 @@ def _check_seeds(runs: Sequence[FinishedResult]) -> None:
         names = [name for name, _ in differing if not is_seed(name)]
         if names:
             raise UsageError(
-                f"runs {first.run_id} and {other.run_id} are no seeds of one config, they differ in "
+                f"runs {first.run_id} and {other.run_id} are not seeds of one config: they differ in "
                 f"{', '.join(names[:3])}: compare them with each other"
             )
     by_seed: dict[int, int] = {}

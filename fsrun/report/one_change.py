@@ -67,4 +67,4 @@ def group_of(run_id: int, groups: Groups, method: str) -> Group:
     for group in groups.values():
         if run_id in (run.run_id for run in group.runs):
             return group
-    raise UsageError(f"--run {run_id} is no finished run of {method}, or not its newest: see `fsrun ls`")
+    raise UsageError(f"--run {run_id} is not a finished run of {method}, or not its newest: see `fsrun ls`")

@@ -128,7 +128,7 @@ def repetition(engine: Engine, first: RunRecord, again: RunRecord) -> Repetition
     rows.sort(key=lambda row: not row.name.endswith(MAIN))
     results = tuple(_repeated(row, theirs[row.name]) for row in rows)
     if not results:
-        raise FsrunError(f"runs {first.id} and {again.id} measured nothing in common")
+        raise FsrunError(f"runs {first.id} and {again.id} have no results in common")
     ends = [curve_ends(engine, run.id) for run in (first, again)]
     curves = not all(ends) or ends[0] == ends[1]  # what was imported has none
     same = curves and len(theirs) == len(first.results)

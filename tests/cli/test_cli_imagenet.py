@@ -104,11 +104,11 @@ def test_imagenet_is_imported_by_listing_it(home: Case, typed: Typed, animals: P
         (
             ("data", "embed", "omniglot", *EMBED),
             2,
-            "'omniglot' is no source of images: use imagenet, or folder:",
+            "'omniglot' is not a source of images: use imagenet, or folder:",
         ),
         (("data", "embed", "folder:nowhere", *EMBED), 1, "nowhere is not a folder"),
         (("data", "embed", "folder:.", "--backbone", "run:x"), 2, "write run:N"),
-        (("data", "embed", "imagenet", *EMBED, "--name", "a/b"), 2, "'a/b' is no name of features"),
+        (("data", "embed", "imagenet", *EMBED, "--name", "a/b"), 2, "'a/b' is not a name for features"),
         (("data", "verify", "imagenet"), 1, "ImageNet is not imported"),
         (("report", "--figure5"), 1, "no 1-shot run on imagenet has finished"),
         (("queue", "imagenet", "--method", "maml"), 2, "unknown method of imagenet 'maml'"),

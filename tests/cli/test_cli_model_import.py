@@ -104,7 +104,7 @@ def test_facts_of_a_model_that_make_no_sense_are_refused(home: Case, typed: Type
     path.write_text(json.dumps(facts | {"run": "many"}))
     assert_refused(typed("import", str(model)), "provenance.json is damaged: export the model again")
     path.write_text(json.dumps(facts | {"run": 9}))
-    assert_refused(typed("import", str(model)), "runs.json is of another model: export the model again")
+    assert_refused(typed("import", str(model)), "runs.json belongs to another model: export the model again")
     path.write_text("[]")
     assert_refused(typed("import", str(model)), "provenance.json is damaged: export the model again")
     assert home.statuses() == []

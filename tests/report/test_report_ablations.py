@@ -179,7 +179,7 @@ def test_another_base_is_taken_by_the_number_of_its_run(carried_out: Case) -> No
     assert found.base.run_ids == ten.run_ids
     assert answer(found, "Fast learner g", "SGD, 1 step").measured is not None
     assert answer(found, "Inner steps m", "20").status == "not run"  # with SGD nobody has
-    with pytest.raises(UsageError, match="--run 1 is no finished run of fastslow"):
+    with pytest.raises(UsageError, match="--run 1 is not a finished run of fastslow"):
         ablations(carried_out.engine(), run_id=1)
 
 

@@ -130,7 +130,7 @@ def test_runs_that_cannot_be_compared_are_refused_with_the_reason(filled: Filled
         compare(engine, [one], [five])
     with pytest.raises(FsrunError, match="their test classes are others"):
         compare(engine, [one], [elsewhere])
-    with pytest.raises(UsageError, match=r"no seeds of one config, they differ in method\.lr"):
+    with pytest.raises(UsageError, match=r"not seeds of one config: they differ in method\.lr"):
         compare(engine, [one, other], [five])
     with pytest.raises(UsageError, match="are both of seed 0"):
         compare(engine, [one, again], [other])

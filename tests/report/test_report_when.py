@@ -139,7 +139,7 @@ def test_a_base_can_be_named_and_must_be_a_finished_run(filled: Filled) -> None:
     run = measure(filled, ours, 0.8)
     measure(filled, rival, 0.7)
     assert when(filled.engine, run_id=run).base.run_ids == (run,)
-    with pytest.raises(UsageError, match="--run 99 is no finished run of fastslow"):
+    with pytest.raises(UsageError, match="--run 99 is not a finished run of fastslow"):
         when(filled.engine, run_id=99)
 
 

@@ -192,7 +192,7 @@ def test_gc_frees_copies_and_orphans_and_rm_what_is_kept(home: Case, storage: Pa
             2,
             ("FSRUN_STORAGE nope://lab/fsrun", "Protocol not known", "use file://, s3://"),
         ),
-        ("/mnt/lab", 2, ("'/mnt/lab' is no URL", "s3://bucket/fsrun")),
+        ("/mnt/lab", 2, ("'/mnt/lab' is not the URL", "s3://bucket/fsrun")),
         ("memory://lab", 2, ("memory ends with its process",)),
         ("file:///proc/lab", 1, ("cannot be written", "make the bucket or folder, or name another")),
     ],
