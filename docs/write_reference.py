@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -92,6 +93,7 @@ _COMMON: Mapping[str, str] = {
 }
 
 
+@cache
 def pages() -> dict[str, str]:
     """Return the text of each page by its name."""
     written = {"commands": _commands(), "options": _options(), "presets": _presets()}
@@ -186,6 +188,7 @@ def meaning_of(config: type[Frozen], name: str) -> str:
     return "; ".join(filter(None, (shared, own))).replace("None", "null")
 
 
+@cache
 def _comments(owner: type) -> dict[str, str]:
     """Return the comment of each option of a class: behind it, else the lines just above it."""
     lines = textwrap.dedent(inspect.getsource(owner)).splitlines()
