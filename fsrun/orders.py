@@ -79,7 +79,7 @@ def tag(
     """Give tags to runs, and take tags from them."""
     runs.change_tags(engine, run_ids, add=add, remove=remove)
     said = [f"tagged {', '.join(add)}"] if add else []
-    said += [f"no more tagged {', '.join(remove)}"] if remove else []
+    said += [f"no longer tagged {', '.join(remove)}"] if remove else []
     return f"{numbered(run_ids)} {are(run_ids)} {' and '.join(said) or 'tagged as before'}"
 
 

@@ -51,7 +51,7 @@ def classify(
     output: Annotated[Format, typer.Option("--format", help="The format of the labels.")] = Format.TEXT,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
-    """Label images with a trained model, from a few examples of new classes."""
+    """Label images with a trained model. It learns new classes from a few examples."""
     from experiments.classify import image_shape
     from experiments.data.folder import read_examples
     from fsrun.worker.devices import check_device

@@ -20,7 +20,7 @@ B = Annotated[str, typer.Argument(metavar="B", help="The run or seeds to compare
 
 
 def compare(a: A, b: B, output: Output = None, out: Out = None) -> None:
-    """Compare two runs, episode by episode: difference, interval, and a sentence for a paper."""
+    """Compare two runs, episode by episode. Prints the difference, its interval, a sentence for a paper."""
     from fsrun.report.comparison_report import comparison_report
     from fsrun.report.report import written
 
@@ -36,7 +36,7 @@ def rerun(
     ] = False,
     priority: Annotated[int, typer.Option(help="The priority; higher ones run first.")] = 0,
 ) -> None:
-    """Repeat finished runs from their stored configs, to see whether the numbers are the same."""
+    """Repeat finished runs from their stored configs. --check says whether the numbers are the same."""
     run_ids = chosen(open_database(), runs)
     if check:
         raise typer.Exit(max((_check(run_id) for run_id in run_ids), default=0))

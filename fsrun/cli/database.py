@@ -101,7 +101,7 @@ def gc(
         float, typer.Option(min=0, help="Free runs that were deleted so many days ago.")
     ] = 7.0,
 ) -> None:
-    """List files that nothing needs and runs deleted long ago; --yes frees them."""
+    """List what can be freed. That is files nothing needs, and runs deleted long ago; --yes frees them."""
     from fsrun.emptying import long_deleted
     from fsrun.garbage import find_garbage
     from fsrun.paths import find_home

@@ -89,7 +89,7 @@ def embed(
     device: Device = "auto",
     gpus: Gpus = 1,
 ) -> None:
-    """Compute the features of images once, for runs that learn from features.
+    """Compute the features of images once. Runs then learn from them.
 
     Several commands share the work. After Ctrl-C, the same command goes on.
     """

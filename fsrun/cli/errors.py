@@ -57,7 +57,12 @@ def _message(error: Exception) -> str:
 
     text = str(error)
     if isinstance(error, typer.TyperException):
-        text = error.format_message().rstrip(".").replace(_PYDANTIC, "not a whole number")
+        text = error.format_message()
+        wrong = getattr(error.__cause__, "errors", None)  # pydantic's, where a value was no number
+        if wrong is not None and "'RUN'" in text:
+            return plain(f"{wrong()[0]['input']!r} is not a run number: see `fsrun ls`")
+        text = text.rstrip(".").replace(_PYDANTIC, "not a whole number")
+        text = text.replace(": Input should be", ": must be")
         context = getattr(error, "ctx", None)
         text += f" (see {context.command_path} --help)" if context else ""
     return " ".join(plain(text).split())

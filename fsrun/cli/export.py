@@ -101,7 +101,7 @@ def import_(
         ),
     ],
 ) -> None:
-    """Import runs made elsewhere, or a model that other runs can start from. Reports mark imported runs."""
+    """Import runs or a model. Reports mark imported runs; other runs can start from an imported model."""
     from fsrun.archive import import_runs
     from fsrun.words import count
 

@@ -84,7 +84,8 @@ def queue(
     on: On = None,
     priority: Priority = 0,
     tags: Annotated[
-        list[str] | None, typer.Option("--tag", metavar="TAG", help="Tag the new runs; repeatable.")
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", help="Tags for the new runs, a list with commas; repeatable."),
     ] = None,
     dry_run: DryRun = False,
     again: Again = False,
@@ -94,10 +95,11 @@ def queue(
     from fsrun.planning import effort, known_runs, queued_line  # loads the store
     from store.runs import check_tags
 
-    check_tags(tags or ())
+    tags = [part for each in tags or () for part in words(each)]
+    check_tags(tags)
     planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings, on)
     if as_json:
-        _queue_for_a_script(planned, priority, tags or [], dry_run=dry_run, again=again)
+        _queue_for_a_script(planned, priority, tags, dry_run=dry_run, again=again)
         return
     _show(planned)
     if said := effort(planned):
@@ -114,7 +116,7 @@ def queue(
         if known.fresh:
             typer.echo(sentence(f"{known.line}: not queued again, --again does that"))
         planned = list(known.fresh) or planned
-    typer.echo(sentence(queued_line(_store(engine, planned, priority, tags or []))))
+    typer.echo(sentence(queued_line(_store(engine, planned, priority, tags))))
     typer.echo(
         "Next:  fsrun worker   (or fsrun worker --drain to stop when all is done), and fsrun tui to watch."
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fsrun.cli.options import open_database, sentence
+from fsrun.cli.options import open_database, sentence, words
 from fsrun.cli.selection import OfStatus, OfTag, RunList, Runs, numbered_in, one_or_more
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def note(
 
 def tag(
     runs: Runs,
-    tags: Annotated[list[str], typer.Argument(metavar="TAG...", help="Tags: words without spaces.")],
+    tags: Annotated[list[str], typer.Argument(metavar="TAG...", help="Tags, separated by spaces or commas.")],
     remove: Annotated[bool, typer.Option("--remove", help="Remove these tags.")] = False,
 ) -> None:
     """Tag runs, to find them with fsrun ls --tag TAG."""
@@ -38,7 +38,8 @@ def tag(
 
     engine = open_database()
     found = one_or_more(engine, [runs])
-    _carry_out(engine, orders.tag, run_ids=found, **{"remove" if remove else "add": tags})
+    named = [part for each in tags for part in words(each)]
+    _carry_out(engine, orders.tag, run_ids=found, **{"remove" if remove else "add": named})
 
 
 def rm(
@@ -49,7 +50,7 @@ def rm(
         bool, typer.Option("--undo", help="Bring these runs back; without numbers, those deleted last.")
     ] = False,
 ) -> None:
-    """Delete runs: they disappear at once, and fsrun gc removes them for good after 7 days."""
+    """Delete runs. They disappear at once, and fsrun gc removes them for good after 7 days."""
     from fsrun import orders
     from store.upkeep import trashed
 

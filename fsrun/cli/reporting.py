@@ -147,7 +147,7 @@ def report(
     preset: Preset = None,
     out: Out = None,
 ) -> None:
-    """Print the paper's tables and figures from the results of finished runs."""
+    """Print the paper's tables and figures from finished runs."""
     asked = {name: value for name, value in context.params.items() if value not in (None, False)}
     asked |= {"equal-features": asked.pop("equal_features")} if equal_features else {}
     name = _only({**asked, "all": asked["every"]} if every else asked)

@@ -116,7 +116,7 @@ def _print(lines: "Sequence[Line]", now: float, otherwise: str) -> None:
 
 
 def show(run_id: RunId, as_json: Json = False) -> None:
-    """Show all about one run: config, attempts, results, where its numbers come from."""
+    """Show all about one run. Its config, attempts, results, and where its numbers come from."""
     from fsrun.cli.details import details
     from fsrun.cli.tables import console
     from fsrun.report.repetition import told
@@ -173,7 +173,7 @@ def _print_tail(path: Path, lines: int) -> int:
 
 
 def cancel(runs: RunList = None, status: OfStatus = None, tag: OfTag = None) -> None:
-    """Cancel runs: queued ones at once, running ones after a checkpoint. Exit code 1 if one cannot be."""
+    """Cancel runs. Running ones stop after a checkpoint. Exit code 1 if one cannot be cancelled."""
     from fsrun import orders
     from fsrun.liveness import Clock
 
@@ -182,7 +182,7 @@ def cancel(runs: RunList = None, status: OfStatus = None, tag: OfTag = None) -> 
 
 
 def retry(runs: RunList = None, status: OfStatus = None, tag: OfTag = None) -> None:
-    """Queue failed or cancelled runs again, from their last checkpoints. Exit code 1 if one cannot be."""
+    """Queue failed or cancelled runs again. They go on from their last checkpoints."""
     from fsrun import orders
 
     engine = open_database()
@@ -190,7 +190,7 @@ def retry(runs: RunList = None, status: OfStatus = None, tag: OfTag = None) -> N
 
 
 def priority(level: Level, runs: RunList = None, status: OfStatus = None, tag: OfTag = None) -> None:
-    """Set the priority of queued runs; the runs that they wait for get at least the same."""
+    """Set the priority of queued runs. The runs that they wait for get at least the same."""
     from fsrun import orders
 
     engine = open_database()

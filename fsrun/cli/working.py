@@ -45,7 +45,7 @@ def worker(
     Several jobs on one machine share its GPUs evenly, or its cores.
     """
     if engine not in ENGINES:
-        raise UsageError(f"--engine {engine!r} is none of {', '.join(ENGINES)}: use one of them")
+        raise UsageError(f"--engine {engine!r} is unknown: use {', '.join(ENGINES)}")
     options = {
         "--gpus": (None if gpus == 1 else gpus, ("local",)),
         "--address": (address, ("ray",)),

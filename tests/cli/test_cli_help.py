@@ -43,3 +43,12 @@ def test_python_m_fsrun_is_the_same_command(home: Case) -> None:
     answer = in_its_own_process(home, "ls")
     assert (answer.code, answer.err) == (0, "")
     assert answer.out == "No runs yet: try fsrun queue synthetic --preset quick\n"
+
+
+@pytest.mark.parametrize("group", ["", "data", "db"])
+def test_every_command_is_listed_with_a_whole_sentence_at_80_columns(
+    typed: Typed, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = typed(*group.split(), "--help").out.partition("Commands:")[2].splitlines()
+    assert [line for line in lines if line.endswith("...") or len(line) > 80] == []

@@ -57,12 +57,12 @@ def test_a_home_may_have_a_name_that_is_no_text(
 def test_notes_and_tags_are_kept_shown_and_found_again(typed: Typed, home: Case) -> None:
     queued(typed, "0.001", "0.002")
     assert typed("note", "2", "diverges [bold]soon[/]").out == "The note of run 2 is kept.\n"
-    assert typed("tag", "2", "paper", "x").out == "Run 2 is tagged paper, x.\n"
+    assert typed("tag", "2", "paper,x").out == "Run 2 is tagged paper, x.\n"
     assert "#paper #x diverges [bold]soon[/]" in typed("ls").out
     assert "tags paper x note diverges [bold]soon[/]" in typed("show", "2").words
     listed = typed("ls", "--tag", "paper").out.splitlines()
     assert [line.split()[0] for line in listed] == ["run", "2"]
-    assert typed("tag", "2", "paper", "--remove").out == "Run 2 is no more tagged paper.\n"
+    assert typed("tag", "2", "paper", "--remove").out == "Run 2 is no longer tagged paper.\n"
     assert typed("ls", "--tag", "paper").out == "No runs have the tag paper.\n"
     assert typed("note", "2", "").out == "The note of run 2 is taken away.\n"
     assert (home.run(2).note, home.run(2).tags) == ("", ("x",))
