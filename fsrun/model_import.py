@@ -61,7 +61,7 @@ def _facts(folder: Path) -> dict[str, Any]:
     absent = [name for name in (WEIGHTS, PROVENANCE, RUNS) if not (folder / name).is_file()]
     if absent:
         why = f"it lacks {absent[0]}: name a folder that this version of fsrun export wrote"
-        raise FsrunError(f"{folder} is no model that can be imported, {why}")
+        raise FsrunError(f"{folder} is not a model that can be imported: {why}")
     try:
         facts = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
         return {"run": int(facts["run"]), "step": int(facts["step"]), "sha256": str(facts["sha256"])}

@@ -347,7 +347,7 @@ def restore(path: Path, backup: Path, aside: Path, now: float) -> None:
     DatabaseTooNew where the backup is of a newer version.
     """
     if not backup.is_file() or schema_of(backup) is None:
-        raise DatabaseUnavailable(f"{backup} is no backup of a database: name another file")
+        raise DatabaseUnavailable(f"{backup} is not a backup of a database: name another file")
     _check_copy(backup)
     replaced = identities_in(path)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

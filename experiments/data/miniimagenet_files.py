@@ -154,7 +154,7 @@ def _read_file(path: Path) -> bytes:
     # is_file keeps a pipe or a device from being opened, the limit keeps a huge file out of memory.
     try:
         if not path.is_file() or path.stat().st_size > _LIMITS.member_bytes:
-            raise DataError(f"{path} is no image of mini-ImageNet: remove it")
+            raise DataError(f"{path} is not an image of mini-ImageNet: remove it")
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): make it readable") from error

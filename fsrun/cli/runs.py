@@ -141,15 +141,17 @@ def logs(
     """Print the log of a run."""
     from fsrun.paths import find_home
     from fsrun.words import plain
+    from store.results import IMPORTED_FROM
     from store.runs import get_run
 
     engine = open_database()
     run = get_run(engine, run_id)
     path = find_home().log(run_id)
+    if not path.exists() and any(IMPORTED_FROM in each.provenance for each in run.attempts):
+        raise FsrunError(f"run {run_id} was imported; its log is on the machine it ran on")
     if not path.exists() and not follow:
-        raise FsrunError(
-            f"run {run_id} is {run.status} and has no log on this machine yet: start fsrun worker"
-        )
+        remedy = "its log is on the machine it ran on" if run.attempts else "start `fsrun worker`"
+        raise FsrunError(f"run {run_id} is {run.status} and has no log on this machine: {remedy}")
     place = _print_tail(path, tail)
     while follow and get_run(engine, run_id).finished is None:
         time.sleep(0.5)

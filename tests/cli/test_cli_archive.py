@@ -337,3 +337,8 @@ def test_the_weights_of_an_imported_run_are_elsewhere(ours: Case, at: At, file: 
     at(ours, "import", file)
     answer = at(ours, "export", 1, "--out", tmp_path / "model")
     assert_refused(answer, "run 1 was imported without its weights: fsrun rerun 1 trains it here")
+
+
+def test_the_log_of_an_imported_run_is_where_it_ran(theirs: Case, home: Case, typed: Typed) -> None:
+    assert typed("import", str(theirs.root / "runs.json")).code == 0
+    assert_refused(typed("logs", "1"), "run 1 was imported", "the machine it ran on")

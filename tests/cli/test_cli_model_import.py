@@ -94,7 +94,9 @@ def test_damaged_weights_are_refused_and_nothing_is_taken_in(home: Case, typed: 
 @pytest.mark.parametrize("name", ["model.safetensors", "provenance.json", "runs.json"])
 def test_a_folder_that_lacks_something_is_refused(home: Case, typed: Typed, model: Path, name: str) -> None:
     (model / name).unlink()
-    assert_refused(typed("import", str(model)), f"is no model that can be imported, it lacks {name}: name a")
+    assert_refused(
+        typed("import", str(model)), f"is not a model that can be imported: it lacks {name}: name a"
+    )
     assert home.statuses() == []
 
 
