@@ -105,14 +105,16 @@ def _sections(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _equal_features() -> Iterator[str]:
-    files = ("equal-features",)
+    files = ("omniglot-looks", "equal-features")
     if not (HERE / "equal-features.json").exists():
         return
     records = _with_runs(files, lambda engine: equal_features_table(equal_features(engine)).records)
     yield "## Table 2 on equal features\n"
     yield "All rows start from the pre-training of Fast/Slow. In parentheses: the difference to nearest mean"
     yield "with the same looks, paired over episodes, in points.\n"
-    yield _commands(["fsrun import results/equal-features.json", "fsrun report --equal-features"])
+    yield _commands(
+        [*(f"fsrun import results/{name}.json" for name in files), "fsrun report --equal-features"]
+    )
     columns = ("20w1s", "5w1s", "5w5s", "20w5s")
     yield _markdown(
         ("accuracy in %", *columns),

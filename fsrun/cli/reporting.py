@@ -215,7 +215,7 @@ def _report(name: str, asked: Mapping[str, Any], form: Format, out: Path | None)
     if "notes" in asked:
         made = replace(made, tables=tuple(table.detailed() for table in made.tables))
     if form is Format.TEXT and "extra" not in asked:
-        made = replace(made, tables=tuple(table.folded("--extra") for table in made.tables))
+        made = replace(made, tables=tuple(table.folded() for table in made.tables))
     if "provenance" in asked:
         made = of_table(f"{made.command} --provenance", runs_table(made.document()))
     return written(made, form, **page_of(out))

@@ -43,7 +43,7 @@ class Table:
 
     `details` are further notes, which a terminal shows only when asked for them. `best` are the cells with
     the best value of their column, by row and heading; `ours` the rows of the method that all is about. Rows
-    from `extra` on stand below a line of their own, `extra_title`.
+    from `extra` on stand below a line of their own, `extra_title`; folded, `folded_title` stands for them.
     """
 
     title: str
@@ -56,6 +56,7 @@ class Table:
     ours: frozenset[int] = frozenset()
     extra: int | None = None
     extra_title: str = ""
+    folded_title: str = ""
 
     @property
     def every_note(self) -> tuple[str, ...]:
@@ -66,14 +67,11 @@ class Table:
         """Return the table with its details among the notes."""
         return replace(self, notes=self.every_note, details=())
 
-    def folded(self, how: str) -> "Table":
-        """Return the table without its extra rows; the line in their place counts them, and says how."""
+    def folded(self) -> "Table":
+        """Return the table without its extra rows, and the line that tells of them in their place."""
         if self.extra is None:
             return self
-        left_out = len(self.rows) - self.extra
-        return replace(
-            self, rows=self.rows[: self.extra], extra_title=f"{self.extra_title} ({left_out}): {how}"
-        )
+        return replace(self, rows=self.rows[: self.extra], extra_title=self.folded_title)
 
     def gap_before(self, place: int) -> int:
         """Return how many blanks stand before a column at least: one more where a group begins or ends."""

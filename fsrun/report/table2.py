@@ -38,6 +38,8 @@ def table2(engine: Engine, *, n_way: int | None = None, k_shot: int | None = Non
     lines = rows(engine, shapes=shapes)
     in_paper = (N_WAY, K_SHOT) in shapes
     asked = f"{shapes[0][0]}-way {shapes[0][1]}-shot accuracy" if alone else "accuracy"
+    others = [line for line in lines if line.name not in _IN_PAPER]
+    measured = sum(bool(line.measured or line.on_mini.measured) for line in others)
     columns = _columns(shapes, lines)
     mark = _mark(lines)
     cells = [{column.heading: _text(line, column, mark) for column in columns} for line in lines]
@@ -56,8 +58,9 @@ def table2(engine: Engine, *, n_way: int | None = None, k_shot: int | None = Non
         ),
         best=frozenset(_best(lines, columns)),
         ours=frozenset(number for number, line in enumerate(lines) if line.name == REFERENCE),
-        extra=sum(line.name in _IN_PAPER for line in lines),
+        extra=len(lines) - len(others),
         extra_title="not in the paper",
+        folded_title=f"not in the paper: {len(others)} rows, {measured} measured; --extra prints them",
     )
 
 

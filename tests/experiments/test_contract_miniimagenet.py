@@ -54,7 +54,7 @@ def test_every_preset_asks_for_the_standard_episodes_and_changes_no_image(name: 
     assert config.data.holdout or preset == "fair"
     learns_from_base = bool({"base", "meta"} & set(config.method.splits))
     assert config.data.protocol == ("R1" if learns_from_base else "R-L")
-    for method in (config.method, getattr(config.method, "pretrain", None)):
+    for method in (config.method, config.method.starts_from):
         if preset == "paper" and (jitter := getattr(method, "jitter", None)) is not None:
             assert not any(jitter.model_dump().values()), f"{name} changes its training images"
             assert not getattr(method, "mirrored", False)

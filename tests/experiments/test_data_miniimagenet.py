@@ -245,6 +245,7 @@ def test_images_are_opened_by_split_and_stay_on_the_disk(miniimagenet_data_dir: 
     assert {name: table.class_count(name) for name in table.splits} == {
         "base": 52,
         "meta": 16,
+        "train": 68,
         "val": 12,
         "test": 20,
     }
