@@ -195,7 +195,8 @@ def to_paper(row: Table2Row, *, mini: bool = False) -> float | None:
 
 
 def _signed(value: float | None) -> str:
-    return "" if value is None else f"{value:+.1f}"
+    said = "" if value is None else f"{value:+.1f}"
+    return "0.0" if said == "-0.0" else said
 
 
 def _mark(lines: Sequence[Table2Row]) -> str:

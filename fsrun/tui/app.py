@@ -99,10 +99,15 @@ class Dashboard(Shell):
     def _break(self, message: ThreadBroke) -> None:
         raise message.error
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the database has neither answered nor refused for a while."""
+        return self._reader.silent_seconds >= SILENT_SECONDS
+
     def _mind_silence(self) -> None:
         """Say that the database does not answer, where it neither does nor refuses."""
-        silent = self._reader.silent_seconds
-        if silent >= SILENT_SECONDS:
+        if self.is_waiting:
+            silent = self._reader.silent_seconds
             self.trouble = (
                 f"the database has not answered for {silent:.0f} s; what is shown is older: waiting"
             )

@@ -104,7 +104,7 @@ async def _wait(pilot: Pilot[None], app: Dashboard, is_there: Callable[[Picture]
         if app.picture is not None and is_there(app.picture):
             await pilot.pause()
             return
-        if app.trouble:
+        if app.trouble and not app.is_waiting:
             break
         await pilot.pause(_MOMENT)
     raise ScreenEmpty(app.trouble or "the screen is still empty: are there runs it can show?")
