@@ -3,6 +3,7 @@
 Not here: what a worker does (fsrun.worker).
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -12,27 +13,28 @@ from fsrun.errors import UsageError
 
 ENGINES = ("local", "ray", "slurm")
 
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, help="Jobs at a time. Default: 1 on this machine, as many as fit on a cluster."),
+]
+GpusPerJob = Annotated[
+    float | None,
+    typer.Option(min=0, help="GPUs for each job on a cluster, also 0.5. Default: 1 if the cluster has any."),
+]
+
 
 def worker(
     drain: Annotated[bool, typer.Option("--drain", help="Exit when no job is left.")] = False,
     device: Device = "auto",
     gpus: Gpus = 1,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Jobs at a time. Default: 1 on this machine, as many as fit on a cluster."),
-    ] = None,
+    jobs: Jobs = None,
     engine: Annotated[
         str, typer.Option(help="Where jobs run: local, or on a ray or slurm cluster.")
     ] = "local",
     address: Annotated[
         str | None, typer.Option(help="The address of the Ray cluster: HOST:PORT, or auto.")
     ] = None,
-    gpus_per_job: Annotated[
-        float | None,
-        typer.Option(
-            min=0, help="GPUs for each job on a cluster, also 0.5. Default: 1 if the cluster has any."
-        ),
-    ] = None,
+    gpus_per_job: GpusPerJob = None,
     cpus_per_job: Annotated[
         float | None, typer.Option(min=0, help="CPUs for each job on a cluster. Default: 1.")
     ] = None,
@@ -44,20 +46,16 @@ def worker(
 
     Several jobs on one machine share its GPUs evenly, or its cores.
     """
-    if engine not in ENGINES:
-        raise UsageError(f"--engine {engine!r} is unknown: use {', '.join(ENGINES)}")
-    options = {
-        "--gpus": (None if gpus == 1 else gpus, ("local",)),
-        "--address": (address, ("ray",)),
-        "--gpus-per-job": (gpus_per_job, ("ray", "slurm")),
-        "--cpus-per-job": (cpus_per_job, ("ray", "slurm")),
-        "--slurm": (slurm, ("slurm",)),
-    }
-    for name, (value, engines) in options.items():
-        if value is not None and engine not in engines:
-            raise UsageError(
-                f"{name} is for --engine {' or '.join(engines)}: leave it out, or {_instead(name)}"
-            )
+    _check_engine(
+        engine,
+        {
+            "--gpus": (None if gpus == 1 else gpus, ("local",)),
+            "--address": (address, ("ray",)),
+            "--gpus-per-job": (gpus_per_job, ("ray", "slurm")),
+            "--cpus-per-job": (cpus_per_job, ("ray", "slurm")),
+            "--slurm": (slurm, ("slurm",)),
+        },
+    )
     if (jobs or 1) > 1 and gpus > 1:
         raise UsageError(f"--jobs {jobs} has a GPU for each job, --gpus {gpus} several for one: use only one")
     from fsrun.cli.clusters import Asked, serve_here, serve_on_ray, serve_on_slurm
@@ -78,6 +76,17 @@ def worker(
         serve_on_ray(database, asked, address or "auto")
     else:
         serve_on_slurm(database, asked, slurm or [])
+
+
+def _check_engine(engine: str, options: Mapping[str, tuple[object, Sequence[str]]]) -> None:
+    """Refuse an unknown engine, and options that are for another one."""
+    if engine not in ENGINES:
+        raise UsageError(f"--engine {engine!r} is unknown: use {', '.join(ENGINES)}")
+    for name, (value, engines) in options.items():
+        if value is not None and engine not in engines:
+            raise UsageError(
+                f"{name} is for --engine {' or '.join(engines)}: leave it out, or {_instead(name)}"
+            )
 
 
 def _instead(name: str) -> str:

@@ -90,7 +90,7 @@ def test_db_restore_puts_a_backup_in_place_and_keeps_what_was_there(
     assert_refused(in_use, "in use", "stop all workers")
     assert len(home.statuses()) == 2
     user.dispose()
-    assert_refused(typed("db", "restore", str(tmp_path / "none.db")), "no backup")
+    assert_refused(typed("db", "restore", str(tmp_path / "none.db")), "not a backup")
     cut = tmp_path / "cut.db"
     cut.write_bytes(backup.read_bytes()[:20000])
     assert_refused(typed("db", "restore", str(cut)), "cut.db")

@@ -151,7 +151,7 @@ def test_files_hold_a_list_or_rows(tmp_path: Path, text: str, numbers: list[Any]
         ("a.txt", "1 two", "'two' in line 1"),
         ("a.txt", "1 nan", "finite numbers only"),
         ("a.txt", "", "holds no numbers"),
-        ("a.json", "[1, ", "is no JSON"),
+        ("a.json", "[1, ", "is not JSON"),
         ("a.json", "{}", "holds no list"),
         ("a.json", "[1, true]", "finite numbers only"),
     ],
