@@ -312,11 +312,6 @@ def _without_curve(lines: Sequence[Table2Row]) -> list[str]:
     ]
 
 
-def _named(rows_named: Sequence[str], of: int) -> str:
-    """Name some rows, or count them where they are many."""
-    return "; ".join(rows_named) if len(rows_named) < 4 else f"{len(rows_named)} of {of} rows"
-
-
 def _columns_read(lines: Sequence[Table2Row]) -> Iterator[str]:
     """Yield what the columns hold, which runs are not as in their preset, and what was not kept."""
     cells = [(line.title, cell) for line in lines for cell in line.cells if cell.measured]
@@ -326,9 +321,6 @@ def _columns_read(lines: Sequence[Table2Row]) -> Iterator[str]:
         return
     yield "20w1s: 20 ways, 1 shot, on Omniglot; Mini: on mini-ImageNet, 5 ways."
     yield from over_classes(lines)
-    curveless = _without_curve(lines)
-    if curveless:
-        yield f"No validation curve: {_named(curveless, len(lines))}; `fsrun queue curves` trains with one."
     if not _mark(lines):
         line, *_ = imported_note(ours for _, ours in measured)
         yield line.replace(f"{IMPORTED_MARK} i", "I")
@@ -361,8 +353,9 @@ def _columns_read(lines: Sequence[Table2Row]) -> Iterator[str]:
     )
     if curveless := _without_curve(lines):
         yield (
-            f"No validation curve, so nothing tells whether they were still rising: {'; '.join(curveless)}. "
-            "Their validation classes were learned from (holdout=false), or their curve was not kept."
+            f"No validation curve: {'; '.join(curveless)}; `fsrun queue curves` trains with one. Without it "
+            "nothing tells whether a row was still rising: its validation classes were learned from "
+            "(holdout=false), or its curve was not kept."
         )
     yield from map(presentations_line, (line for line in lines if line.presentations))
     told: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}  # the rows of each distinct setting
@@ -379,9 +372,14 @@ def presentations_line(row: Table2Row) -> str:
     """Say what a row with presentations measured by them, beside its source."""
     (first, second), (source_first, source_second) = row.presentations, PRESENTATIONS
     return (
-        f"{row.title}: among 5 classes {percent(first)} on the first image of a class (its source: "
-        f"{source_first}), {percent(second)} on the second ({source_second})."
+        f"{row.title}: among 5 classes {_bare(first)} on the first image of a class (its source: "
+        f"{source_first}), {_bare(second)} on the second ({source_second})."
     )
+
+
+def _bare(measured: Measured) -> str:
+    """Return an accuracy with its interval, without a mark."""
+    return written(measured).removesuffix(f" {IMPORTED_MARK}")
 
 
 def _caveats(lines: Sequence[Table2Row]) -> Iterator[str]:

@@ -54,7 +54,10 @@ def sort_number(cell: str) -> float | None:
         many, unit, more, part = lasts.groups()
         return float(int(many) * _SECONDS[unit] + (int(more) * _SECONDS[part] if more else 0))
     found = _NUMBER.match(words)
-    return float(found.group().replace(",", "").replace("−", "-")) if found else None
+    if found is None:
+        return None
+    unit = {"k": 1e3, "M": 1e6}.get(words[found.end() :].partition(" ")[0], 1.0)
+    return unit * float(found.group().replace(",", "").replace("−", "-"))
 
 
 @cache

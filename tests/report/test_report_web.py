@@ -122,6 +122,8 @@ def test_curves_carry_their_values_with_intervals(reports: list[Report]) -> None
     [
         ("97.74 ± 0.19", 97.74),
         ("1,692", 1692),
+        ("416k", 416e3),
+        ("4.40M", 4.4e6),
         ("+0.04 ± 0.09", 0.04),
         ("3m20s", 200),
         ("45s", 45),
