@@ -1,5 +1,7 @@
 """The documentation: its reference is up to date, all pages are in its menu, and its blocks run."""
 
+import ast
+import json
 import os
 import re
 import shlex
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,10 +97,21 @@ def _has(helped: str, option: str) -> bool:
     return re.search(rf"(^|[\s,]){re.escape(option)}($|[\s,])", helped, flags=re.MULTILINE) is not None
 
 
-@pytest.mark.parametrize("page", ["reference/formats.md", "how-to/trackers.md"])
-def test_short_python_blocks_are_python(page: str) -> None:
-    for block in blocks(page, "python"):
-        compile(block, page, "exec")
+def test_the_page_on_formats_reads_the_value_of_each_episode() -> None:
+    (block,) = blocks("reference/formats.md", "python")
+    known: dict[str, Any] = {}
+    exec(block, known)
+    runs = json.loads((ROOT / "results" / "omniglot-fair.json").read_text(encoding="utf-8"))["runs"]
+    result = next(each for run in runs for each in run["results"] if each["name"] == "test/accuracy")
+    values = known["episode_values"](result)
+    assert len(values) == result["episodes"]
+    assert values.mean() == pytest.approx(result["value"], abs=1e-5)
+
+
+def test_the_blocks_on_trackers_are_python() -> None:
+    parsed = [ast.parse(block) for block in blocks("how-to/trackers.md", "python")]
+    assert all(each.body for each in parsed)
+    assert parsed
 
 
 def test_the_python_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
