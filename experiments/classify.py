@@ -42,7 +42,7 @@ def load_model(
         method = build(measuring, Resources(images, device, parents))
     if not isinstance(config, ImageRun) or not isinstance(method, Recogniser):
         raise _no_images(config)
-    return TrainedModel(method, config.evaluation.n_way if config.method.fixed_ways else None)
+    return TrainedModel(method, config.method.most_ways(config.evaluation.n_way))
 
 
 def _training_images(config: ImageRun, data_dir: Path | None) -> Path:

@@ -107,10 +107,9 @@ class MamlConfig(Startable, Adapting, SharedBatches):
         """What evaluation.batch_norm can ask for: nothing where a task leaves the features as they are."""
         return ("support", "queries") if self.adapts == "all" else ()
 
-    @property
-    def fixed_ways(self) -> bool:
-        """Whether the head has a start for each class."""
-        return not self.starts_at_zeros
+    def most_ways(self, n_way: int) -> int | None:
+        """Return the evaluation's number of classes where the head has a start for each."""
+        return None if self.starts_at_zeros else n_way
 
     @property
     def starts_at_zeros(self) -> bool:
@@ -119,7 +118,7 @@ class MamlConfig(Startable, Adapting, SharedBatches):
 
     def ways(self, n_way: int) -> int:
         """Return how many classes a training task has."""
-        return n_way if self.fixed_ways else self.train_n_way or n_way
+        return self.train_n_way or n_way if self.starts_at_zeros else n_way
 
     def classes_per_episode(self, n_way: int) -> dict[str, int]:
         """Return how many classes a training task has, by the option that says so."""
@@ -131,7 +130,7 @@ class MamlConfig(Startable, Adapting, SharedBatches):
 
     def shaped_by(self) -> tuple[str, ...]:
         """Return the options of the evaluation that training depends on."""
-        ways = () if self.train_n_way and not self.fixed_ways else ("n_way",)
+        ways = () if self.train_n_way and self.starts_at_zeros else ("n_way",)
         return ways if self.train_images or self.train_k_shot else (*ways, "k_shot")
 
     def images_per_step(self, n_way: int, k_shot: int) -> float:

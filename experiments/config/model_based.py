@@ -10,10 +10,10 @@ from pydantic import Field, model_validator
 
 from experiments.config.base import AllBut, Need
 from experiments.config.methods import STARTED_BATCHES, Jitter, Startable
-from experiments.config.training import Accelerated, SharedBatches, Training
+from experiments.config.training import SharedBatches, Training
 
 FIRST_WAYS = 5
-"""The classes of MANN's first tasks."""
+"""The classes of the smallest tasks that are trained on: of MANN's first ones, and with label slots."""
 
 
 class SameWays(Training):
@@ -21,21 +21,50 @@ class SameWays(Training):
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
 
-    @property
-    def fixed_ways(self) -> bool:
-        """Whether it has one output per class: yes."""
-        return True
-
     def classes_per_episode(self, n_way: int) -> dict[str, int]:
         """Return the evaluation's number of classes."""
         return {"n_way": n_way}
 
+    def most_ways(self, n_way: int) -> int | None:
+        """Return the evaluation's number of classes."""
+        return n_way
 
-class SnailConfig(Startable, SameWays, Accelerated):
+
+class EpisodesOfBatch(Startable, SameWays, SharedBatches):
+    """What methods share that can form a step's episodes from the images of one batch, embedded once."""
+
+    later: ClassVar[Mapping[str, Any]] = {**SharedBatches.later, **Startable.later, "train_n_way": 30}
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **STARTED_BATCHES,
+        "train_n_way": ({"train_images": AllBut(None)},),
+    }
+
+    train_n_way: int = Field(30, ge=2)  # with train_images: classes of a batch
+
+    def classes_per_episode(self, n_way: int) -> dict[str, int]:
+        """Return the classes of a batch, or the evaluation's."""
+        return {"train_n_way": self.train_n_way} if self.train_images else {"n_way": n_way}
+
+    def check_batch(self, n_way: int, images: int) -> None:
+        """Raise ValueError where a batch has too few classes, or images of each, for an episode."""
+        asked = {"train_n_way": (self.train_n_way, n_way), "train_images": (self.train_images, images)}
+        for name, (there, needed) in asked.items():
+            if self.train_images and there is not None and there < needed:
+                raise ValueError(f"{name} {there} is too few for an episode: use {needed} or more")
+
+
+class SnailConfig(EpisodesOfBatch):
     """Temporal convolutions over the task as a sequence (Mishra et al. 2018); tcml: without attention."""
 
-    later: ClassVar[Mapping[str, Any]] = {**Accelerated.later, **Startable.later}
-    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {**Accelerated.needs, **Startable.needs}
+    later: ClassVar[Mapping[str, Any]] = {
+        **{name: value for name, value in EpisodesOfBatch.later.items() if name != "schedule"},
+        "label_slots": None,
+        "embedding": "linear",
+    }
+    needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
+        **EpisodesOfBatch.needs,
+        "label_slots": ({"train_images": AllBut(None)},),
+    }
 
     name: Literal["snail"] = "snail"
     steps: int = Field(1_000_000, ge=1, le=100_000_000)
@@ -45,13 +74,21 @@ class SnailConfig(Startable, SameWays, Accelerated):
     dilations: Literal["complete", "printed"] = "complete"  # 1, 2, 4, ... or as in the paper 2, 4, 8, ...
     filters: int = Field(64, ge=1, le=1024)  # of the encoder
     embedding_size: int = Field(64, ge=1, le=4096)
+    embedding: Literal["linear", "unit"] = "linear"  # unit: centred by BatchNorm, of length sqrt(size)
     dense_filters: int = Field(128, ge=1, le=4096)  # of each dense block
-    train_shots: Literal["1-5", "k_shot"] = "1-5"  # drawn for each step, or as many as are tested
+    # Drawn for each step from 1 to 5, or 1 or 5, or as many as are tested.
+    train_shots: Literal["1-5", "1-or-5", "k_shot"] = "1-5"
     train_queries: Literal["one", "each-class"] = "one"  # of an episode
+    # Labels that a model answers with. A task of fewer classes uses some of them, drawn at random, and half
+    # of the steps have tasks of 5 classes: so one model serves all ways. None: one label for each class.
+    label_slots: int | None = Field(None, ge=FIRST_WAYS)
     episodes_per_step: int = Field(32, ge=1, le=4096)
     lr: float = Field(1e-4, gt=0)
-    schedule: Literal["constant", "one-cycle"] = "constant"
     jitter: Jitter = Jitter()
+
+    def most_ways(self, n_way: int) -> int:
+        """Return the number of labels."""
+        return self.label_slots or n_way if self.train_images else n_way
 
     def most_shots(self, k_shot: int) -> int:
         """Return the largest number of support images a class has in training."""
@@ -59,32 +96,39 @@ class SnailConfig(Startable, SameWays, Accelerated):
 
     def images_per_class(self, k_shot: int) -> dict[str, int]:
         """Return the images of one class in a training episode."""
-        return {"k_shot": self.most_shots(k_shot), "1 query": 1}
+        return self.images_drawn() or {"k_shot": self.most_shots(k_shot), "1 query": 1}
 
     def images_per_step(self, n_way: int, k_shot: int) -> float:
-        """Return the images of a step's episodes; shots that are drawn from 1 to 5 are 3 on average."""
+        """Return the images of a batch or of a step's episodes; shots that are drawn are 3 on average."""
+        if self.train_images:
+            return super().images_per_step(n_way, k_shot)
         shots = k_shot if self.train_shots == "k_shot" else 3
         queries = 1 if self.train_queries == "one" else n_way
         return self.episodes_per_step * (n_way * shots + queries)
 
     def shaped_by(self) -> tuple[str, ...]:
         """Return what a model of its own is trained for."""
-        return ("n_way", "k_shot") if self.train_shots == "k_shot" else ("n_way",)
+        ways = () if self.train_images and self.label_slots else ("n_way",)
+        return (*ways, "k_shot") if self.train_shots == "k_shot" else ways
 
     def check_evaluation(self, n_way: int, k_shot: int) -> None:
-        """Refuse sequences longer than those trained on."""
-        if k_shot > self.most_shots(k_shot):
-            raise ValueError(f"train_shots 1-5 is fewer than k_shot {k_shot}: use train_shots=k_shot")
+        """Refuse sequences longer than those trained on, and batches too small for them."""
+        labels, most = self.most_ways(n_way), self.most_shots(k_shot)
+        if n_way > labels:
+            raise ValueError(f"label_slots {labels} is fewer than n_way {n_way}: use {n_way} or more")
+        if k_shot > most:
+            raise ValueError(
+                f"train_shots {self.train_shots} is fewer than k_shot {k_shot}: use train_shots=k_shot"
+            )
+        self.check_batch(labels, most + 1)
 
 
-class MannConfig(Startable, SameWays, Accelerated):
+class MannConfig(EpisodesOfBatch):
     """A recurrent controller with an external memory (Santoro et al. 2016), its labels one element late."""
 
     start_needs: ClassVar[Mapping[str, str]] = {"encoder": "conv4"}
-    later: ClassVar[Mapping[str, Any]] = {**Accelerated.later, **Startable.later}
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
-        **Accelerated.needs,
-        **Startable.needs,
+        **EpisodesOfBatch.needs,
         "filters": ({"encoder": ("conv4",)}, {"start": ("scratch",)}),
         "train_n_query": ({"training": ("episodes",)},),
         "instances": ({"training": ("sequences",)},),
@@ -115,7 +159,14 @@ class MannConfig(Startable, SameWays, Accelerated):
     def images_per_class(self, k_shot: int) -> dict[str, int]:
         """Return the images of one class in a training sequence or episode."""
         episode = {"k_shot": k_shot, "train_n_query": self.train_n_query}
-        return {"instances": self.instances} if self.training == "sequences" else episode
+        if self.training == "sequences":
+            episode = {"instances": self.instances}
+        return self.images_drawn() or episode
+
+    def check_evaluation(self, n_way: int, k_shot: int) -> None:
+        """Refuse batches too small for a sequence or an episode."""
+        each = self.instances if self.training == "sequences" else k_shot + self.train_n_query
+        self.check_batch(n_way, each)
 
     def ways_at(self, n_way: int, step: int) -> int:
         """Return the classes of a training task: 5, 10, 15, ... n_way, in equal parts of the curriculum."""
@@ -125,6 +176,8 @@ class MannConfig(Startable, SameWays, Accelerated):
 
     def images_embedded(self, n_way: int, k_shot: int, steps: int) -> float:
         """Return how many images the first steps embed: fewer while the classes of a task still grow."""
+        if self.train_images:
+            return super().images_embedded(n_way, k_shot, steps)
         stages = -(-n_way // FIRST_WAYS)
         starts = [-(-stage * self.curriculum // stages) for stage in range(stages)]
         later = (*starts[1:], max(steps, starts[-1]))

@@ -71,11 +71,12 @@ def standard_evaluation(
     """Return what a training that several evaluations share is measured on itself.
 
     The data set's standard, but for the options that the training takes from what is asked, and for data sets
-    that are small.
+    and models of few classes.
     """
     standard = data.standard.model_copy(update={"split": asked.split} if asked else {})
     kept = {name: getattr(asked or standard, name) for name in method.shaped_by()}
-    chosen = {"n_way": min(standard.n_way, data.class_count(standard.split))} | kept
+    most_ways = method.most_ways(standard.n_way) or standard.n_way
+    chosen = {"n_way": min(standard.n_way, most_ways, data.class_count(standard.split))} | kept
     n_query = min(standard.n_query, data.images_per_class - chosen.get("k_shot", standard.k_shot))
     return standard.model_copy(update=chosen | {"n_query": n_query})
 

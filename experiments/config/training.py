@@ -49,11 +49,6 @@ class Training(Frozen):
         return ()
 
     @property
-    def fixed_ways(self) -> bool:
-        """Whether it has one output per class, as many as evaluation.n_way."""
-        return False
-
-    @property
     def starts_from(self) -> "Training | None":
         """The pre-training that training starts from, None where it starts from scratch."""
         stage: Training | None = getattr(self, "pretrain", None)
@@ -107,6 +102,10 @@ class Training(Frozen):
         """Return the options with those that say only how to test at their defaults."""
         defaults = {name: type(self).model_fields[name].default for name in self.test_only}
         return self.model_copy(update=defaults)
+
+    def most_ways(self, n_way: int) -> int | None:
+        """Return how many classes a model has outputs for, None where there may be any number."""
+        return None
 
     def check_features(self) -> None:
         """Raise ValueError, saying what to change, where an option is about pixels and there are none."""

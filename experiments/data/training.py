@@ -7,6 +7,7 @@ from torch import Tensor
 
 from experiments.config import Jitter
 from experiments.data.augment import jitter
+from experiments.data.episodes import Episodes
 from experiments.data.table import Table
 
 
@@ -58,3 +59,17 @@ class TrainingClasses:
             images[chosen] = self.table.pixels(split, index)
             first += self.table.class_count(split)
         return images
+
+
+def episodes_in_batch(
+    classes: int, images: int, n_way: int, shots: int, count: int, source: torch.Generator
+) -> Episodes:
+    """Return episodes of the images of one batch, which lie class by class, `images` of each class.
+
+    An episode has n_way different classes and uses every image of them once: `shots` in the support, the
+    others as queries. Indices (count, n_way, shots) and (count, n_way, images - shots) are into the batch.
+    """
+    chosen = torch.rand(count, classes, generator=source).argsort(1)[:, :n_way, None]
+    order = torch.rand(count, n_way, images, generator=source).argsort(-1)
+    support, query = (chosen * images + order).split([shots, images - shots], dim=-1)
+    return Episodes(support, query)

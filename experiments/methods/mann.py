@@ -10,6 +10,7 @@ from experiments.config import ImageRun, MannConfig
 from experiments.data.augment import jitter
 from experiments.data.images import ImageTable
 from experiments.data.sequences import in_rounds, presentations, renamed_and_shuffled, with_late_labels
+from experiments.data.training import TrainingClasses, episodes_in_batch
 from experiments.evaluate import SplitFeatures, backbone_embedding
 from experiments.features.adapter import Backbone
 from experiments.methods.base import ImageMethod, Metrics, classified
@@ -42,7 +43,7 @@ class Mann(ImageMethod[MannConfig]):
     Source: Santoro et al. 2016.
     """
 
-    saved = ("encoder", "network", "optimizer")
+    saved = ("encoder", "network", "measured_encoder", "measured_network", "optimizer")
     table: ImageTable
 
     def __init__(self, run: ImageRun, table: ImageTable, device: torch.device) -> None:
@@ -57,6 +58,7 @@ class Mann(ImageMethod[MannConfig]):
         pixels = method.encoder == "pixels"
         backbone = None if pixels else self.new_backbone(method.filters, weights)
         self.encoder = (SmallPixels() if backbone is None else centred(backbone)).to(device)
+        self.classes = TrainingClasses(self.examples, ("train",), method.mirrored, method.jitter)
         self.forward = training_forward(self.encoder, method, device)
         self.network = MemoryNetwork(
             n_way + (PIXELS**2 if backbone is None else backbone.features),
@@ -68,6 +70,8 @@ class Mann(ImageMethod[MannConfig]):
             decay=method.usage_decay,
             generator=weights,
         ).to(device)
+        self.measured_encoder = self.averaged(self.encoder, method.averaging)
+        self.measured_network = self.averaged(self.network, method.averaging)
         self.learn([*self.encoder.parameters(), *self.network.parameters()], method.lr, clip=method.clip)
 
     # ------------------------------------------------------------ training
@@ -83,7 +87,7 @@ class Mann(ImageMethod[MannConfig]):
         index, labels = renamed_and_shuffled(index, self.n_way, [source] * len(index))
         features = self._features(index, step)
         labels = labels.to(self.device)
-        logits = self._answers(features, labels)
+        logits = self._answers(self.network, features, labels)
         loss = cross_entropy(logits.flatten(0, 1), labels.flatten())
         right, before = logits.detach().argmax(-1) == labels, presentations(labels)
         return loss * index.shape[1], {
@@ -103,28 +107,42 @@ class Mann(ImageMethod[MannConfig]):
         labels = names.gather(1, classes[order]).to(self.device)
         examples, questions = features.split([ways * shots, query[0].numel()], dim=1)
         shown = examples.gather(1, order.to(self.device)[..., None].expand_as(examples))
-        logits = self._asked(shown, labels, questions)
+        logits = self._asked(self.network, shown, labels, questions)
         truth = names.repeat_interleave(query.shape[2], dim=1).to(self.device)
         return classified(logits.flatten(0, 1), truth.flatten())
 
     def _drawn(self, step: int) -> tuple[Tensor, Tensor, torch.Generator]:
-        """Return image indices (episodes, ways, images) of support and query, and a random source."""
+        """Return image indices (episodes, ways, images) of support and query, and a random source.
+
+        Indices are into the training images, or with train_images into the step's batch.
+        """
         method = self.config
+        if method.train_images:
+            source = generator(self.seed, "task", step)
+            ways = method.ways_at(self.n_way, step)
+            shots, queries = self.train_sampler.sizes
+            sizes = method.train_n_way, method.train_images, ways, shots
+            drawn = episodes_in_batch(*sizes, method.episodes_per_step, source)
+            return drawn.support, drawn.query[..., :queries], source
         numbers = range(step * method.episodes_per_step, (step + 1) * method.episodes_per_step)
         drawn = self.train_sampler.sample("train", numbers)
         ways = method.ways_at(self.n_way, step)
         return drawn.support[:, :ways], drawn.query[:, :ways], generator(self.seed, "task", step)
 
     def _features(self, index: Tensor, step: int) -> Tensor:
-        """Return what the network sees of training images (episodes, images)."""
+        """Return what the network sees of training images, or of a step's batch, (episodes, images)."""
+        method = self.config
+        if method.train_images:
+            images = self.class_images(self.classes, method.train_n_way, method.train_images, step)
+            return self.forward(images)[index.to(self.device)]
         source = generator(self.seed, "jitter", step)
         images = jitter(self.examples.pixels("train", index.flatten()), source, self.config.jitter)
         return self.forward(images.to(self.device)).view(*index.shape, -1)
 
-    def _answers(self, features: Tensor, labels: Tensor) -> Tensor:
+    def _answers(self, network: MemoryNetwork, features: Tensor, labels: Tensor) -> Tensor:
         """Return logits (batch, length, n_way) of the elements of whole sequences."""
         inputs = with_late_labels(features, labels, self.n_way)
-        logits: Tensor = self.network(inputs, self.network.start(len(inputs)))[0]
+        logits: Tensor = network(inputs, network.start(len(inputs)))[0]
         return logits
 
     # ------------------------------------------------------------ testing
@@ -143,7 +161,7 @@ class Mann(ImageMethod[MannConfig]):
 
     def embed(self, images: Tensor) -> Tensor:
         """Return what the network sees of images (batch, 1, 28, 28)."""
-        return backbone_embedding(self.encoder, self.device)(images)
+        return backbone_embedding(self.measured_encoder, self.device)(images)
 
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Return logits (episodes, queries, n_way): each query alone meets the memory the support left.
@@ -154,16 +172,19 @@ class Mann(ImageMethod[MannConfig]):
         parts = zip(support[:, order].split(EPISODES_AT_ONCE), query.split(EPISODES_AT_ONCE), strict=True)
         with torch.no_grad():
             return torch.cat(
-                [self._asked(shown, labels[order].expand(len(shown), -1), asked) for shown, asked in parts]
+                [
+                    self._asked(self.measured_network, shown, labels[order].expand(len(shown), -1), asked)
+                    for shown, asked in parts
+                ]
             )
 
-    def _asked(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
+    def _asked(self, network: MemoryNetwork, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Return logits (episodes, queries, n_way) after a support with these labels (episodes, images)."""
         inputs = with_late_labels(support, labels, self.n_way)
-        _, state = self.network(inputs, self.network.start(len(inputs)))
+        _, state = network(inputs, network.start(len(inputs)))
         last = one_hot(labels[:, -1:], self.n_way).to(query).expand(-1, query.shape[1], -1)
         asked = torch.cat((query, last), dim=-1).flatten(0, 1)[:, None]  # sequences of one element
-        logits, _ = self.network(asked, state.repeated(query.shape[1]))
+        logits, _ = network(asked, state.repeated(query.shape[1]))
         answers: Tensor = logits.view(*query.shape[:2], self.n_way)
         return answers
 
@@ -179,7 +200,7 @@ class Mann(ImageMethod[MannConfig]):
             index = torch.cat((drawn.support, drawn.query), dim=-1)
             index, labels = renamed_and_shuffled(index, self.n_way, sources)
             with torch.no_grad():
-                logits = self._answers(features(index), labels.to(self.device))
+                logits = self._answers(self.measured_network, features(index), labels.to(self.device))
             right, before = logits.argmax(-1).cpu() == labels, presentations(labels)
             rows.append(torch.stack([(right & (before == turn)).sum(1) for turn in (0, 1)], dim=1))
         return torch.cat(rows).double() / self.n_way

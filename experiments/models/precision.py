@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from experiments.config import Accelerated
 from experiments.errors import ConfigError
 
-Forward = Callable[[Tensor], Tensor]
+Forward = Callable[..., Tensor]
 
 
 def training_forward(network: nn.Module, config: Accelerated, device: torch.device) -> Forward:
-    """Return what training calls instead of a network: images -> features, in float32.
+    """Return what training calls instead of a network: the same inputs -> the same outputs, in float32.
 
     By default the network itself. It shares all weights and statistics with it, which stay float32. Raises
     ConfigError for compiled networks on the CPU, where they were slower.
@@ -29,11 +29,11 @@ def training_forward(network: nn.Module, config: Accelerated, device: torch.devi
 
 
 def _in_bfloat16(forward: Forward, device: torch.device) -> Forward:
-    """Return the same function with its convolutions in bfloat16: float32 in, float32 out."""
+    """Return the same function in bfloat16: float32 in, float32 out."""
 
-    def mixed(images: Tensor) -> Tensor:
+    def mixed(*inputs: Tensor) -> Tensor:
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            features = forward(images)
-        return features.float()
+            outputs = forward(*inputs)
+        return outputs.float()
 
     return mixed

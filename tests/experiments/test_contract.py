@@ -262,6 +262,7 @@ WAYS_TO_MEET_A_TASK: list[tuple[str, Mapping[str, Any]]] = [
     ("cnn", {"method.test": "fine-tune"}),
     ("shrinking", {"method.hallucinate": 3, "method.generator_steps": 1, "method.steps": 2}),
     ("matching", {"method.fce": True}),
+    ("snail", {"method.train_images": 6, "method.train_n_way": 8, "method.label_slots": 8}),
 ]
 
 
@@ -306,7 +307,7 @@ def test_fewer_classes_share_all_probability_and_more_are_refused_where_outputs_
     assert few.shape == (len(query), 3)
     torch.testing.assert_close(few.sum(1), torch.ones(len(query)))
     seven = support.repeat(2, 1, 1, 1)[:7]
-    if config.method.fixed_ways:
+    if config.method.most_ways(5) == 5:
         with pytest.raises(DataError, match=r"tell 5 classes apart and there are 7: use 5 classes or fewer"):
             probabilities(model, seven, torch.arange(7), query)
     else:

@@ -64,6 +64,8 @@ def test_the_config_knows_how_many_images_the_networks_get(laboratory: Laborator
         ("rare-events", {**SHARED, "method.encoder": "conv4"}),
         ("protonet", {"evaluation.k_shot": 2}),
         ("mann", {"method.encoder": "conv4", "method.training": "sequences", "method.curriculum": 0}),
+        ("mann", {**SHARED, "method.train_n_query": 2, "method.encoder": "conv4", "method.curriculum": 4}),
+        ("snail", {**SHARED, "method.train_images": 6}),
         ("maml", {"method.multi_step": 1, "method.batch_norm": "support", "evaluation.k_shot": 2}),
         ("meta-lstm", {"method.batch_norm": "queries"}),
         ("coordinate-lstm", {"method.judged": "last-step"}),

@@ -47,6 +47,7 @@ SGD = {**NO_PRETRAINING, "method.fast_learner": "sgd"}
 FROZEN = {**NO_PRETRAINING, "method.slow_lr": 0}
 SHARED = {**NO_PRETRAINING, "method.slow_learner": "shared", "method.inner_steps": 1}
 WITHOUT_EPISODES = {"method.objective": "softmax", "method.batch_size": 16, "method.filters": 8}
+SNAIL = {"method.filters": 8, "method.dense_filters": 8}
 MANN = {"method.hidden_size": 16, "method.episodes_per_step": 2, "method.instances": 3}
 
 # A method, what makes an option inert, the option with another value than it has, and what a refusal says.
@@ -115,6 +116,8 @@ INERT: list[tuple[str, dict[str, Any], str, Any, str]] = [
         5,
         "set training=sequences",
     ),
+    ("mann", MANN, "method.train_n_way", 9, "change train_images"),
+    ("snail", SNAIL, "method.label_slots", 30, "change train_images"),
     (
         "metanet",
         {"method.filters": 8, "method.task_weights": False},

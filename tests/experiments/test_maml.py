@@ -234,7 +234,7 @@ def test_one_model_of_the_head_alone_serves_any_number_of_classes(glyphs_data_di
     config = parse_config(raw(adapts="head", train_n_way=4))
     method = build(config, Resources(glyphs_data_dir, torch.device("cpu")))
     assert isinstance(method, MamlHead)
-    assert not config.method.fixed_ways
+    assert config.method.most_ways(5) is None
     assert method.logits(torch.randn(1, 7, 3), torch.arange(7), torch.randn(1, 2, 3)).shape == (1, 2, 7)
 
 

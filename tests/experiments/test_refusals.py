@@ -22,6 +22,16 @@ CONTRADICTIONS: dict[str, tuple[str, dict[str, Any], str]] = {
     "neighbours-without-slots": ("rare-events", {"slots": 320, "neighbours": 400}, "neighbours 400.*fewer"),
     "more-chunks-than-images": ("metanet", {"chunks": 50}, "chunks 50 is more than the 20.*use 20 or fewer"),
     "shots-it-was-not-trained-for": ("snail", {"k_shot": 6}, "train_shots 1-5.*train_shots=k_shot"),
+    "more-classes-than-labels": (
+        "snail", {"train_images": 6, "label_slots": 20, "n_way": 25}, "label_slots 20.*use 25 or more"
+    ),
+    "no-image-left-to-ask": ("snail", {"train_images": 5}, "train_images 5 is too few.*use 6 or more"),
+    "batches-without-a-sequence": (
+        "mann", {"train_images": 3, "n_way": 5}, "train_images 3 is too few.*use 10 or more"
+    ),
+    "batches-of-few-classes": (
+        "mann", {"train_images": 10, "train_n_way": 15}, "train_n_way 15 is too few.*use 20 or more"
+    ),
     "rates-of-no-step": (
         "maml", {"learned_rates": True, "test_steps": 9}, "learned_rates.*lower test_steps to 5"
     ),

@@ -6,25 +6,29 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, cross_entropy, softplus
+from torch.nn.functional import cosine_similarity, cross_entropy, pad, softplus
 
 from experiments.config import ImageRun, parse_config
+from experiments.data.training import episodes_in_batch
 from experiments.datasets import open_table
 from experiments.methods.base import each_in_turn, truth_in_turn
+from experiments.methods.mann import Mann
 from experiments.methods.matching import MatchingNet
 from experiments.methods.protonet import ProtoNet
 from experiments.methods.rare_events import RareEvents
 from experiments.methods.siamese import Siamese
+from experiments.methods.snail import Snail, sequence
 from experiments.rng import generator
 from tests.conftest import GLYPH_ALPHABETS, GLYPH_CHARACTERS
 
 WAYS, IMAGES = 6, 3
 
 
-def run(name: str, **options: Any) -> ImageRun:
+def run(name: str, *, evaluation: dict[str, Any] | None = None, **options: Any) -> ImageRun:
     method = {"name": name, "filters": 4, "train_images": IMAGES, "train_n_way": WAYS, **options}
     data = {"kind": "glyphs", "alphabets": GLYPH_ALPHABETS, "characters": GLYPH_CHARACTERS}
-    config = parse_config({"experiment": "glyphs", "data": data, "method": method})
+    raw = {"experiment": "glyphs", "data": data, "method": method}
+    config = parse_config(raw | ({"evaluation": evaluation} if evaluation else {}))
     assert isinstance(config, ImageRun)
     return config
 
@@ -154,3 +158,69 @@ def test_tests_use_the_average_of_the_weights_and_training_goes_on_with_the_weig
     plain = run("protonet")
     alone = ProtoNet(plain, open_table(plain.data, glyphs_data_dir), torch.device("cpu"))
     assert set(alone.state_dict()) == {"backbone", "optimizer"}
+
+
+def test_an_episode_of_a_batch_has_each_class_and_each_image_of_it_once() -> None:
+    drawn = episodes_in_batch(WAYS, 4, 3, 1, 50, generator("episodes"))
+    assert (drawn.support.shape, drawn.query.shape) == ((50, 3, 1), (50, 3, 3))
+    met = set()
+    for images in torch.cat((drawn.support, drawn.query), dim=-1):  # (3, 4)
+        classes = images // 4
+        assert bool((classes == classes[:, :1]).all())
+        assert len(classes[:, 0].unique()) == 3
+        assert all(sorted((row % 4).tolist()) == [0, 1, 2, 3] for row in images)
+        met |= set(classes[:, 0].tolist())
+    assert met == set(range(WAYS))
+    assert len({int(each) for each in drawn.support.flatten()}) == WAYS * 4  # any image can be the support
+
+
+@pytest.mark.parametrize("train_queries", ["one", "each-class"])
+def test_episodes_of_a_batch_cost_what_they_cost_embedded_by_themselves(
+    glyphs_data_dir: Path, train_queries: str
+) -> None:
+    config = run(
+        "snail",
+        **{"train_images": 6, "label_slots": WAYS, "train_queries": train_queries, "dense_filters": 4},
+        **{"train_shots": "1-or-5", "embedding": "unit", "episodes_per_step": 2},
+        evaluation={"n_way": 5},
+    )
+    method = Snail(config, open_table(config.data, glyphs_data_dir), torch.device("cpu"))
+    method.train(0, 2)
+    method.encoder.eval()  # so that no image's features depend on the others of its batch
+    for step in range(6):  # with five and with six classes, with one and with five shots
+        loss, _ = method.loss(step)
+        images = method.class_images(method.classes, WAYS, 6, step)
+        drawn, names, order = method.episodes_of_batch(step)
+        terms = []
+        for support, query, name, shown in zip(drawn.support, drawn.query, names, order, strict=True):
+            asked = query[:1, 0] if train_queries == "one" else query[:, 0]
+            examples, questions = (method.encoder(images[each]) for each in (support.flatten(), asked))
+            labels = name.repeat_interleave(support.shape[1])
+            logits = method.body(
+                sequence(examples[None], labels, shown[None], WAYS), pad(questions[None], (0, WAYS))
+            )[0]
+            unused = [label for label in range(WAYS) if label not in name.tolist()]
+            logits[:, unused] = -torch.inf
+            assert torch.equal(logits.softmax(-1)[:, unused], torch.zeros(len(asked), len(unused)))
+            terms.append(cross_entropy(logits, name[: len(asked)]))
+        torch.testing.assert_close(loss, torch.stack(terms).mean(), rtol=1e-4, atol=1e-5)
+
+
+def test_all_steps_show_about_as_many_images_to_temporal_convolutions(glyphs_data_dir: Path) -> None:
+    config = run("snail", train_images=6, train_n_way=20, label_slots=20, train_shots="1-or-5")
+    method = Snail(config, open_table(config.data, glyphs_data_dir), torch.device("cpu"))
+    sizes = {}
+    for step in range(20):
+        support = method.episodes_of_batch(step)[0].support
+        count, ways, shots = support.shape
+        sizes[ways, shots] = count * ways * (shots + 1)
+    assert sizes == dict.fromkeys([(5, 1), (5, 5), (20, 1), (20, 5)], 32 * 20 * 6)
+
+
+def test_sequences_of_a_batch_are_made_of_its_images_alone(glyphs_data_dir: Path) -> None:
+    config = run("mann", encoder="conv4", instances=3, episodes_per_step=40, evaluation={"n_way": 5})
+    method = Mann(config, open_table(config.data, glyphs_data_dir), torch.device("cpu"))
+    seen: list[int] = []
+    method.encoder.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    method.loss(0)
+    assert seen == [WAYS * IMAGES]

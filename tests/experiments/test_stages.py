@@ -96,6 +96,15 @@ def test_with_shots_of_its_own_it_is_trained_once() -> None:
     assert len(trainings(configs)) == 1
 
 
+def test_with_label_slots_and_mixed_shots_one_model_serves_all_columns_of_the_table() -> None:
+    options: dict[str, list[Any]] = {"train_images": [6], "label_slots": [20], "train_shots": ["1-or-5"]}
+    configs = planned("omniglot", "snail", k_shot=[1, 5], n_way=[5, 20], **options)
+    assert len(trainings(configs)) == 1
+    assert len({config_hash(config) for config in configs}) == 4
+    del options["label_slots"]
+    assert len(trainings(planned("omniglot", "snail", k_shot=[1, 5], n_way=[5, 20], **options))) == 2
+
+
 def test_other_options_are_other_models() -> None:
     configs = planned("omniglot", "fastslow", slow_lr=[0.01, 0.1], n_way=[5, 20])
     assert len(trainings(configs)) == 2

@@ -25,6 +25,21 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "protonet-shared": ("protonet", SHARED | {"method.learned_scale": True, "method.weight_decay": 0.01}),
     "siamese-shared": ("siamese", SHARED),
     "rare-events-shared": ("rare-events", SHARED | {"method.encoder": "conv4", "method.keep": 0.5}),
+    "snail-shared": ("snail", SHARED | {"method.train_images": 6}),
+    "snail-slots": (
+        "snail",
+        {
+            **SHARED,
+            **{"method.train_images": 6, "method.train_shots": "1-or-5", "method.label_slots": 8},
+            **{"method.train_queries": "one", "method.embedding": "unit", "evaluation.k_shot": 2},
+        },
+    ),
+    "snail-averaged": ("snail", {"method.averaging": 0.9}),
+    "mann-shared": ("mann", SHARED | {"method.train_images": 4}),
+    "mann-sequences-shared": (
+        "mann",
+        SHARED | {"method.training": "sequences", "method.instances": 3, "method.curriculum": 0},
+    ),
     "cnn-linear": ("cnn", {"method.test": "linear"}),
     "cnn-fine-tune": ("cnn", {"method.test": "fine-tune", "method.fit_steps": 2, "method.fit_lr": 0.5}),
     "cnn-cosine": ("cnn", {"method.distance": "cosine"}),
