@@ -261,9 +261,9 @@ def _leaves(prefix: str, value: Any) -> list[str]:
 def resolve_option(name: str, method: str, options: Iterable[str]) -> str | None:
     """Return the dotted option a short name means for a method, or None where it has no such option.
 
-    "slow_lr" means "method.slow_lr"; "fastslow.slow_lr" means the same, for fastslow alone; the option with
-    the fewest dots wins. A seed is a pre-training's own;
-    None says that it is the run's.
+    "slow_lr" means "method.slow_lr"; "fastslow.slow_lr" means the same, for fastslow alone. Of several, the
+    option with the fewest dots is meant. A seed is a pre-training's own; None says that it is the run's.
+    Raises ConfigError where two options have the fewest dots.
     """
     first, _, rest = name.partition(".")
     if first in METHODS and rest and f"method.{first}" not in options:
@@ -273,7 +273,11 @@ def resolve_option(name: str, method: str, options: Iterable[str]) -> str | None
     if name == "seed":  # of the run, unless it is a pre-training: never of its episodes or drawn data
         return "method.seed" if "method.seed" in options else None
     matches = [option for option in options if option == name or option.endswith(f".{name}")]
-    return min(matches, key=lambda option: option.count("."), default=None)
+    fewest = min((option.count(".") for option in matches), default=0)
+    meant = [option for option in matches if option.count(".") == fewest]
+    if len(meant) > 1:
+        raise ConfigError(f"{name} is the end of two options of {method}: use {' or '.join(meant)}")
+    return meant[0] if meant else None
 
 
 def _with(raw: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

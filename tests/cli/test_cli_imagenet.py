@@ -26,10 +26,10 @@ def test_from_a_folder_of_classes_to_figure_5(home: Case, typed: Typed, animals:
     assert embedded.code == 0, embedded.err
     assert "40 images" in embedded.words
     assert "classes: meta 5, test 5" in embedded.words
-    assert "Next: fsrun queue imagenet --set features=animals" in embedded.words
+    assert "Next: fsrun queue imagenet --set data.features=animals" in embedded.words
     assert "Already embedded animals" in typed("data", "embed", f"folder:{animals}", *EMBED).words
     assert "animals features 40 images of" in typed("data", "list").words
-    settings = ("features=animals", "episodes=5")
+    settings = ("data.features=animals", "episodes=5")
     asked = [word for setting in settings for word in ("--set", setting)]
     queued = typed("queue", "imagenet", "--method", "cnn-nn", "--n-way", "2,5", *asked)
     assert queued.code == 0, queued.err
@@ -61,7 +61,7 @@ def test_the_last_block_learns_where_its_inputs_are_kept(home: Case, typed: Type
     )
     embedded = typed(*embed, "--tail", "_conv_head")
     assert "15,680 numbers an image of what _conv_head sees" in embedded.words  # 320 x 7 x 7
-    asked = ("features=animals", "train_images=4", "train_n_way=5", "train_n_query=1", "steps=2")
+    asked = ("data.features=animals", "data.train_images=4", "train_n_way=5", "train_n_query=1", "steps=2")
     settings = [word for each in (*asked, "validate_every=0") for word in ("--set", each)]
     queued = typed("queue", "imagenet", "--method", "protonet", "--preset", "quick", *settings)
     assert queued.code == 0, queued.err

@@ -139,8 +139,10 @@ def test_where_all_is_kept_images_become_what_the_backbone_makes_of_them(
 @pytest.mark.parametrize(("part", "first"), [("blocks.3", 3), ("all", 0)])
 def test_weights_learn_in_fast_slow_training_on_what_is_kept(part: str, first: int, tmp_path: Path) -> None:
     data_dir = kept_before(part, tmp_path)
-    asked = {"features": "small", "train_images": 6, "train_n_way": 5, "steps": 3, "validate_every": 0}
-    settings: dict[str, list[Any]] = {name: [value] for name, value in asked.items()}
+    asked = {"data.features": "small", "train_images": 6, "train_n_way": 5, "steps": 3}
+    settings: dict[str, list[Any]] = {name: [value] for name, value in asked.items()} | {
+        "validate_every": [0]
+    }
     (planned, *_) = plan(Sweep("imagenet", ("fastslow",), "quick", settings=settings))
     learner = build(planned.config, Resources(data_dir, CPU))
     before = {name: each.clone() for name, each in learner.state_dict()["network"].items()}
@@ -174,10 +176,10 @@ def test_batch_statistics_are_refused_where_no_layer_is_kept_that_normalises(
     embedding = embedding_of(tmp_path / "in", plain, SPLITS, backbone)
     embed_images(embedding, Embedder(backbone, CPU, batch=16, threads=1))
     for option, value in (("evaluation.batch_norm", "support"), ("method.batch_norm", "batch")):
-        settings = {"features": ["small"], option: [value]}
+        settings = {"data.features": ["small"], option: [value]}
         configs = [run.config for run in plan(Sweep("imagenet", ("fastslow",), "paper", settings=settings))]
         refuse_inert(configs, data_dir)
         with pytest.raises(InertOption, match=rf"batch_norm={value} changes nothing on features 'small'"):
             refuse_inert(configs, plain)
-    usual = plan(Sweep("imagenet", ("fastslow",), "paper", settings={"features": ["small"]}))
+    usual = plan(Sweep("imagenet", ("fastslow",), "paper", settings={"data.features": ["small"]}))
     refuse_inert([run.config for run in usual], plain)

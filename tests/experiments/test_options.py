@@ -6,7 +6,7 @@ from experiments.config import config_to_json, parse_config
 from experiments.errors import ConfigError
 from experiments.options import Option, options_of
 from experiments.registry import EXPERIMENTS, methods_of
-from experiments.sweeps import Sweep, changed, option_names, plan
+from experiments.sweeps import Sweep, changed, option_names, plan, resolve_option
 
 EVERY = [(experiment, method) for experiment in EXPERIMENTS for method in methods_of(experiment)]
 
@@ -46,3 +46,32 @@ def test_bounds_are_those_that_the_config_holds_to() -> None:
             with pytest.raises(ConfigError, match=r"greater than 0"):
                 changed(config, {option.name: 0.0})
     assert parse_config(config.model_dump()) == config
+
+
+@pytest.mark.parametrize(
+    ("experiment", "method", "name", "meant"),
+    [
+        ("glyphs", "fastslow", "scale", {"method.jitter.scale", "method.view_change.scale"}),
+        ("glyphs", "cnn-nn", "shift", {"method.pretrain.jitter.shift", "evaluation.looks.change.shift"}),
+        ("imagenet", "fastslow", "features", {"data.features", "method.features"}),
+        ("glyphs", "maml", "batch_norm", {"method.batch_norm", "evaluation.batch_norm"}),
+    ],
+)
+def test_a_short_name_of_two_options_is_refused_and_both_are_named(
+    experiment: str, method: str, name: str, meant: set[str]
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        plan(Sweep(experiment, (method,), "quick", settings={name: [0]}))
+    assert meant <= set(str(refused.value).split())
+
+
+def test_the_option_nearest_to_the_top_is_meant_by_a_short_name() -> None:
+    options = (
+        "method.steps",
+        "method.pretrain.steps",
+        "evaluation.looks.mirrored",
+        "method.pretrain.mirrored",
+    )
+    assert resolve_option("steps", "fastslow", options) == "method.steps"
+    assert resolve_option("pretrain.mirrored", "fastslow", options) == "method.pretrain.mirrored"
+    assert resolve_option("maml.steps", "fastslow", options) is None
