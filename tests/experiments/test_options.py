@@ -66,12 +66,7 @@ def test_a_short_name_of_two_options_is_refused_and_both_are_named(
 
 
 def test_the_option_nearest_to_the_top_is_meant_by_a_short_name() -> None:
-    options = (
-        "method.steps",
-        "method.pretrain.steps",
-        "evaluation.looks.mirrored",
-        "method.pretrain.mirrored",
-    )
+    options = ("method.pretrain", "method.steps", "method.pretrain.steps", "method.pretrain.mirrored")
     assert resolve_option("steps", "fastslow", options) == "method.steps"
     assert resolve_option("pretrain.mirrored", "fastslow", options) == "method.pretrain.mirrored"
     assert resolve_option("maml.steps", "fastslow", options) is None
