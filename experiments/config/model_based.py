@@ -255,12 +255,16 @@ class RareEventsConfig(Startable, SharedBatches):
         return self
 
 
-class MetaNetConfig(SameWays):
-    """Meta networks (Munkhdalai and Yu 2017): weights made from gradients, beside those that are learned."""
+class MetaNetConfig(SameWays, SharedBatches):
+    """Meta networks (Munkhdalai and Yu 2017): weights made from gradients, beside those that are learned.
+
+    With train_images a task has so many images of a class: those that are not its support are queries.
+    """
 
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {
-        **SameWays.needs,
+        **SharedBatches.needs,
         "chunks": ({"task_weights": (True,)},),
+        "train_n_query": ({"train_images": (None,)},),
     }
 
     name: Literal["metanet"] = "metanet"
@@ -277,17 +281,23 @@ class MetaNetConfig(SameWays):
 
     def images_per_class(self, k_shot: int) -> dict[str, int]:
         """Return the images of one class in a training task."""
-        return {"k_shot": k_shot, "train_n_query": self.train_n_query}
+        return self.images_drawn() or {"k_shot": k_shot, "train_n_query": self.train_n_query}
+
+    def queries(self, k_shot: int) -> int:
+        """Return the queries of one class in a training task."""
+        return self.train_images - k_shot if self.train_images else self.train_n_query
 
     def images_per_step(self, n_way: int, k_shot: int) -> float:
         """Return the images of a task: the support for its gradients and its key, a query for key and answer.
 
         The support gives gradients of both networks, or of one where there are no task's weights.
         """
-        return n_way * (k_shot * (3 if self.task_weights else 2) + 2 * self.train_n_query)
+        return n_way * (k_shot * (3 if self.task_weights else 2) + 2 * self.queries(k_shot))
 
     def check_evaluation(self, n_way: int, k_shot: int) -> None:
-        """Refuse more chunks, where they are asked for, than there are images to be cut into them."""
+        """Refuse tasks without a query, and more chunks than there are images to be cut into them."""
+        if self.queries(k_shot) < 1:
+            raise ValueError(f"train_images {self.train_images} leaves no query: use {k_shot + 1} or more")
         images = n_way * k_shot
         if self.chunks > max(images, type(self).model_fields["chunks"].default):
             raise ValueError(

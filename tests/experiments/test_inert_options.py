@@ -125,6 +125,13 @@ INERT: list[tuple[str, dict[str, Any], str, Any, str]] = [
         2,
         "set task_weights=true",
     ),
+    (
+        "metanet",
+        {"method.filters": 8, "method.train_images": 4},
+        "method.train_n_query",
+        5,
+        "train_images=null",
+    ),
     ("pixel-knn", {}, "method.validate_every", 5, "validate_every=5 changes nothing of pixel-knn: leave it"),
     ("pixel-knn", {}, "method.validate_episodes", 5, "nothing of pixel-knn"),
     ("pixel-knn", {}, "method.log_every", 5, "nothing of pixel-knn"),

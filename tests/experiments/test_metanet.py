@@ -104,7 +104,8 @@ def small(data_dir: Path, **options: bool) -> MetaNet:
 
 def answers(method: MetaNet, support: Tensor, query: Tensor) -> Tensor:
     images = torch.arange(len(support))  # one of each class
-    return method._answers(method._learned(support, images, images), query)
+    logits: Tensor = method.parts(support, images, images, query)
+    return logits
 
 
 def test_gradients_are_inputs_so_what_only_they_depend_on_is_never_trained(glyphs_data_dir: Path) -> None:
@@ -133,3 +134,19 @@ def test_fast_weights_of_the_task_change_the_answers_and_can_be_left_out(glyphs_
 
 def test_full_network_has_as_many_weights_to_make_as_the_source() -> None:
     assert sum(weight.numel() for weight in slow_weights(64, 20, generator("weights"))) == 153_408
+
+
+def test_with_images_of_a_class_a_task_asks_about_all_that_are_not_its_support(glyphs_data_dir: Path) -> None:
+    method = MetaNetConfig(filters=4, hidden_size=4, train_images=5)
+    run = ImageRun(
+        experiment="glyphs",
+        data=GlyphsData(alphabets=10, characters=12),
+        method=method,
+        evaluation=EpisodeEvaluation(n_way=3, k_shot=2),
+    )
+    net = MetaNet(run, open_table(run.data, glyphs_data_dir), torch.device("cpu"))
+    seen: list[tuple[int, ...]] = []
+    net.parts.register_forward_pre_hook(lambda module, inputs: seen.append((len(inputs[0]), len(inputs[3]))))
+    loss, metrics = net.loss(0)
+    assert seen == [(6, 9)]  # three classes of two images, and of three
+    torch.testing.assert_close(loss, 9 * metrics["train/loss"])

@@ -22,6 +22,7 @@ CONTRADICTIONS: dict[str, tuple[str, dict[str, Any], str]] = {
     "neighbours-without-slots": ("rare-events", {"slots": 320, "neighbours": 400}, "neighbours 400.*fewer"),
     "more-chunks-than-images": ("metanet", {"chunks": 50}, "chunks 50 is more than the 20.*use 20 or fewer"),
     "shots-it-was-not-trained-for": ("snail", {"k_shot": 6}, "train_shots 1-5.*train_shots=k_shot"),
+    "a-task-without-a-query": ("metanet", {"train_images": 5, "k_shot": 5}, "train_images 5.*use 6 or more"),
     "more-classes-than-labels": (
         "snail", {"train_images": 6, "label_slots": 20, "n_way": 25}, "label_slots 20.*use 25 or more"
     ),

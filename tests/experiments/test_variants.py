@@ -34,6 +34,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
             **{"method.train_queries": "one", "method.embedding": "unit", "evaluation.k_shot": 2},
         },
     ),
+    "metanet-shared": (
+        "metanet",
+        {"method.train_images": 4, "method.mirrored": True, "method.averaging": 0.9},
+    ),
     "snail-averaged": ("snail", {"method.averaging": 0.9}),
     "mann-shared": ("mann", SHARED | {"method.train_images": 4}),
     "mann-sequences-shared": (
