@@ -128,13 +128,17 @@ def _table(labels: Labels) -> "Table":
     from fsrun.words import plain
 
     ranked = [_ranked(labels, row) for row in labels.probabilities]
-    names = [plain(picture.path.name) for picture in labels.pictures]
-    return Table(
-        title=f"{labels.method}, {labels.model}: {len(labels.examples.classes)} classes",
-        columns=(Column("Image"), Column("Class"), Column("Probability", numeric=True), Column("Else")),
-        rows=tuple(_cells(name, best) for name, best in zip(names, ranked, strict=True)),
+    return Table.of(
+        f"{labels.method}, {labels.model}: {len(labels.examples.classes)} classes",
+        (
+            Column("Image", lambda line: plain(line[0].path.name)),
+            Column("Class", lambda line: plain(line[1][0][0])),
+            Column("Probability", lambda line: f"{line[1][0][1]:.1%}", "probability", numeric=True),
+            Column("Else", lambda line: _others(line[1])),
+        ),
+        zip(labels.pictures, ranked, strict=True),
+        lambda line: _record(*line),
         notes=tuple(_notes(labels)),
-        records=tuple(_record(picture, best) for picture, best in zip(labels.pictures, ranked, strict=True)),
     )
 
 
@@ -143,11 +147,10 @@ def _ranked(labels: Labels, row: Sequence[float]) -> list[tuple[str, float]]:
     return sorted(named, key=lambda pair: -pair[1])
 
 
-def _cells(name: str, best: Sequence[tuple[str, float]]) -> tuple[str, ...]:
+def _others(best: Sequence[tuple[str, float]]) -> str:
     from fsrun.words import plain
 
-    others = ", ".join(f"{plain(each)} {share:.1%}" for each, share in best[1:SHOWN])
-    return name, plain(best[0][0]), f"{best[0][1]:.1%}", others
+    return ", ".join(f"{plain(each)} {share:.1%}" for each, share in best[1:SHOWN])
 
 
 def _notes(labels: Labels) -> list[str]:

@@ -16,8 +16,9 @@ from fsrun.provenance import SECONDS_PER_EPISODE
 from fsrun.report.errors import NothingToReport
 from fsrun.report.measured import Measured, combine, traced
 from fsrun.report.one_change import Group, Groups, group_of, groups_of, most_answered
-from fsrun.report.paired import Difference, paired_difference
+from fsrun.report.paired import Difference, paired_difference, signed
 from fsrun.report.render import Column, Table
+from fsrun.report.table import listed
 from fsrun.words import count, duration
 from store.results import FinishedResult
 from store.runs import group_statuses
@@ -70,25 +71,21 @@ def ablations(engine: Engine, *, run_id: int | None = None) -> Ablations:
 def ablations_table(found: Ablations) -> Table:
     """Return the answers as a table, one line for each option, in the order of the questions."""
     evaluation = found.config.evaluation
-    lines = [
-        (question, answer, place == 0)
-        for question, answers in found.answers.items()
-        for place, answer in enumerate(answers)
-    ]
-    return Table(
-        title=f"Fast/Slow, one thing changed at a time: {found.config.experiment} "
+    lines = [(question, answer) for question, answers in found.answers.items() for answer in answers]
+    return Table.of(
+        f"Fast/Slow, one thing changed at a time: {found.config.experiment} "
         f"{evaluation.n_way}-way {evaluation.k_shot}-shot accuracy on {evaluation.split} classes, %",
-        columns=(
-            Column("Question", repeats=True),
-            Column("Option"),
-            Column("Accuracy", numeric=True),
-            Column("Ahead of base", numeric=True),
-            Column("Training", numeric=True),
-            Column("Runs"),
+        (
+            Column("Question", lambda line: line[0], repeats=True),
+            Column("Option", lambda line: _option(line[1])),
+            Column("Accuracy", lambda line: _accuracy(line[1]), "mean_percent", numeric=True),
+            Column("Ahead of base", lambda line: signed(line[1].ahead), "ahead_percent", numeric=True),
+            Column("Training", lambda line: _training(line[1]), "train_seconds", numeric=True),
+            Column("Runs", lambda line: listed(line[1].measured.run_ids if line[1].measured else ())),
         ),
-        rows=tuple((question if first else "", *_cells(answer)) for question, answer, first in lines),
+        lines,
+        lambda line: _record(found, *line),
         notes=tuple(_notes(found)),
-        records=tuple(_record(found, question, answer) for question, answer, _ in lines),
     )
 
 
@@ -130,18 +127,19 @@ def _train_seconds(runs: Sequence[FinishedResult]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _cells(answer: Answer) -> tuple[str, ...]:
-    title = f"{answer.title} (base)" if answer.is_base and answer.title != AS_IN_BASE else answer.title
-    ours, ahead = answer.measured, answer.ahead
+def _option(answer: Answer) -> str:
+    return f"{answer.title} (base)" if answer.is_base and answer.title != AS_IN_BASE else answer.title
+
+
+def _accuracy(answer: Answer) -> str:
+    ours = answer.measured
     if ours is None:
-        return title, answer.status, "", "", ""
-    return (
-        title,
-        f"{ours.mean:.2f}" if ours.interval is None else f"{ours.mean:.2f} ± {ours.interval:.2f}",
-        "" if ahead is None else f"{ahead.mean:+.2f} ± {ahead.interval:.2f}",
-        "" if answer.train_seconds is None else duration(answer.train_seconds),
-        ", ".join(map(str, ours.run_ids)),
-    )
+        return answer.status
+    return f"{ours.mean:.2f}" if ours.interval is None else f"{ours.mean:.2f} ± {ours.interval:.2f}"
+
+
+def _training(answer: Answer) -> str:
+    return "" if answer.train_seconds is None else duration(answer.train_seconds)
 
 
 def _notes(found: Ablations) -> Iterator[str]:

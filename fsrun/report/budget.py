@@ -21,6 +21,7 @@ from fsrun.report.measured import imported_note, traced
 from fsrun.report.render import Column, Table, document_of
 from fsrun.report.report import Report
 from fsrun.report.rows import Cell, Table2Row, rows
+from fsrun.report.table import field
 from fsrun.report.table2 import RISING_MARK, core_minutes, images, in_cell, ranges, short
 from fsrun.report.validation import SHORTEST, Validation
 
@@ -89,21 +90,22 @@ def budget_report(engine: Engine, experiment: str = "omniglot") -> Report:
 
 def budget_table(found: Budget) -> Table:
     """Return accuracy and cost of each row, and where its validation curve ended."""
-    return Table(
-        title=f"What Table 2 cost: {found.title}, %",
-        columns=(
-            Column("Method"),
-            Column(short(found.shape), numeric=True, value="percent"),
-            Column("Images", numeric=True, value="images", runs="trained_by"),
-            Column("Before", numeric=True, spare=1, value="images_before", runs="trained_by"),
-            Column("Core min", numeric=True, value="core_minutes", runs="trained_by"),
-            Column("Validation", numeric=True, spare=2, value="validation_percent", runs="curve_of"),
-            Column("Runs", spare=3, runs="run_ids"),
-            Column("Curve of", spare=4, runs="curve_of"),
+    trained: dict[str, Any] = {"numeric": True, "runs": "trained_by"}
+    return Table.of(
+        f"What Table 2 cost: {found.title}, %",
+        (
+            Column("Method", lambda line: line.row.title),
+            Column(short(found.shape), lambda line: _accuracy(found, line), "percent", numeric=True),
+            Column("Images", _images, "images", **trained),
+            Column("Before", _images_before, "images_before", **trained, spare=1),
+            Column("Core min", _core_minutes, "core_minutes", **trained),
+            Column("Validation", _validation, "validation_percent", numeric=True, spare=2, runs="curve_of"),
+            Column("Runs", lambda line: ranges(line.cell.measured.run_ids), spare=3),
+            Column("Curve of", field("curve", lambda curve: ranges(curve.run_ids)), spare=4, runs="curve_of"),
         ),
-        rows=tuple(_cells(found, line) for line in found.lines),
+        found.lines,
+        lambda line: _record(found, line),
         notes=tuple(_notes(found)),
-        records=tuple(_record(found, line) for line in found.lines),
     )
 
 
@@ -153,20 +155,26 @@ def _curves(found: Budget) -> Iterator[tuple[str, Validation]]:
         yield first + "".join(f" = {title.removeprefix(f'{first}, ')}" for title in others), curve
 
 
-def _cells(found: Budget, line: Line) -> tuple[str, ...]:
-    training, measured = line.cell.training, line.cell.measured
-    before = training.images_before if training else None
+def _accuracy(found: Budget, line: Line) -> str:
     elsewhere = "" if line.cell.shape == found.shape else f" ({short(line.cell.shape)})"
-    return (
-        line.row.title,
-        in_cell(line.cell) + elsewhere,
-        images(training.images) if training else "0",
-        images(before) if before else "",
-        core_minutes(training) if training else "0",
-        f"{line.curve.accuracy[-1]:.2f}" if line.curve else "",
-        ranges(measured.run_ids) if measured else "",
-        ranges(line.curve.run_ids) if line.curve else "",
-    )
+    return in_cell(line.cell) + elsewhere
+
+
+def _images(line: Line) -> str:
+    return images(line.cell.training.images) if line.cell.training else "0"
+
+
+def _images_before(line: Line) -> str:
+    before = line.cell.training.images_before if line.cell.training else None
+    return images(before) if before else ""
+
+
+def _core_minutes(line: Line) -> str:
+    return core_minutes(line.cell.training) if line.cell.training else "0"
+
+
+def _validation(line: Line) -> str:
+    return f"{line.curve.accuracy[-1]:.2f}" if line.curve else ""
 
 
 def _notes(found: Budget) -> Iterator[str]:

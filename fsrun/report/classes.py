@@ -23,8 +23,9 @@ from fsrun.report.measured import (
     traced,
     written,
 )
-from fsrun.report.paired import Difference, held_out, paired_difference, unusual_test
+from fsrun.report.paired import Difference, held_out, paired_difference, signed, unusual_test
 from fsrun.report.render import Column, Table
+from fsrun.report.table import listed
 from store.results import FinishedResult, finished_results
 
 IMAGE_EXPERIMENTS = ("omniglot", "glyphs", "miniimagenet", "imagenet", "drawn")
@@ -113,20 +114,22 @@ def classes_table(found: Classes) -> Table:
     lines = [(curve, point) for curve in found.curves for point in curve.points]
     lines.sort(key=lambda line: line[1].n_way)
     subject = found.subject[0].upper() + found.subject[1:]
-    return Table(
-        title=f"{subject}, {found.k_shot}-shot: accuracy by number of classes, %",
-        columns=(
-            Column("Classes", numeric=True),
-            Column("Method"),
-            Column("Accuracy", numeric=True),
-            Column("Fast/Slow ahead", numeric=True),
-            Column("s/episode", numeric=True),
-            Column("Memory", numeric=True),
-            Column("Runs"),
+    return Table.of(
+        f"{subject}, {found.k_shot}-shot: accuracy by number of classes, %",
+        (
+            Column("Classes", lambda line: f"{line[1].n_way:,}", "n_way", numeric=True),
+            Column("Method", lambda line: line[0].title),
+            Column("Accuracy", lambda line: written(line[1].measured), "mean_percent", numeric=True),
+            Column(
+                "Fast/Slow ahead", lambda line: signed(line[1].ahead), "fastslow_ahead_percent", numeric=True
+            ),
+            Column("s/episode", _seconds, "seconds_per_episode", numeric=True),
+            Column("Memory", _memory, "peak_bytes", numeric=True),
+            Column("Runs", lambda line: listed(line[1].measured.run_ids)),
         ),
-        rows=tuple(_cells(curve, point) for curve, point in lines),
+        lines,
+        lambda line: _record(found, *line),
         notes=tuple(_notes(found)),
-        records=tuple(_record(found, curve, point) for curve, point in lines),
     )
 
 
@@ -203,17 +206,14 @@ def _knows(run: FinishedResult, fact: str) -> bool:
     return fact in run.provenance
 
 
-def _cells(curve: MethodCurve, point: Point) -> tuple[str, ...]:
-    ours, ahead = point.measured, point.ahead
-    return (
-        f"{point.n_way:,}",
-        curve.title,
-        written(ours),
-        "" if ahead is None else f"{ahead.mean:+.2f} ± {ahead.interval:.2f}",
-        "" if point.seconds_per_episode is None else f"{point.seconds_per_episode:.3g}",
-        "" if point.peak_bytes is None else f"{point.peak_bytes / 2**20:.0f} MB",
-        ", ".join(map(str, ours.run_ids)),
-    )
+def _seconds(line: tuple[MethodCurve, Point]) -> str:
+    seconds = line[1].seconds_per_episode
+    return "" if seconds is None else f"{seconds:.3g}"
+
+
+def _memory(line: tuple[MethodCurve, Point]) -> str:
+    peak = line[1].peak_bytes
+    return "" if peak is None else f"{peak / 2**20:.0f} MB"
 
 
 def _notes(found: Classes) -> Iterator[str]:

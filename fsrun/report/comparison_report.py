@@ -4,20 +4,21 @@ Not here: comparing (comparison.py, repetition.py).
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine
 
 from fsrun.axes import with_interval
-from fsrun.report.comparison import Comparison, compare, only_one_has, p_text, record, sentence
-from fsrun.report.measured import traced
+from fsrun.report.comparison import Comparison, Effect, compare, only_one_has, p_text, record, sentence
+from fsrun.report.measured import Measured, traced
 from fsrun.report.repetition import Repeated, Repetition, repetition, same_config
 from fsrun.report.report import Report
-from fsrun.report.table import Column, Table
+from fsrun.report.table import Column, Table, field, listed
 from fsrun.stored_options import ABSENT
 from store.jobs import JobStatus
-from store.results import finished_results
+from store.results import ResultRow, finished_results
 from store.runs import get_run
 
 
@@ -36,23 +37,22 @@ def comparison_report(engine: Engine, a: tuple[int, ...], b: tuple[int, ...]) ->
 def repetition_report(engine: Engine, found: Repetition) -> Report:
     """Return a run beside its repeat."""
     one, other = found.first.id, found.again.id
-    table = Table(
-        title=f"Run {one} and its repeat, run {other}",
-        columns=(
-            Column("Result"),
-            Column(f"Run {one}", numeric=True),
-            Column(f"Run {other}", numeric=True),
-            Column("Difference", numeric=True),
-            Column("Match"),
+    table = Table.of(
+        f"Run {one} and its repeat, run {other}",
+        (
+            Column("Result", field("name")),
+            Column(f"Run {one}", lambda each: _repeated(each, each.first), "first", numeric=True),
+            Column(f"Run {other}", lambda each: _repeated(each, each.again), "again", numeric=True),
+            Column("Difference", _apart, "difference", numeric=True),
+            Column("Match", lambda each: each.match.value),
         ),
-        rows=tuple(map(_repeated, found.results)),
-        notes=tuple(_facts(found)),
-        records=tuple(
+        found.results,
+        lambda each: (
             {"name": each.name, "first": each.first.value, "again": each.again.value}
             | {"difference": each.apart and each.apart.mean, "match": each.match.value}
             | {"difference_interval": each.apart and each.apart.interval, "run_ids": [one, other]}
-            for each in found.results
         ),
+        notes=tuple(_facts(found)),
     )
 
     def document() -> dict[str, Any]:
@@ -69,15 +69,18 @@ def repetition_report(engine: Engine, found: Repetition) -> Report:
     return Report(f"compare {one} {other}", (table,), document, says=f"{found.sentence}.")
 
 
-def _repeated(each: Repeated) -> tuple[str, ...]:
-    percent = each.name.endswith("/accuracy")
-    scale, unit = (100, " %") if percent else (1, "")
-    values = [
-        with_interval(scale * row.value, None if row.interval is None else scale * row.interval) + unit
-        for row in (each.first, each.again)
-    ]
-    apart = "0" if each.apart is None else with_interval(scale * each.apart.mean, scale * each.apart.interval)
-    return each.name, *values, apart, each.match.value
+def _repeated(each: Repeated, row: ResultRow) -> str:
+    scale, unit = _unit(each)
+    return with_interval(scale * row.value, None if row.interval is None else scale * row.interval) + unit
+
+
+def _apart(each: Repeated) -> str:
+    scale, _ = _unit(each)
+    return "0" if each.apart is None else with_interval(scale * each.apart.mean, scale * each.apart.interval)
+
+
+def _unit(each: Repeated) -> tuple[int, str]:
+    return (100, " %") if each.name.endswith("/accuracy") else (1, "")
 
 
 def _facts(found: Repetition) -> Iterator[str]:
@@ -88,33 +91,34 @@ def _facts(found: Repetition) -> Iterator[str]:
 
 
 def _results(found: Comparison) -> Table:
-    runs = [", ".join(map(str, each)) for each in found.runs]
-    return Table(
-        title=f"A, {found.a}, against B, {found.b}",
-        columns=(
-            Column("Result"),
-            Column(f"A, run{'s' * (len(found.runs[0]) > 1)} {runs[0]}", numeric=True),
-            Column(f"B, run{'s' * (len(found.runs[1]) > 1)} {runs[1]}", numeric=True),
-            Column("A - B", numeric=True),
-            Column("Episodes", numeric=True, spare=1),
-            Column("A better, equal, worse", spare=2),
-            Column("p", numeric=True, spare=3),
+    runs = [f"run{'s' * (len(each) > 1)} {listed(each)}" for each in found.runs]
+    return Table.of(
+        f"A, {found.a}, against B, {found.b}",
+        (
+            Column("Result", field("name")),
+            Column(f"A, {runs[0]}", lambda each: _side(each, each.a), "a", numeric=True),
+            Column(f"B, {runs[1]}", lambda each: _side(each, each.b), "b", numeric=True),
+            Column("A - B", _difference, "difference", numeric=True),
+            Column("Episodes", lambda each: f"{each.apart.episodes:,}", "episodes", numeric=True, spare=1),
+            Column(
+                "A better, equal, worse",
+                lambda each: f"{each.better:,}, {each.equal:,}, {each.worse:,}",
+                spare=2,
+            ),
+            Column("p", field("p", lambda p: p_text(p).removeprefix("= ")), "p", numeric=True, spare=3),
         ),
-        rows=tuple(
-            (
-                each.name,
-                with_interval(each.a.mean, each.a.interval) + each.unit,
-                with_interval(each.b.mean, each.b.interval) + each.unit,
-                f"{'+' * (each.apart.mean >= 0)}{with_interval(each.apart.mean, each.apart.interval)}",
-                f"{each.apart.episodes:,}",
-                f"{each.better:,}, {each.equal:,}, {each.worse:,}",
-                "" if each.p is None else p_text(each.p).removeprefix("= "),
-            )
-            for each in found.effects
-        ),
+        found.effects,
+        record,
         notes=tuple(_notes(found)),
-        records=tuple(map(record, found.effects)),
     )
+
+
+def _side(each: Effect, side: Measured) -> str:
+    return with_interval(side.mean, side.interval) + each.unit
+
+
+def _difference(each: Effect) -> str:
+    return f"{'+' * (each.apart.mean >= 0)}{with_interval(each.apart.mean, each.apart.interval)}"
 
 
 def _notes(found: Comparison) -> Iterator[str]:
@@ -128,13 +132,22 @@ def _notes(found: Comparison) -> Iterator[str]:
 def _options(found: Comparison) -> Table:
     shared = [(name, pair) for name, pair in found.options if ABSENT not in pair]
     alone = only_one_has(found)
-    return Table(
-        title="Options that differ",
-        columns=(Column("Option"), Column("A"), Column("B")),
-        rows=tuple((name, *(value.strip('"') for value in pair)) for name, pair in shared),
+    table = Table.of(
+        "Options that differ",
+        (
+            Column("Option", lambda pair: pair[0]),
+            Column("A", lambda pair: pair[1][0].strip('"')),
+            Column("B", lambda pair: pair[1][1].strip('"')),
+        ),
+        shared,
+        _option,
         notes=(f"And {alone} options that only one side has: the format json lists all.",) if alone else (),
-        records=tuple({"option": name, "a": one, "b": other} for name, (one, other) in found.options),
     )
+    return replace(table, records=tuple(map(_option, found.options)))
+
+
+def _option(pair: tuple[str, tuple[str, str]]) -> dict[str, str]:
+    return {"option": pair[0], "a": pair[1][0], "b": pair[1][1]}
 
 
 def _document(found: Comparison) -> dict[str, Any]:

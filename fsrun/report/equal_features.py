@@ -6,7 +6,7 @@ Not here: which mechanisms there are (experiments/equal_features.py), and the pa
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from json import loads
 from typing import Any
 
@@ -18,7 +18,7 @@ from experiments.errors import ConfigError
 from experiments.table2 import Row, Shape, main_shape, rows_of, shapes_of
 from fsrun.report.errors import NothingToReport
 from fsrun.report.measured import Measured, combine, imported_note, newest_group, traced, written
-from fsrun.report.paired import Difference, paired_difference, unusual_test
+from fsrun.report.paired import Difference, paired_difference, signed, unusual_test
 from fsrun.report.render import Column, Table
 from fsrun.report.rows import ACCURACY
 from fsrun.report.table2 import NOT_RUN, ranges, short
@@ -50,6 +50,10 @@ class Mechanism:
 
     row: Row
     cells: tuple[Cell, ...]
+
+    def at(self, shape: Shape) -> Cell:
+        """Return the cell of some ways and shots."""
+        return next(cell for cell in self.cells if cell.shape == shape)
 
     @property
     def training(self) -> Training | None:
@@ -136,38 +140,40 @@ def equal_features_table(found: EqualFeatures) -> Table:
     """Return the rows as a table: accuracy, and the difference to nearest mean, column by column."""
     shapes = shapes_of(found.experiment)
     order = [main_shape(found.experiment), *(each for each in shapes if each != main_shape(found.experiment))]
-    columns = [Column("Mechanism")]
+    columns = [Column("Mechanism", lambda line: line.row.title)]
     for place, shape in enumerate(order):
         name = short(shape)
-        runs = f"{name}_run_ids"
-        spare = 2 * place
+        about: dict[str, Any] = {"numeric": True, "spare": 2 * place, "runs": f"{name}_run_ids"}
         columns += [
-            Column(name, numeric=True, spare=spare, value=f"{name}_percent", runs=runs),
-            Column(f"to mean {name}", numeric=True, spare=spare, value=f"{name}_to_mean_points", runs=runs),
+            Column(name, partial(_accuracy, shape), f"{name}_percent", **about),
+            Column(f"to mean {name}", partial(_to_mean, shape), f"{name}_to_mean_points", **about),
         ]
     columns += [
-        Column("Images", numeric=True, spare=1, value="own_images", runs="trained_by"),
-        Column("Runs", spare=9),
+        Column("Images", _images, "own_images", numeric=True, spare=1, runs="trained_by"),
+        Column("Runs", lambda line: ranges(line.run_ids), spare=9),
     ]
-    return Table(
-        title=f"Table 2 on equal features: {_NAMES.get(found.experiment, found.experiment)} accuracy, %",
-        columns=tuple(columns),
-        rows=tuple(_cells(line, order) for line in found.lines),
+    return Table.of(
+        f"Table 2 on equal features: {_NAMES.get(found.experiment, found.experiment)} accuracy, %",
+        columns,
+        found.lines,
+        lambda line: _record(found, line),
         notes=tuple(_notes(found)),
-        records=tuple(_record(found, line) for line in found.lines),
         details=tuple(_details(found)),
     )
 
 
-def _cells(line: Mechanism, order: Sequence[Shape]) -> tuple[str, ...]:
-    by_shape = {cell.shape: cell for cell in line.cells}
-    cells = [line.row.title]
-    for shape in order:
-        cell = by_shape[shape]
-        cells.append(NOT_RUN if cell.measured is None else written(cell.measured))
-        cells.append("" if cell.ahead is None else f"{cell.ahead.mean:+.2f} ± {cell.ahead.interval:.2f}")
+def _accuracy(shape: Shape, line: Mechanism) -> str:
+    measured = line.at(shape).measured
+    return NOT_RUN if measured is None else written(measured)
+
+
+def _to_mean(shape: Shape, line: Mechanism) -> str:
+    return signed(line.at(shape).ahead)
+
+
+def _images(line: Mechanism) -> str:
     images = own_images(line.training)
-    return (*cells, "" if images is None else f"{images:,}", ranges(line.run_ids))
+    return "" if images is None else f"{images:,}"
 
 
 def own_images(training: Training | None) -> int | None:

@@ -9,9 +9,10 @@ from sqlalchemy import Engine
 
 from experiments.errors import unknown_name
 from experiments.table2 import ROWS
+from fsrun.report.paired import signed
 from fsrun.report.rows import REFERENCE, Table2Row, rows
 from fsrun.report.stories import STORIES, story
-from fsrun.report.table2 import percent, points, presentations_line, ranges, short
+from fsrun.report.table2 import percent, presentations_line, ranges, short
 from fsrun.report.trainings import Training
 from fsrun.words import duration, method_title
 
@@ -59,7 +60,7 @@ def _cells(row: Table2Row) -> Iterator[str]:
             continue
         ours, training = cell.measured, cell.training
         changed = f" with {', '.join(ours.differences)}" if ours.differences else ""
-        lead = f", {points(cell)} to Fast/Slow" if cell.behind and row.name != REFERENCE else ""
+        lead = f", {signed(cell.behind)} to Fast/Slow" if cell.behind and row.name != REFERENCE else ""
         runs = f"run {ranges(ours.run_ids)}, preset {ours.preset}{changed}{_trained(training)}"
         yield f"{short(cell.shape)} {percent(ours)} %{lead} ({runs})"
 

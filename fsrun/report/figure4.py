@@ -16,6 +16,7 @@ from fsrun.report.paper import FIGURE4_FROBENIUS, FIGURE4_LOSS_RATIO
 from fsrun.report.prediction import ExpectedCurve, Prediction
 from fsrun.report.render import Column, Table
 from fsrun.report.study import Band, Study, find_study
+from fsrun.report.table import field, four_digits, listed
 from fsrun.report.verdicts import Claim, claims
 
 DRAWN_POINTS = 400
@@ -67,35 +68,31 @@ def summary(figure: Figure4) -> Table:
             instead=last[0] if last else None,
         ),
     )
-    return Table(
-        title="Figure 4: the two-layer linear case study",
-        columns=(
-            Column("Quantity"),
-            Column("Paper"),
-            Column("Floor", numeric=True),
-            Column("Expected", numeric=True),
-            Column("Measured", numeric=True),
-            Column("Runs"),
+    return Table.of(
+        "Figure 4: the two-layer linear case study",
+        (
+            Column("Quantity", field("quantity")),
+            Column("Paper", field("paper")),
+            Column("Floor", field("floor", four_digits, "–"), "floor", numeric=True),
+            Column("Expected", field("expected", four_digits, "–"), "expected", numeric=True),
+            Column("Measured", _measured, "measured", numeric=True),
+            Column("Runs", field("run_ids", listed)),
         ),
-        rows=tuple(_cells(record) for record in records),
+        records,
+        dict,
         notes=tuple(_notes(figure)),
-        records=records,
     )
 
 
 def verdicts(figure: Figure4) -> Table:
     """Return one line per claim of the paper."""
-    return Table(
-        title="The paper's claims, by these numbers",
-        columns=(Column("Claim"), Column("Verdict"), Column("Reason")),
-        rows=tuple((claim.claim, claim.verdict.value, claim.reason) for claim in figure.claims),
-        notes=(),
-        records=tuple(
-            {"claim": claim.claim, "verdict": claim.verdict.value, "reason": claim.reason}
-            | {"numbers": dict(claim.numbers)}
-            for claim in figure.claims
-        ),
-    )
+    records = [
+        {"claim": claim.claim, "verdict": claim.verdict.value, "reason": claim.reason}
+        | {"numbers": dict(claim.numbers)}
+        for claim in figure.claims
+    ]
+    columns = [Column(name.capitalize(), field(name)) for name in ("claim", "verdict", "reason")]
+    return Table.of("The paper's claims, by these numbers", columns, records, dict)
 
 
 def points(figure: Figure4) -> Table:
@@ -104,14 +101,9 @@ def points(figure: Figure4) -> Table:
     for quantity in ("loss_ratio", "frobenius", "fixed_point_distance"):
         names += [quantity, f"{quantity}_low", f"{quantity}_high"]
     names += ["expected_loss_ratio", "expected_frobenius"]
-    lines = list(_lines(figure))
-    return Table(
-        title="Figure 4: points",
-        columns=tuple(Column(name, numeric=True) for name in names),
-        rows=tuple(tuple(map(str, line)) for line in lines),
-        notes=(),
-        records=tuple(dict(zip(names, line, strict=True)) for line in lines),
-    )
+    columns = [Column(name, field(name, nothing="None"), name, numeric=True) for name in names]
+    lines = (dict(zip(names, line, strict=True)) for line in _lines(figure))
+    return Table.of("Figure 4: points", columns, lines, dict)
 
 
 def document(figure: Figure4) -> dict[str, Any]:
@@ -166,11 +158,9 @@ def _record(
     }
 
 
-def _cells(record: Mapping[str, Any]) -> tuple[str, ...]:
+def _measured(record: Mapping[str, Any]) -> str:
     value = record["measured"]
-    theory = ("–" if record[name] is None else f"{record[name]:.4g}" for name in ("floor", "expected"))
-    measured = "not yet" if value is None else with_interval(value, record["interval"])
-    return record["quantity"], record["paper"], *theory, measured, ", ".join(map(str, record["run_ids"]))
+    return "not yet" if value is None else with_interval(value, record["interval"])
 
 
 def _notes(figure: Figure4) -> Iterator[str]:

@@ -12,13 +12,13 @@ from rich.text import Text
 from sqlalchemy import Engine
 
 from experiments.config import SyntheticRun, config_from_json
-from fsrun.axes import with_interval
 from fsrun.plot import Level, Series, draw_chart
 from fsrun.report.errors import NothingToReport
 from fsrun.report.figure4_drawing import CHART_HEIGHT, series_of
 from fsrun.report.prediction import Prediction
 from fsrun.report.render import Column, Table
 from fsrun.report.study import Study, read_study
+from fsrun.report.table import field, four_digits, measured_in
 from store.results import FinishedResult, finished_results
 from store.runs import get_run
 
@@ -103,21 +103,24 @@ def charts(figure: Mixture, *, width: int, colour: bool) -> Text:
 
 def summary(figure: Mixture) -> Table:
     """Return one line for each kind of slow module: floors and what was measured."""
-    records = tuple(_record(arm) for arm in figure.arms)
-    return Table(
-        title=f"Inputs from {figure.arms[0].study.config.data.components} Gaussians, one for each task",
-        columns=(
-            Column("Slow modules"),
-            Column("L1/L0 floor", numeric=True),
-            Column("L1/L0", numeric=True),
-            Column("Frob. floor", numeric=True),
-            Column("Frobenius", numeric=True),
-            Column("z found", numeric=True),
-            Column("Run", numeric=True),
+    return Table.of(
+        f"Inputs from {figure.arms[0].study.config.data.components} Gaussians, one for each task",
+        (
+            Column("Slow modules", lambda record: NAMES[record["slow_modules"]]),
+            Column(
+                "L1/L0 floor", field("loss_ratio_floor", four_digits, "–"), "loss_ratio_floor", numeric=True
+            ),
+            Column("L1/L0", measured_in("loss_ratio", "loss_ratio_interval"), "loss_ratio", numeric=True),
+            Column(
+                "Frob. floor", field("frobenius_floor", four_digits, "–"), "frobenius_floor", numeric=True
+            ),
+            _number("Frobenius", "frobenius"),
+            Column("z found", field("inference_accuracy", _percent, "–"), "inference_accuracy", numeric=True),
+            Column("Run", field("run_id"), "run_id", numeric=True),
         ),
-        rows=tuple(_cells(arm) for arm in figure.arms),
+        map(_record, figure.arms),
+        dict,
         notes=tuple(_notes(figure)),
-        records=records,
     )
 
 
@@ -155,22 +158,12 @@ def _record(arm: Arm) -> dict[str, Any]:
     }
 
 
-def _cells(arm: Arm) -> tuple[str, ...]:
-    record = _record(arm)
+def _number(heading: str, name: str) -> Column:
+    return Column(heading, field(name, four_digits, "–"), name, numeric=True)
 
-    def cell(name: str) -> str:
-        return "–" if record[name] is None else f"{record[name]:.4g}"
 
-    accuracy = record["inference_accuracy"]
-    return (
-        arm.name,
-        cell("loss_ratio_floor"),
-        with_interval(record["loss_ratio"], record["loss_ratio_interval"]),
-        cell("frobenius_floor"),
-        cell("frobenius"),
-        "–" if accuracy is None else f"{100 * accuracy:.2f} %",
-        str(record["run_id"]),
-    )
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
 
 
 def _notes(figure: Mixture) -> Iterator[str]:

@@ -53,6 +53,11 @@ class Difference:
         return abs(self.mean) > self.interval
 
 
+def signed(difference: Difference | None) -> str:
+    """Return a difference with its sign and interval in two decimals; nothing where there is none."""
+    return "" if difference is None else f"{difference.mean:+.2f} ± {difference.interval:.2f}"
+
+
 def shared_values(ahead: Sequence[Tested], behind: Sequence[Tested]) -> tuple[Values, Values] | None:
     """Return the values (runs, episodes) of both groups on shared episodes.
 

@@ -3,7 +3,7 @@
 Not here: what a study is made of (experiments.studies), and how long runs take (experiments.budgets).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -92,21 +92,28 @@ def progress_table(found: Progress) -> Table:
     counts = [sum(column) for column in zip(*(part.counts for part in found.parts), strict=True)]
     unknown = sum(part.unknown for part in found.parts)
     total = Part("All", seconds=sum(part.seconds for part in found.parts), unknown=unknown)
-    return Table(
-        title=f"{found.study} on {found.experiment}, preset {found.preset}: {counts[0]} of {sum(counts)} "
+    return Table.of(
+        f"{found.study} on {found.experiment}, preset {found.preset}: {counts[0]} of {sum(counts)} "
         "runs measured",
-        columns=(
-            Column("Row"),
-            *(Column(word, numeric=True, value=word.lower()) for word in _WORDS),
-            Column("Left", numeric=True, value="seconds_left"),
+        (
+            Column("Row", lambda part: part.title),
+            *(_count_of(place, word, total, counts) for place, word in enumerate(_WORDS)),
+            Column("Left", _left, "seconds_left", numeric=True),
         ),
-        rows=(
-            *((part.title, *map(_number, part.counts), _left(part)) for part in found.parts),
-            (total.title, *map(str, counts), _left(total)),
-        ),
+        found.parts,
+        _record,
+        total=total,
         notes=tuple(_notes(found, total)),
-        records=tuple(_record(part) for part in found.parts),
     )
+
+
+def _count_of(place: int, word: str, total: Part, counts: Sequence[int]) -> Column:
+    """Return the column of the runs of one status; of no runs it says nothing, but in the line for all."""
+
+    def show(part: Part) -> str:
+        return str(counts[place]) if part is total else str(part.counts[place] or "")
+
+    return Column(word, show, word.lower(), numeric=True)
 
 
 class _Left:
@@ -147,10 +154,6 @@ def _with_needs(config: RunConfig) -> Iterator[RunConfig]:
 
 def _title(planned: PlannedRun) -> str:
     return planned.purpose.partition(",")[0] if planned.purpose else method_title(planned.config.method.name)
-
-
-def _number(count: int) -> str:
-    return str(count) if count else ""
 
 
 def _left(part: Part) -> str:

@@ -4,7 +4,8 @@ Not here: methods side by side in one kind of test (table2.py), and other number
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from json import loads
 from typing import Any
 
@@ -17,6 +18,8 @@ from fsrun.report.errors import NothingToReport
 from fsrun.report.measured import Measured, combine, imported_note, newest_group, traced, written
 from fsrun.report.paired import held_out
 from fsrun.report.render import Column, Table
+from fsrun.report.table import field, listed
+from fsrun.report.table2 import short
 from store.results import FinishedResult, finished_results
 
 _STATISTICS = {
@@ -69,23 +72,30 @@ def protocols(engine: Engine, method: str) -> Protocols:
 def protocols_table(found: Protocols) -> Table:
     """Return the tests as a table, one line each, with a column for each number of ways and shots."""
     shapes = [shape for shape in SHAPES if any(shape in trial.cells for trial in found.trials)]
-    return Table(
-        title=f"{METHODS[found.method].title} in every kind of test: accuracy, %",
-        columns=(
-            Column("Data"),
-            Column("Test"),
-            *(Column(f"{n_way}w{k_shot}s", numeric=True) for n_way, k_shot in shapes),
-            Column("Runs"),
+    table = Table.of(
+        f"{METHODS[found.method].title} in every kind of test: accuracy, %",
+        (
+            Column("Data", field("experiment")),
+            Column("Test", field("title")),
+            *(
+                Column(short(shape), partial(_accuracy, shape), short(shape), numeric=True)
+                for shape in shapes
+            ),
+            Column("Runs", _runs),
         ),
-        rows=tuple(_row(trial, shapes) for trial in found.trials),
+        found.trials,
+        lambda trial: {
+            short(shape): trial.cells[shape].mean if shape in trial.cells else None for shape in shapes
+        },
         notes=tuple(_notes(found)),
-        records=tuple(
-            _record(found.method, trial, shape)
-            for trial in found.trials
-            for shape in shapes
-            if shape in trial.cells
-        ),
     )
+    records = (
+        _record(found.method, trial, shape)
+        for trial in found.trials
+        for shape in shapes
+        if shape in trial.cells
+    )
+    return replace(table, records=tuple(records))
 
 
 def _kind(result: FinishedResult) -> object:
@@ -111,11 +121,12 @@ def _cells(runs: Sequence[FinishedResult]) -> dict[Shape, Measured]:
     return {shape: combine(newest_group(some), scale=100) for shape, some in own.items() if some}
 
 
-def _row(trial: Trial, shapes: Sequence[Shape]) -> tuple[str, ...]:
-    cells = [trial.cells.get(shape) for shape in shapes]
-    run_ids = sorted({run_id for cell in cells if cell for run_id in cell.run_ids})
-    numbers = ("" if cell is None else written(cell) for cell in cells)
-    return (trial.experiment, trial.title, *numbers, ", ".join(map(str, run_ids)))
+def _accuracy(shape: Shape, trial: Trial) -> str:
+    return written(trial.cells[shape]) if shape in trial.cells else ""
+
+
+def _runs(trial: Trial) -> str:
+    return listed(sorted({run_id for cell in trial.cells.values() for run_id in cell.run_ids}))
 
 
 def _notes(found: Protocols) -> Iterator[str]:

@@ -7,6 +7,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -52,11 +53,18 @@ def to_text(table: Table, *, width: int, colour: bool) -> str:
     Cells wrap where even that does not do.
     """
     table = fitted(table, width)
+    table = replace(table, notes=tuple(note for note in table.notes if _explains(note, table)))
     more = [f"{len(table.details)} more notes: add --notes."] if table.details else []
     notes = [Text(note, style="dim") for note in (*table.notes, *more)]
     grouped = any(column.group for column in table.columns) and room_of(table) <= width
     grid = _in_groups(table) if grouped else _in_columns(table, width)
     return printed(Group(grid, Text(""), *notes), width=width, colour=colour)
+
+
+def _explains(note: str, table: Table) -> bool:
+    """Return whether a note is needed: one that begins with a mark is, where a cell has that mark."""
+    mark = note.split(" ", 1)[0]
+    return len(mark) > 1 or mark.isalnum() or any(mark in cell for row in table.rows for cell in row)
 
 
 def _in_columns(table: Table, width: int) -> RenderableType:
@@ -70,7 +78,7 @@ def _in_columns(table: Table, width: int) -> RenderableType:
         grid.add_column(
             Text(column.heading), justify="right" if column.numeric else "left", no_wrap=column.numeric
         )
-    for row in table.rows:
+    for row in table.sparse_rows():
         grid.add_row(*(Text(cell) for cell in row))
     return grid
 
@@ -135,7 +143,7 @@ def to_markdown(table: Table) -> str:
     headings = [column.heading for column in table.columns]
     rulers = ["---:" if column.numeric else "---" for column in table.columns]
     lines = [f"**{escaped_markdown(table.title)}**", "", _markdown_line(headings), _markdown_line(rulers)]
-    for number, row in enumerate(table.rows):
+    for number, row in enumerate(table.sparse_rows()):
         cells = zip(row, headings, strict=True)
         bold = [(escaped_markdown(cell), (number, heading) in table.best) for cell, heading in cells]
         lines.append(_markdown_line([f"**{cell}**" if best else cell for cell, best in bold]))

@@ -6,8 +6,7 @@ Not here: what a document says of a run (measured.traced).
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fsrun.axes import with_interval
-from fsrun.report.table import Column, Table
+from fsrun.report.table import Column, Table, field, measured_in
 from fsrun.words import duration
 
 _COMMIT = 12  # digits of a commit that are shown
@@ -17,23 +16,22 @@ def runs_table(document: Mapping[str, Any]) -> Table:
     """Return one line for each run that a document names with its provenance, in order."""
     found = {run["run_id"]: run for run in _traced(document)}
     runs = [found[run_id] for run_id in sorted(found)]
-    return Table(
-        title="The runs behind these numbers",
-        columns=(
-            Column("Run", numeric=True),
-            Column("Seed", numeric=True),
-            Column("Preset"),
-            Column("Measured", numeric=True),
-            Column("Episodes", numeric=True),
-            Column("Commit"),
-            Column("fsrun"),
-            Column("torch"),
-            Column("Device"),
-            Column("Took", numeric=True),
+    return Table.of(
+        "The runs behind these numbers",
+        (
+            Column("Run", field("run_id"), "run_id", numeric=True),
+            Column("Seed", field("seed"), "seed", numeric=True),
+            Column("Preset", field("preset")),
+            Column("Measured", measured_in("value", "interval", ""), "value", numeric=True),
+            Column("Episodes", field("episodes", "{:,}".format), "episodes", numeric=True),
+            Column("Commit", field("commit", _short)),
+            Column("fsrun", lambda run: run["provenance"].get("fsrun", "")),
+            Column("torch", lambda run: run["provenance"].get("torch", "")),
+            Column("Device", field("device")),
+            Column("Took", field("seconds", duration), "seconds", numeric=True),
         ),
-        rows=tuple(_cells(run) for run in runs),
-        notes=(),
-        records=tuple(_record(run) for run in runs),
+        map(_record, runs),
+        dict,
     )
 
 
@@ -57,22 +55,6 @@ def _traced(value: Any) -> Iterator[Mapping[str, Any]]:
     elif isinstance(value, list | tuple):
         for each in value:
             yield from _traced(each)
-
-
-def _cells(run: Mapping[str, Any]) -> tuple[str, ...]:
-    made, measured = run["provenance"], run.get("value")
-    return (
-        str(run["run_id"]),
-        str(run["seed"]),
-        run.get("preset", ""),
-        "" if measured is None else with_interval(measured, run.get("interval")),
-        f"{run['episodes']:,}" if run.get("episodes") else "",
-        _short(made.get("commit", "")),
-        made.get("fsrun", ""),
-        made.get("torch", ""),
-        run.get("device") or "",
-        duration(run["seconds"]) if run.get("seconds") is not None else "",
-    )
 
 
 def _short(commit: str) -> str:

@@ -18,6 +18,7 @@ from fsrun.report.measured import Measured
 from fsrun.report.prediction import LARGEST, Prediction
 from fsrun.report.render import Column, Table
 from fsrun.report.study import Study, find_study
+from fsrun.report.table import field, four_digits, measured_in
 from store.results import finished_results
 
 REMEDY = "fsrun run synthetic --set condition_number=10 --set 'angles=[10,30,90]'"
@@ -106,25 +107,19 @@ def charts(figure: Shift, *, width: int, colour: bool) -> Text:
 
 def summary(figure: Shift) -> Table:
     """Return one line for each shift."""
-    records = tuple(
-        _record(figure, title, place) for title, places in figure.kinds.items() for place in places
-    )
-    return Table(
-        title="Test tasks of another Sigma than the one learned from",
-        columns=(
-            Column("Shift"),
-            Column("At", numeric=True),
-            Column("L1/L0 expected", numeric=True),
-            Column("L1/L0 measured", numeric=True),
-            Column("Runs"),
+    records = [_record(figure, title, place) for title, places in figure.kinds.items() for place in places]
+    return Table.of(
+        "Test tasks of another Sigma than the one learned from",
+        (
+            Column("Shift", field("shift")),
+            Column("At", field("at", "{:g}".format), "at", numeric=True),
+            Column("L1/L0 expected", field("expected", four_digits, "–"), "expected", numeric=True),
+            Column("L1/L0 measured", measured_in("measured", "interval"), "measured", numeric=True),
+            Column("Runs", lambda _: figure.study.run_ids),
         ),
-        rows=tuple(
-            (title, f"{place.at:g}", _number(place.expected), _value(place.measured), figure.study.run_ids)
-            for title, places in figure.kinds.items()
-            for place in places
-        ),
+        records,
+        dict,
         notes=tuple(_notes(figure)),
-        records=records,
     )
 
 
@@ -178,10 +173,6 @@ def _notes(figure: Shift) -> Iterator[str]:
         yield "Expected: of the S that training leads to on average."
     else:
         yield "No closed form here: a learned optimiser, several inner steps, many dimensions, or z inferred."
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
 
 
 def _value(measured: Measured) -> str:

@@ -3,33 +3,46 @@
 Not here: what is in a table (table2.py, figure4.py), and writing it (render.py, latex.py, web.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from rich.cells import cell_len
+
+from fsrun.axes import with_interval
 
 _NAMED = 3  # columns that are named where there was no room for them, unless all notes are asked for
 
 
+Show = Callable[[Any], str]
+"""A line of a report -> what a cell of it says."""
+
+SortKey = tuple[bool, float, str]  # whether nothing is there, number, words
+
+
 @dataclass(frozen=True)
 class Column:
-    """A column as a person sees it; numbers are set flush right.
+    """A column: its heading, what it says of a line, and the field of a record with the value behind a cell.
 
-    Where there is no room for all, columns of the highest `spare` are left out first; 0 is never left out.
-    In a column that `repeats`, an empty cell stands for what is above it. `value` and `runs` name the fields
-    of a record that hold the value behind a cell, and the runs behind it. Where columns of a `group` stand
-    below its name, each is called by its `inner` name there.
+    Rows sort by that value; where there is no such field, by the words. Numbers are set flush right. `runs`
+    names the field with the runs behind a cell. Where there is no room for all, columns of the highest
+    `spare` are left out first; 0 is never left out. A column that `repeats` says only once what consecutive
+    lines share. Where columns of a `group` stand below its name, each is called by its `inner` name there.
     """
 
     heading: str
+    show: Show
+    value: str = ""
     numeric: bool = False
     spare: int = 0
     repeats: bool = False
-    value: str = ""
     runs: str = "run_ids"
     group: str = ""
     inner: str = ""
+
+    def __post_init__(self) -> None:
+        if self.numeric and not self.value:
+            raise TypeError(f"column {self.heading!r} holds numbers: name the field of its value")
 
     @property
     def shown(self) -> str:
@@ -37,10 +50,54 @@ class Column:
         return self.inner or self.heading
 
 
+def field(name: str, text: Show = str, nothing: str = "") -> Show:
+    """Return what says one field of a line, an attribute or the item of a record; `nothing` for None."""
+
+    def show(line: Any) -> str:
+        value = _of(line, name)
+        return nothing if value is None else text(value)
+
+    return show
+
+
+def measured_in(name: str, interval: str, nothing: str = "–") -> Show:
+    """Return what says a number and its interval, two fields of a line."""
+
+    def show(line: Any) -> str:
+        value, half = _of(line, name), _of(line, interval)
+        return nothing if value is None else with_interval(value, half)
+
+    return show
+
+
+def four_digits(value: float) -> str:
+    """Return a number in four significant digits."""
+    return f"{value:.4g}"
+
+
+def _of(line: Any, name: str) -> Any:
+    return line.get(name) if isinstance(line, Mapping) else getattr(line, name)
+
+
+def listed(run_ids: Iterable[int]) -> str:
+    """Return run numbers as a cell holds them."""
+    return ", ".join(map(str, run_ids))
+
+
+def sort_key(value: Any) -> SortKey:
+    """Return what a value sorts by: numbers before words, nothing at all last."""
+    if value is None or value == "":
+        return True, 0.0, ""
+    return (
+        (False, value, "") if isinstance(value, int | float) else (False, float("inf"), str(value).casefold())
+    )
+
+
 @dataclass(frozen=True)
 class Table:
     """A table for people (columns, rows of cells, notes) and for programs (records of JSON's types).
 
+    `values` are what stands behind the cells: the field of a record that the column names, else the words.
     `details` are further notes, which a terminal shows only when asked for them. `best` are the cells with
     the best value of their column, by row and heading; `ours` the rows of the method that all is about. Rows
     from `extra` on stand below a line of their own, `extra_title`; folded, `folded_title` stands for them.
@@ -49,14 +106,59 @@ class Table:
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...]
-    records: tuple[Mapping[str, Any], ...]
+    notes: tuple[str, ...] = ()
+    records: tuple[Mapping[str, Any], ...] = ()
     details: tuple[str, ...] = ()
     best: frozenset[tuple[int, str]] = frozenset()
     ours: frozenset[int] = frozenset()
     extra: int | None = None
     extra_title: str = ""
     folded_title: str = ""
+    values: tuple[tuple[Any, ...], ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        title: str,
+        columns: Sequence[Column],
+        lines: Iterable[Any],
+        record: Callable[[Any], Mapping[str, Any]],
+        *,
+        total: Any = None,
+        **more: Any,
+    ) -> Self:
+        """Return the table of some lines, each with its record; a line for all, `total`, has none.
+
+        `more` are the other fields of a table. Raises KeyError for a column of a field that no record has.
+        """
+        lines = list(lines)
+        records = tuple(map(record, lines))
+        shown = lines if total is None else [*lines, total]
+        rows = tuple(tuple(column.show(line) for column in columns) for line in shown)
+        values = [
+            tuple(
+                each[column.value] if column.value else cell
+                for column, cell in zip(columns, row, strict=True)
+            )
+            for row, each in zip(rows, records, strict=False)
+        ]
+        values += [(None,) * len(columns)] * (len(shown) - len(lines))
+        return cls(title, tuple(columns), rows, records=records, values=tuple(values), **more)
+
+    def sort_keys(self, heading: str) -> list[SortKey]:
+        """Return what each row sorts by in a column: the value behind its cell. A line for all stays last."""
+        place = [column.heading for column in self.columns].index(heading)
+        return [sort_key(row[place]) for row in self.values]
+
+    def sparse_rows(self) -> Iterator[tuple[str, ...]]:
+        """Yield the rows without the cells that repeat what stands above them."""
+        above: tuple[str, ...] = ()
+        for row in self.rows:
+            yield tuple(
+                "" if column.repeats and row[: place + 1] == above[: place + 1] else row[place]
+                for place, column in enumerate(self.columns)
+            )
+            above = row
 
     @property
     def every_note(self) -> tuple[str, ...]:
@@ -71,7 +173,8 @@ class Table:
         """Return the table without its extra rows, and the line that tells of them in their place."""
         if self.extra is None:
             return self
-        return replace(self, rows=self.rows[: self.extra], extra_title=self.folded_title)
+        rows, values = self.rows[: self.extra], self.values[: self.extra]
+        return replace(self, rows=rows, values=values, extra_title=self.folded_title)
 
     def gap_before(self, place: int) -> int:
         """Return how many blanks stand before a column at least: one more where a group begins or ends."""
@@ -126,6 +229,7 @@ def with_columns(table: Table, kept: Sequence[int]) -> Table:
         table,
         columns=tuple(table.columns[place] for place in kept),
         rows=tuple(tuple(row[place] for place in kept) for row in table.rows),
+        values=tuple(tuple(row[place] for place in kept) for row in table.values),
     )
 
 

@@ -9,9 +9,11 @@ from sqlalchemy import Engine
 from experiments.registry import methods_of
 from experiments.table2 import SHAPES, Shape
 from fsrun.report.measured import IMPORTED_MARK, Measured, imported_note, traced, written
+from fsrun.report.paired import signed
 from fsrun.report.paper import K_SHOT, N_WAY, PRESENTATIONS, TABLE2
 from fsrun.report.render import Column, Table
 from fsrun.report.rows import MINI, MINI_FIVE, REFERENCE, Cell, Table2Row, left_out, rows
+from fsrun.report.table import Show, field
 from fsrun.report.trainings import Training
 from store.results import IMPORTED_FROM
 
@@ -19,6 +21,7 @@ __all__ = ["NOT_RUN", "Measured", "Table2Row", "left_out", "rows", "table2"]
 
 NOT_RUN = "not run"
 RISING_MARK = "↑"
+OTHER_TASK_MARK = "‡"
 ALIKE_MARK = "~"
 """Stands at numbers that are not told apart from Fast/Slow's over the test classes."""
 
@@ -41,16 +44,12 @@ def table2(engine: Engine, *, n_way: int | None = None, k_shot: int | None = Non
     others = [line for line in lines if line.name not in _IN_PAPER]
     measured = sum(bool(line.measured or line.on_mini.measured) for line in others)
     columns = _columns(shapes, lines)
-    mark = _mark(lines)
-    cells = [{column.heading: _text(line, column, mark) for column in columns} for line in lines]
-    return Table(
-        title=f"Table 2: Omniglot and mini-ImageNet {asked}, %"
-        if in_paper
-        else f"Table 2: Omniglot {asked}, %",
-        columns=columns,
-        rows=tuple(tuple(row.values()) for row in cells),
+    return Table.of(
+        f"Table 2: Omniglot {'and mini-ImageNet ' * in_paper}{asked}, %",
+        columns,
+        lines,
+        _record,
         notes=tuple(_reading(lines)),
-        records=tuple(_record(line) for line in lines),
         details=(
             *_columns_read(lines),
             *(f"Excluded: {line}." for line in left_out(engine, shapes=shapes)),
@@ -79,60 +78,152 @@ def _columns(shapes: Sequence[Shape], lines: Sequence[Table2Row]) -> tuple[Colum
 
     What is left out first where there is no room for all has the highest number.
     """
-    in_paper = (N_WAY, K_SHOT) in shapes
-    others = [shape for shape in shapes if shape != (N_WAY, K_SHOT)]
-    if not in_paper:
-        first = [_accuracy(shapes[0])]
-    else:
-        first = [
-            Column("Paper", numeric=True, value="paper_percent", group=_OMNIGLOT, inner="paper"),
-            replace(_accuracy((N_WAY, K_SHOT)), group=_OMNIGLOT, inner="ours"),
-            Column("Δ", numeric=True, value="to_paper_points", runs="20w1s_run_ids", group=_OMNIGLOT),
-            Column("Mini paper", numeric=True, value="paper_mini_percent", group=_MINI, inner="paper"),
-            replace(_accuracy(MINI, "mini"), group=_MINI, inner="ours"),
-            Column(
-                "Mini Δ",
-                numeric=True,
-                value="mini_to_paper_points",
-                runs="mini_run_ids",
-                group=_MINI,
-                inner="Δ",
-            ),
-        ]
+    in_paper, mark = (N_WAY, K_SHOT) in shapes, _mark(lines)
+    others = [shape for shape in shapes if shape != (N_WAY, K_SHOT)] if in_paper else []
     spared = [
-        Column("Images", numeric=True, value="main_images", runs="main_trained_by"),
-        Column("Core min", numeric=True, value="main_core_minutes", runs="main_trained_by"),
-        *(_accuracy(shape) for shape in others if in_paper),
-        *([_accuracy(MINI_FIVE, "mini_five")] if in_paper else []),
-        Column("± classes", numeric=True, value="main_interval_over_classes", runs="main_run_ids"),
+        *_cost_columns(),
+        *(_accuracy(shape, mark) for shape in others),
+        *([_accuracy(MINI_FIVE, mark, "mini_five")] if in_paper else []),
+        Column("± classes", _main("over_classes", "{:.2f}"), "main_interval_over_classes", **_OF_MAIN),
         *(_to_fastslow(shape) for shape in sorted(shapes, key=lambda shape: shape != (N_WAY, K_SHOT))),
-        Column("Runs"),
-        *(
-            Column("Imported", numeric=True, value="main_imported_percent", runs="main_imported_run_ids")
-            for _ in range(any(line.main.elsewhere for line in lines))
-        ),
-        Column("Preset", value="main_preset", runs="main_run_ids"),
-        Column("Parameters", numeric=True, value="main_parameters", runs="main_trained_by"),
-        Column("Source measured"),
-        Column("Trained by", runs="main_trained_by"),
-        Column("Episodes", numeric=True, value="main_episodes", runs="main_run_ids"),
+        Column("Runs", lambda row: ranges(_behind(row, "measured"))),
+        *([_imported()] if any(line.main.elsewhere for line in lines) else []),
+        Column("Preset", _preset, "main_preset", runs="main_run_ids"),
+        Column("Parameters", _parameters, "main_parameters", numeric=True, runs="main_trained_by"),
+        Column("Source measured", field("source")),
+        Column("Trained by", lambda row: ranges(_behind(row, "training")), runs="main_trained_by"),
+        Column("Episodes", _episodes, "main_episodes", **_OF_MAIN),
     ]
     return (
-        Column("Method"),
-        *first,
+        Column("Method", _titled),
+        *(_paper_columns(mark) if in_paper else [_accuracy(shapes[0], mark)]),
         *(replace(column, spare=place) for place, column in enumerate(spared, start=2)),
     )
 
 
-def _accuracy(shape: Shape, field: str = "") -> Column:
-    name = field or short(shape)
-    heading = f"Mini {short(shape)}" if field else name
-    return Column(heading, numeric=True, value=f"{name}_percent", runs=f"{name}_run_ids")
+_OF_MAIN: dict[str, Any] = {"numeric": True, "runs": "main_run_ids"}
+
+
+def _paper_columns(mark: str) -> list[Column]:
+    """Return the two columns of the paper, with ours and the difference beside each."""
+    mini_delta = Column(
+        "Mini Δ",
+        lambda row: _signed(to_paper(row, mini=True)),
+        "mini_to_paper_points",
+        numeric=True,
+        runs="mini_run_ids",
+        inner="Δ",
+    )
+    delta = Column("Δ", _delta, "to_paper_points", numeric=True, runs="20w1s_run_ids")
+    paper, mini = _from_paper("Paper", "paper"), _from_paper("Mini paper", "mini")
+    ours = replace(_accuracy((N_WAY, K_SHOT), mark), inner="ours")
+    ours_mini = replace(_accuracy(MINI, mark, "mini"), inner="ours")
+    return [
+        *(replace(column, group=_OMNIGLOT) for column in (paper, ours, delta)),
+        *(replace(column, group=_MINI) for column in (mini, ours_mini, mini_delta)),
+    ]
+
+
+def _delta(row: Table2Row) -> str:
+    return OTHER_TASK_MARK if row.measured and not row.is_comparable else _signed(to_paper(row))
+
+
+def _from_paper(heading: str, name: str) -> Column:
+    """Return a column of the paper's cells; a row of the paper without a cell says so."""
+
+    def show(row: Table2Row) -> str:
+        value: float | None = getattr(row, name)
+        return f"{value:.1f}" if value else "–" if name == "mini" and row.name in _IN_PAPER else ""
+
+    value = "paper_percent" if name == "paper" else "paper_mini_percent"
+    return Column(heading, show, value, numeric=True, inner="paper")
+
+
+def _cost_columns() -> list[Column]:
+    about: dict[str, Any] = {"numeric": True, "runs": "main_trained_by"}
+    return [
+        Column("Images", lambda row: images(_images_of(row)), "main_images", **about),
+        Column("Core min", lambda row: core_minutes(row.main.training), "main_core_minutes", **about),
+    ]
+
+
+def _images_of(row: Table2Row) -> int | None:
+    return row.main.training.images if row.main.training else None
+
+
+def _imported() -> Column:
+    return Column(
+        "Imported",
+        lambda row: "" if row.main.elsewhere is None else written(row.main.elsewhere),
+        "main_imported_percent",
+        numeric=True,
+        runs="main_imported_run_ids",
+    )
+
+
+def _main(name: str, form: str) -> Show:
+    """Return what says one field of the row's main cell."""
+
+    def show(row: Table2Row) -> str:
+        value = getattr(row.main, name)
+        return "" if value is None else form.format(value)
+
+    return show
+
+
+def _behind(row: Table2Row, name: str) -> list[int]:
+    """Return the runs that measured, or those that trained, all of a row's cells on Omniglot."""
+    found = [getattr(cell, name) for cell in row.cells]
+    return [run_id for each in found if each for run_id in each.run_ids]
+
+
+def _titled(row: Table2Row) -> str:
+    seeds = len(row.measured.runs) if row.measured else 1
+    return row.title + f" ×{seeds}" * (seeds > 1)
+
+
+def _preset(row: Table2Row) -> str:
+    return row.measured.preset + "+" * bool(row.measured.differences) if row.measured else ""
+
+
+def _parameters(row: Table2Row) -> str:
+    training = row.main.training
+    return "" if training is None or training.parameters is None else f"{training.parameters:,}"
+
+
+def _episodes(row: Table2Row) -> str:
+    return str(row.measured.episodes or "") if row.measured else ""
+
+
+def _accuracy(shape: Shape, mark: str, field_of: str = "") -> Column:
+    """Return the column of an accuracy on Omniglot, or with `field_of` on mini-ImageNet."""
+    name = field_of or short(shape)
+    experiment = "miniimagenet" if field_of else "omniglot"
+
+    def show(row: Table2Row) -> str:
+        return in_cell(_cells_of(row)[name], mark, may_run=row.method in methods_of(experiment))
+
+    heading = f"Mini {short(shape)}" if field_of else name
+    return Column(heading, show, f"{name}_percent", numeric=True, runs=f"{name}_run_ids")
 
 
 def _to_fastslow(shape: Shape) -> Column:
     name = short(shape)
-    return Column(f"to F/S {name}", numeric=True, value=f"{name}_to_fastslow_points", runs=f"{name}_run_ids")
+    return Column(
+        f"to F/S {name}",
+        lambda row: signed(_cells_of(row)[name].behind),
+        f"{name}_to_fastslow_points",
+        numeric=True,
+        runs=f"{name}_run_ids",
+    )
+
+
+def _cells_of(row: Table2Row) -> dict[str, Cell]:
+    """Return the cells of a row by the names of their columns."""
+    return {short(cell.shape): cell for cell in row.cells} | {
+        "mini": row.on_mini,
+        "mini_five": row.on_mini_five,
+    }
 
 
 def _best(lines: Sequence[Table2Row], columns: Sequence[Column]) -> Iterator[tuple[int, str]]:
@@ -142,48 +233,10 @@ def _best(lines: Sequence[Table2Row], columns: Sequence[Column]) -> Iterator[tup
         means = {
             number: cell.measured.mean
             for number, line in enumerate(own)
-            if (cell := _cell_of(line, column)) and cell.measured
+            if (cell := _cells_of(line).get(column.value.removesuffix("_percent"))) and cell.measured
         }
         if means:
             yield max(means, key=lambda number: means[number]), column.heading
-
-
-def _cell_of(row: Table2Row, column: Column) -> Cell | None:
-    """Return the cell whose accuracy a column shows, None for another column."""
-    cells = {f"{short(cell.shape)}_percent": cell for cell in row.cells}
-    cells |= {"mini_percent": row.on_mini, "mini_five_percent": row.on_mini_five}
-    return cells.get(column.value)
-
-
-def _text(row: Table2Row, column: Column, mark: str) -> str:
-    """Return what stands in a cell."""
-    if cell := _cell_of(row, column):
-        experiment = "miniimagenet" if column.value.startswith("mini") else "omniglot"
-        return in_cell(cell, mark, may_run=row.method in methods_of(experiment))
-    if column.heading.startswith("to F/S"):
-        return points(next(cell for cell in row.cells if column.heading == f"to F/S {short(cell.shape)}"))
-    main, training = row.main, row.main.training
-    ours = main.measured
-    runs = [run_id for cell in row.cells if cell.measured for run_id in cell.measured.run_ids]
-    trainers = [run_id for cell in row.cells if cell.training for run_id in cell.training.run_ids]
-    texts = {
-        "Method": row.title + (f" ×{len(ours.runs)}" if ours and len(ours.runs) > 1 else ""),
-        "Paper": "" if row.paper is None else f"{row.paper:.1f}",
-        "Δ": _signed(to_paper(row)),
-        "Mini paper": f"{row.mini:.1f}" if row.mini else "–" if row.name in _IN_PAPER else "",
-        "Mini Δ": _signed(to_paper(row, mini=True)),
-        "Images": images(training.images if training else None),
-        "Core min": core_minutes(training),
-        "± classes": "" if main.over_classes is None else f"{main.over_classes:.2f}",
-        "Runs": ranges(runs),
-        "Imported": "" if main.elsewhere is None else written(main.elsewhere),
-        "Preset": "" if ours is None else ours.preset + "+" * bool(ours.differences),
-        "Parameters": "" if training is None or training.parameters is None else f"{training.parameters:,}",
-        "Source measured": row.source,
-        "Trained by": ranges(trainers),
-        "Episodes": "" if ours is None else str(ours.episodes or ""),
-    }
-    return texts[column.heading]
 
 
 def to_paper(row: Table2Row, *, mini: bool = False) -> float | None:
@@ -234,11 +287,6 @@ def core_minutes(training: Training | None) -> str:
     return "" if training is None or training.core_seconds is None else f"{training.core_seconds / 60:.0f}"
 
 
-def points(cell: Cell) -> str:
-    """Return how far a cell is from Fast/Slow, in points; nothing where that cannot be told."""
-    return "" if cell.behind is None else f"{cell.behind.mean:+.2f} ± {cell.behind.interval:.2f}"
-
-
 def ranges(run_ids: Sequence[int]) -> str:
     """Return run numbers in order, each once, for example 3-6, 9."""
     parts: list[list[int]] = []
@@ -257,8 +305,10 @@ def _reading(lines: Sequence[Table2Row]) -> Iterator[str]:
         yield FIRST_STEPS
         return
     shown = [cell.measured for cell in measured if cell.measured]
-    seeds = " and seeds (×3: three)" if any(len(ours.runs) > 1 for ours in shown) else ""
+    seeds = "; ×3: also over three seeds" if any(len(ours.runs) > 1 for ours in shown) else ""
     yield f"Ours ± 95 % interval over episodes{seeds}; Δ: ours - paper."
+    if any(line.measured and not line.is_comparable for line in lines):
+        yield f"{OTHER_TASK_MARK} the paper's number is of another task."
     reference = next(line for line in lines if line.name == REFERENCE)
     halves = [
         f"{name}± {cell.over_classes:.2f}"

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import Engine
 
-from fsrun.axes import with_interval
 from fsrun.report.measured import Measured
 from fsrun.report.prediction import Prediction
 from fsrun.report.render import Column, Table
 from fsrun.report.study import Study, find_study
+from fsrun.report.table import field, measured_in
 
 DRAWS = 50_000
 SIMULATED = "simulated"
@@ -40,19 +40,19 @@ def theory(engine: Engine, *, run_id: int | None = None) -> Table:
     study = find_study(engine, run_id, max_points=400)
     prediction = Prediction(study.config)
     rows = (*_fixed_point(study, prediction), *_curves(study, prediction), *_lemmas(study, prediction))
-    return Table(
-        title="The linear case study: formulas as printed, corrected, and measured",
-        columns=(
-            Column("Quantity"),
-            Column("Source"),
-            Column("Paper", numeric=True),
-            Column("Corrected", numeric=True),
-            Column("Measured", numeric=True),
-            Column("By"),
+    return Table.of(
+        "The linear case study: formulas as printed, corrected, and measured",
+        (
+            Column("Quantity", field("quantity")),
+            Column("Source", field("source")),
+            Column("Paper", field("printed", "{:.5g}".format, "–"), "printed", numeric=True),
+            Column("Corrected", field("corrected", "{:.5g}".format, "–"), "corrected", numeric=True),
+            Column("Measured", measured_in("measured", "interval"), "measured", numeric=True),
+            Column("By", field("by")),
         ),
-        rows=tuple(_cells(row) for row in rows),
+        rows,
+        lambda row: vars(row) | {"run_ids": [run.id for run in study.runs]},
         notes=tuple(_notes(study, prediction)),
-        records=tuple(vars(row) | {"run_ids": [run.id for run in study.runs]} for row in rows),
     )
 
 
@@ -128,12 +128,6 @@ def _of(
     found: Measured | None = study.results.get(name)
     value, interval = (found.mean, found.interval) if found else (None, None)
     return Row(quantity, source, printed, corrected, value, interval, study.run_ids)
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    formulas = ("–" if value is None else f"{value:.5g}" for value in (row.printed, row.corrected))
-    measured = "–" if row.measured is None else with_interval(row.measured, row.interval)
-    return row.quantity, row.source, *formulas, measured, row.by
 
 
 def _notes(study: Study, prediction: Prediction) -> Iterator[str]:

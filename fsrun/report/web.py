@@ -16,10 +16,6 @@ from fsrun.report.table import Table
 if TYPE_CHECKING:
     from jinja2 import Template
 
-_NUMBER = re.compile(r"[-+−]?\d[\d,]*\.?\d*(e[-+]?\d+)?")
-_DURATION = re.compile(r"(\d+)([dhms])(?:(\d+)([hms]))?")
-_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-
 
 @dataclass(frozen=True)
 class Drawing:
@@ -47,19 +43,6 @@ def page(title: str, sections: Sequence[Section], *, missing: Sequence[str] = ()
     return _template().render(title=title, sections=sections, missing=missing, made=made).rstrip("\n")
 
 
-def sort_number(cell: str) -> float | None:
-    """Return the number a cell is sorted by, a duration in seconds; None where it begins with no number."""
-    words = cell.strip()
-    if lasts := _DURATION.fullmatch(words):
-        many, unit, more, part = lasts.groups()
-        return float(int(many) * _SECONDS[unit] + (int(more) * _SECONDS[part] if more else 0))
-    found = _NUMBER.match(words)
-    if found is None:
-        return None
-    unit = {"k": 1e3, "M": 1e6}.get(words[found.end() :].partition(" ")[0], 1.0)
-    return unit * float(found.group().replace(",", "").replace("−", "-"))
-
-
 @cache
 def _template() -> "Template":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # only where a page is made
@@ -71,7 +54,7 @@ def _template() -> "Template":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"inline": _inline, "sort_number": sort_number, "filled": _filled}
+    environment.filters |= {"inline": _inline, "number": _number}
     return environment.get_template("page.html")
 
 
@@ -87,15 +70,6 @@ def _inline(drawing: Drawing, prefix: str) -> str:
     return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
 
 
-def _filled(table: Table) -> list[list[tuple[str, bool]]]:
-    """Return the rows, each cell with whether it repeats what stands above it."""
-    rows: list[list[tuple[str, bool]]] = []
-    for row in table.rows:
-        above = rows[-1] if rows else [("", False)] * len(row)
-        rows.append(
-            [
-                (before[0], True) if column.repeats and not cell else (cell, False)
-                for cell, before, column in zip(row, above, table.columns, strict=True)
-            ]
-        )
-    return rows
+def _number(value: Any) -> float | None:
+    """Return the number that a cell is sorted by, None where it is sorted by its words."""
+    return value if isinstance(value, int | float) else None

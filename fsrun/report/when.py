@@ -15,8 +15,9 @@ from experiments.when import QUESTIONS, RIVAL, nearest_mean, variants
 from fsrun.report.errors import NothingToReport
 from fsrun.report.measured import Measured, combine, imported_note, traced, written
 from fsrun.report.one_change import Group, Groups, group_of, groups_of, most_answered
-from fsrun.report.paired import Difference, paired_difference
+from fsrun.report.paired import Difference, paired_difference, signed
 from fsrun.report.render import Column, Table
+from fsrun.report.table import field, listed
 from fsrun.words import count
 from store.runs import group_statuses
 
@@ -107,39 +108,26 @@ def _pairs(base: Group, groups: Groups, rivals: Groups, statuses: Mapping[str, s
 def when_table(found: When) -> Table:
     """Return the pairs as a table, one line for each option, in the order of the questions."""
     task = found.config.evaluation
-    titles = [pair.question for pair in found.pairs]
-    firsts = [place == 0 or titles[place - 1] != title for place, title in enumerate(titles)]
-    return Table(
-        title=f"Fast/Slow and nearest mean on its features, one thing changed at a time: "
+    return Table.of(
+        f"Fast/Slow and nearest mean on its features, one thing changed at a time: "
         f"{found.config.experiment} {task.n_way}-way {task.k_shot}-shot accuracy on {task.split} classes, %",
-        columns=(
-            Column("Question", repeats=True),
-            Column("Option"),
-            Column("Fast/Slow", numeric=True),
-            Column("Nearest mean", numeric=True),
-            Column("Difference", numeric=True),
-            Column("Fast/Slow is"),
-            Column("Runs"),
+        (
+            Column("Question", field("question"), repeats=True),
+            Column("Option", lambda pair: f"{pair.option} (base)" if pair.is_base else pair.option),
+            Column("Fast/Slow", field("ours", written), "fastslow_percent", numeric=True),
+            Column("Nearest mean", field("rival", written), "nearest_mean_percent", numeric=True),
+            Column("Difference", field("ahead", signed), "ahead_percent", numeric=True),
+            Column("Fast/Slow is", lambda pair: pair.verdict or pair.status),
+            Column("Runs", _runs),
         ),
-        rows=tuple(
-            (pair.question if first else "", *_cells(pair))
-            for pair, first in zip(found.pairs, firsts, strict=True)
-        ),
+        found.pairs,
+        lambda pair: _record(found, pair),
         notes=tuple(_notes(found)),
-        records=tuple(_record(found, pair) for pair in found.pairs),
     )
 
 
-def _cells(pair: Pair) -> tuple[str, ...]:
-    runs = [run_id for each in (pair.ours, pair.rival) if each for run_id in each.run_ids]
-    return (
-        f"{pair.option} (base)" if pair.is_base else pair.option,
-        written(pair.ours) if pair.ours else "",
-        written(pair.rival) if pair.rival else "",
-        "" if pair.ahead is None else f"{pair.ahead.mean:+.2f} ± {pair.ahead.interval:.2f}",
-        pair.verdict or pair.status,
-        ", ".join(map(str, runs)),
-    )
+def _runs(pair: Pair) -> str:
+    return listed(run_id for each in (pair.ours, pair.rival) if each for run_id in each.run_ids)
 
 
 def _notes(found: When) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from fsrun.report.render import Column, Table, to_csv
+from fsrun.report.table import field
 from fsrun.tui.exporting import Export, of_table, of_text
 from fsrun.words import (
     is_at_chance,
@@ -23,51 +24,29 @@ from store.views import RunDetail, RunRow
 def of_runs(rows: Sequence[RunRow]) -> tuple[Export, ...]:
     """Return the formats of a list of runs."""
     measured = sorted({name for row in rows for name in row.results})
-    headings = (
-        "run",
-        "experiment",
-        "method",
-        "task",
-        "preset",
-        "variant",
-        "seed",
-        "status",
-        "steps",
-        "newest",
-        "tags",
-    )
-    return of_table(
-        Table(
-            title="Runs",
-            columns=tuple(Column(name, numeric=name in ("run", "seed", "steps")) for name in headings),
-            rows=tuple(map(_cells, rows)),
-            notes=(),
-            records=tuple(_record(row, measured) for row in rows),
-        )
-    )
+    return of_table(Table.of("Runs", _COLUMNS, rows, lambda row: _record(row, measured)))
 
 
 def of_curves(runs: Iterable[RunDetail]) -> tuple[Export, ...]:
     """Return the curves of some runs, point by point as they are shown: stretches have extremes."""
     records = tuple(record for run in runs for record in _points(run))
-    table = Table("Curves", (), (), (), records)
+    table = Table("Curves", (), (), records=records)
     return (of_text("table of points", ".csv", lambda: to_csv(table)),) if records else ()
 
 
-def _cells(row: RunRow) -> tuple[str, ...]:
-    return (
-        str(row.id),
-        row.experiment,
-        method_title(row.method),
-        short_task(row),
-        row.preset,
-        row.variant,
-        short_seeds(row),
-        status_word(row),
-        f"{row.step:,}",
-        newest_value(row).plain,
-        " ".join(row.tags),
-    )
+_COLUMNS = (
+    Column("run", field("id"), "run_id", numeric=True),
+    Column("experiment", field("experiment")),
+    Column("method", lambda row: method_title(row.method)),
+    Column("task", short_task),
+    Column("preset", field("preset")),
+    Column("variant", field("variant")),
+    Column("seed", short_seeds, "seed", numeric=True),
+    Column("status", status_word),
+    Column("steps", lambda row: f"{row.step:,}", "step", numeric=True),
+    Column("newest", lambda row: newest_value(row).plain),
+    Column("tags", lambda row: " ".join(row.tags)),
+)
 
 
 def _record(row: RunRow, measured: Sequence[str]) -> dict[str, Any]:

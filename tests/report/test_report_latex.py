@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ def filled(tmp_path: Path, request: pytest.FixtureRequest) -> Filled:
 
 
 def table_of(*rows: tuple[str, str], notes: tuple[str, ...] = ()) -> Table:
-    return Table("Table 9: of 100 %", (Column("what_ever"), Column("±", numeric=True)), rows, notes, ())
+    columns = (Column("what_ever", itemgetter(0)), Column("±", itemgetter(1), "value", numeric=True))
+    return Table.of("Table 9: of 100 %", columns, rows, lambda row: {"value": row[1]}, notes=notes)
 
 
 def test_a_table_has_rules_caption_label_and_notes() -> None:

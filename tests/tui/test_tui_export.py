@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
 from fsrun.report.render import Column, Table
+from fsrun.report.table import field
 from fsrun.tui.exporting import NotWritten, free_name, of_table, of_text, write
 from fsrun.tui.screens.export import ExportForm
 from fsrun.tui.screens.run import RunScreen
@@ -17,7 +18,7 @@ from tests.report.linear_cases import finished
 from tests.report.report_cases import Filled
 from tests.tui.tui_cases import Lab, dashboard_of, is_open, shows, until, use
 
-TABLE = Table("T", (Column("a"), Column("b")), (("x", "1"),), (), ({"a": "x", "b": 1.5},))
+TABLE = Table.of("T", [Column("a", field("a")), Column("b", field("b"))], [{"a": "x", "b": 1.5}], dict)
 
 
 async def choose(pilot: Pilot[None], what: str, path: Path) -> None:

@@ -10,6 +10,7 @@ from experiments.config import ImageRun, config_to_json
 from experiments.table2 import ROWS, Row
 from fsrun.planning import Asked, plan_asked
 from fsrun.report.render import Column, Table
+from fsrun.report.table import field
 from fsrun.tui.reports import Reports
 from fsrun.tui.screens.menu import Menu
 from fsrun.tui.screens.overview import Overview
@@ -17,7 +18,7 @@ from fsrun.tui.screens.reports import ClassesScreen, TheoryScreen
 from fsrun.tui.screens.run import RunScreen
 from fsrun.tui.screens.table2 import Table2Screen
 from fsrun.tui.widgets.plots import Plots
-from fsrun.tui.widgets.report_table import ReportTable, order, sort_key
+from fsrun.tui.widgets.report_table import ReportTable, order
 from fsrun.words import duration
 from store.snapshot import snapshot
 from tests.report.linear_cases import end, finished, start
@@ -139,14 +140,8 @@ def test_what_a_cell_advises_to_type_measures_that_row_and_no_other(row: Row) ->
 
 
 def test_training_is_sorted_by_its_seconds() -> None:
-    seconds = [3900.0, 59.0, None, 200.0]  # 1h05m, 59s, nothing, 3m20s
-    table = Table(
-        "t",
-        (Column("Training", numeric=True, value="s"),),
-        tuple((duration(each),) for each in seconds),
-        (),
-        tuple({"s": each} for each in seconds),
-    )
+    lines = [{"s": 3900.0}, {"s": 59.0}, {"s": None}, {"s": 200.0}]  # 1h05m, 59s, nothing, 3m20s
+    table = Table.of("t", [Column("Training", field("s", duration), "s", numeric=True)], lines, dict)
     assert order(table, "Training", descending=True) == [0, 3, 1, 2]
     assert order(table, "Training", descending=False) == [1, 3, 0, 2]
 
@@ -184,12 +179,22 @@ def test_table_2_is_sorted_by_the_chosen_column_and_back_by_its_opposite(filled:
 
 
 def test_rows_sort_by_number_then_words_and_nothing_comes_last_either_way() -> None:
-    cells = ["9.5 ± 0.1", "not run", "96.91", "1,200", "", "abc"]
-    table = Table("t", (Column("a"),), tuple((cell,) for cell in cells), (), tuple({} for _ in cells))
+    values = [9.5, None, 96.91, 1200, "", "abc"]
+    column = Column("a", field("a", nothing="not run"), "a", numeric=True)
+    table = Table.of("t", [column], [{"a": value} for value in values], dict)
     assert order(table, "a", descending=False) == [0, 2, 3, 5, 1, 4]
     assert order(table, "a", descending=True) == [5, 3, 2, 0, 1, 4]
     assert order(table, "no such column", descending=True) == list(range(6))
-    assert sort_key("+0.15 ± 0.02")[1] == 0.15
+
+
+def test_the_line_for_all_stays_last_and_a_column_of_numbers_names_its_value() -> None:
+    column = Column("a", field("a"), "a", numeric=True)
+    table = Table.of("t", [column], [{"a": 1}, {"a": 3}], dict, total={"a": 4})
+    assert [row for (row,) in table.rows] == ["1", "3", "4"]
+    assert order(table, "a", descending=True) == [1, 0, 2]
+    assert len(table.records) == 2
+    with pytest.raises(TypeError, match="'b' holds numbers"):
+        Column("b", field("b"), numeric=True)
 
 
 def test_classes_has_a_page_for_each_experiment_and_number_of_shots(filled: Filled) -> None:

@@ -3,7 +3,6 @@
 Not here: what is in the table (fsrun.report), and a list of runs (run_table.py).
 """
 
-import re
 from typing import ClassVar
 
 from rich.text import Text
@@ -17,43 +16,16 @@ from fsrun.report.render import Table, fitted
 from fsrun.report.table2 import NOT_RUN
 from fsrun.words import plain
 
-SortKey = tuple[bool, float, str]  # whether nothing is there, number, words
-
-_NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*")
-
-
-def sort_key(cell: str) -> SortKey:
-    """Return what a cell sorts by: its first number before other words, nothing at all last."""
-    words = cell.strip()
-    number = _NUMBER.match(words)
-    if words in ("", "–", NOT_RUN):
-        return True, 0.0, ""
-    return False, float(number.group().replace(",", "")) if number else float("inf"), words.casefold()
-
-
-def value_key(value: float | str | None) -> SortKey:
-    """Return what a value sorts by: numbers before words, nothing at all last."""
-    if value is None or value == "":
-        return True, 0.0, ""
-    return (False, value, "") if isinstance(value, int | float) else (False, float("inf"), value.casefold())
-
 
 def order(table: Table, heading: str, *, descending: bool) -> list[int]:
     """Return the places of the rows in the order of a column, the report's own where there is none so called.
 
-    They sort by the values behind the cells where the column names them. Rows with nothing in the column come
-    last either way.
+    Rows with nothing in the column come last either way.
     """
     places = list(range(len(table.rows)))
-    headings = [column.heading for column in table.columns]
-    if heading not in headings:
+    if heading not in [column.heading for column in table.columns]:
         return places
-    place_of_column = headings.index(heading)
-    field = table.columns[place_of_column].value
-    keys = [
-        value_key(record.get(field)) if field else sort_key(row[place_of_column])
-        for row, record in zip(table.rows, table.records, strict=True)
-    ]
+    keys = table.sort_keys(heading)
     empty = [place for place in places if keys[place][0]]
     there = [place for place in places if not keys[place][0]]
     return sorted(there, key=lambda place: keys[place][1:], reverse=descending) + empty
