@@ -42,7 +42,10 @@ _QUICK: Mapping[str, Mapping[tuple[int, int], Costs]] = {  # where its options m
 }
 _FAIR: Mapping[str, Mapping[tuple[int, int], Costs]] = {  # where a batch serves all comparisons
     name: {shape: (step, episode) for shape, (_, episode) in _CPU[name].items()}
-    for name, step in (("siamese", 136), ("matching", 135), ("protonet", 116), ("rare-events", 123))
+    for name, step in (
+        *(("siamese", 136), ("matching", 135), ("protonet", 116), ("rare-events", 123)),
+        *(("snail", 530), ("metanet", 530)),
+    )
 }
 MEASURED: Mapping[str, Mapping[str, Mapping[tuple[int, int], Costs]]] = {
     "cpu": _CPU,
