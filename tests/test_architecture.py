@@ -43,6 +43,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "torchvision": ("experiments",),
     "safetensors": ("experiments",),
     "timm": ("experiments.features",),
+    "pandas": ("fsrun.api",),
     "pyarrow": ("fsrun.exports",),
     "trackio": ("fsrun.exports",),
     "wandb": ("fsrun.exports",),
@@ -209,6 +210,10 @@ def loaded_by_typing(*words: str) -> set[str]:
         f"import sys\nsys.argv = {['fsrun', *words]!r}\nfrom fsrun.cli import main\n"
         "try:\n    main()\nexcept SystemExit as done:\n    assert not done.code, done.code"
     )
+
+
+def test_importing_the_api_loads_nothing_that_takes_long() -> None:
+    assert loaded_by("import fsrun") & HEAVY == set()
 
 
 def test_help_loads_nothing_that_takes_long() -> None:

@@ -20,9 +20,7 @@ from fsrun.cli.selection import (
     RunId,
     RunList,
     none_found,
-    of_status,
     one_or_more,
-    which_runs,
 )
 from fsrun.errors import FsrunError, UsageError
 
@@ -65,6 +63,7 @@ def ls(
     as_csv: Csv = False,
 ) -> None:
     """List runs, the newest first."""
+    from fsrun.choosing import of_status, which_runs
     from fsrun.liveness import Clock
     from fsrun.tui.columns import COLUMNS, column
     from fsrun.tui.listing import View, entries_of, lines_of

@@ -55,37 +55,11 @@ CSV_COLUMNS = (
 
 def run_facts(row: "RunRow") -> dict[str, Any]:
     """Return one run of a list: JSON values, times in ISO 8601 with their zone, accuracies from 0 to 1."""
-    from fsrun.words import newest_name, status_word
+    from fsrun.api import run_of
 
     return {
-        "id": row.id,
-        "status": status_word(row) if row.status in ("queued", "running") else row.status.value,
-        "experiment": row.experiment,
-        "method": row.method,
-        "preset": row.preset,
-        "variant": row.variant,
-        "seed": row.seed,
-        "seeds": row.seeds,
-        "n_way": row.n_way,
-        "k_shot": row.k_shot,
-        "step": row.step,
-        "total_steps": row.total_steps,
-        "steps_per_second": row.rate,
-        "seconds_left": row.eta_seconds,
-        "waits_for": list(row.waits_for),
-        "newest": newest_name(row) or None,
-        "latest": dict(row.latest),
-        "results": dict(row.results),
-        "intervals": dict(row.intervals),
-        "created": _time(row.created),
-        "started": _time(row.started),
-        "finished": _time(row.finished),
-        "worked_seconds": row.worked,
-        "worker": row.worker_id,
-        "priority": row.priority,
-        "tags": list(row.tags),
-        "note": row.note,
-        "error": row.error,
+        name: value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
+        for name, value in vars(run_of(row)).items()
     }
 
 

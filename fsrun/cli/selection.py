@@ -1,7 +1,6 @@
 """Which runs a command is about: numbers and ranges, or all of a status or with a tag."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,15 +10,6 @@ from fsrun.errors import UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-
-    from store.snapshot import Snapshot, Which
-    from store.views import RunRow
-
-_STORED = {"waiting": "queued", "stopping": "running", "lost": "running"}
-"""What hinders a run that is queued or running, by the status it has in the store."""
-
-STATUSES = ("queued", "waiting", "running", "stopping", "lost", "done", "failed", "cancelled")
-"""What `--status` can ask for."""
 
 RunId = Annotated[int, typer.Argument(metavar="RUN", help="A run's number, from fsrun ls.")]
 Runs = Annotated[
@@ -43,6 +33,7 @@ def chosen(
 
     A range stands for those of its numbers that exist. Raises UsageError where nothing is asked for.
     """
+    from fsrun.choosing import runs_of
     from fsrun.liveness import Clock
 
     if not (asked or status or tag):
@@ -70,37 +61,6 @@ def one_or_more(
         typer.echo(none_found(status, tag, " ".join(asked or ())))
         raise typer.Exit
     return found
-
-
-def runs_of(
-    engine: "Engine", now: float, status: str | None = None, tag: str | None = None
-) -> "tuple[RunRow, ...]":
-    """Return all runs of a status with a tag, the newest first. Raises UsageError for an unknown status."""
-    from store.snapshot import snapshot
-
-    return of_status(snapshot(engine, now=now, limit=None, which=which_runs(status, tag)), status).runs
-
-
-def which_runs(status: str | None, tag: str | None) -> "Which":
-    """Return what to ask the store for. Raises UsageError for an unknown status."""
-    from store.jobs import JobStatus
-    from store.snapshot import Which
-
-    if status is not None and status not in STATUSES:
-        raise UsageError(f"unknown status {status!r}: choose from {', '.join(STATUSES)}")
-    stored = None if status is None else JobStatus(_STORED.get(status, status))
-    return Which(status=stored, tag=tag or "")
-
-
-def of_status(taken: "Snapshot", status: str | None) -> "Snapshot":
-    """Return the snapshot with dead workers' runs marked; of them only the lost, say, where asked for."""
-    from fsrun.liveness import with_the_dead
-    from fsrun.words import status_word
-
-    taken = with_the_dead(taken)
-    if status not in _STORED:
-        return taken
-    return replace(taken, runs=tuple(row for row in taken.runs if status_word(row) == status))
 
 
 def none_found(status: str | None, tag: str | None, query: str) -> str:

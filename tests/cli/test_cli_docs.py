@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from docs.write_reference import FOLDER, pages
-from tests.cli.cli_cases import Answer, Case, Typed, in_its_own_process
+from tests.cli.cli_cases import Answer, Case, Typed, environment, in_its_own_process
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -114,12 +114,27 @@ def test_the_blocks_on_trackers_are_python() -> None:
     assert parsed
 
 
-def test_the_python_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
+def test_the_notebook_runs_from_top_to_bottom(finished_home: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pandas")
+    pytest.importorskip("matplotlib")
+    monkeypatch.setenv("FSRUN_HOME", str(finished_home.root))
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    notebook = json.loads((DOCS / "tutorials/notebook.ipynb").read_text(encoding="utf-8"))
+    known: dict[str, Any] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), known)
+    assert list(known["results"]["run"]) == [1]
+    assert known["results"]["value"][0] == known["runs"][0].results["test/loss_ratio"]
+    assert known["curve"].steps[-1] == 400
+
+
+def test_the_python_page_runs_from_top_to_bottom(finished_home: Case, tmp_path: Path) -> None:
     program = "\n".join(blocks("reference/python.md", "python"))
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=environment(finished_home) | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=240,
