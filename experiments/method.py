@@ -5,7 +5,6 @@ Not here: the methods themselves, and the loop that drives them (run.py).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from experiments.checkpoint import load_checkpoint
 from experiments.config import RunConfig, config_hash, prerequisites, training_run
+from experiments.own import with_code
 from experiments.registry import METHODS
 from experiments.team import Team
 
@@ -64,8 +64,9 @@ def build(config: RunConfig, resources: Resources) -> Method:
 
     Raises DataError where its data are missing, CheckpointError where a run it starts from has left nothing.
     """
-    module, _, name = METHODS[config.method.name].location.partition(":")
-    method = cast(Method, getattr(import_module(module), name).build(config, resources))
+    config = with_code(config)
+    code: Any = METHODS[config.method.name].load()
+    method = cast(Method, code.build(config, resources))
     training = training_run(config)
     if training is not None:
         method.load_state_dict(load_checkpoint(resources.parents[config_hash(training)])[1])

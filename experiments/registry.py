@@ -3,7 +3,10 @@
 Not here: their options (config/) and their code (methods/, linear/).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
 
 from experiments.config import (
     CnnConfig,
@@ -38,18 +41,30 @@ from experiments.titles import TITLES
 
 @dataclass(frozen=True)
 class MethodEntry:
-    """A method: its options, and the class that runs it; its title is in titles.py."""
+    """A method: its options, and the class that runs it; its title is in titles.py.
+
+    One that somebody wrote outside fsrun has a `source`, its class itself, and presets of its own.
+    """
 
     name: str
     config: type[Frozen]
     location: str  # module:class
     experiments: tuple[str, ...]
     row_of_table2: bool = True
+    source: str = ""
+    code: type | None = None
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
-        """The name in the paper's tables."""
-        return TITLES[self.name]
+        """The name in the paper's tables; an own method is called as it is."""
+        return TITLES.get(self.name, self.name)
+
+    def load(self) -> type:
+        """Return the class that runs it."""
+        module, _, name = self.location.partition(":")
+        loaded: type = self.code or getattr(import_module(module), name)
+        return loaded
 
 
 @dataclass(frozen=True)
@@ -106,6 +121,9 @@ METHODS: dict[str, MethodEntry] = {
         ),
     )
 }
+
+BUILT_IN = tuple(METHODS)
+"""The methods that fsrun has itself; METHODS holds those besides that own.py has loaded."""
 
 EXPERIMENTS: dict[str, ExperimentEntry] = {
     entry.name: entry

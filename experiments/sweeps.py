@@ -14,6 +14,7 @@ from experiments.config.base import AllBut, Unmet
 from experiments.config.data import ImageSet
 from experiments.config.features import FeatureSet
 from experiments.errors import ConfigError, InertOption, unknown_name
+from experiments.own import method_named, presets_of, with_code
 from experiments.presets import DEFAULT_PRESET, PRESETS, preset_options
 from experiments.registry import EXPERIMENTS, METHODS, methods_of
 from experiments.values import values_of
@@ -66,8 +67,7 @@ def plan(sweep: Sweep) -> list[PlannedRun]:
     several methods, one of which a setting changes nothing goes without it, as one that lacks the option.
     Raises InertOption for a setting that changes nothing of a run.
     """
-    _check_names(sweep)
-    methods = sweep.methods or (EXPERIMENTS[sweep.experiment].default_method,)
+    methods = _methods(sweep)
     settings = dict(sweep.settings or {})
     seeds = _seeds(sweep, settings.pop("seed", None))
     for name, values in (("evaluation.n_way", sweep.n_way), ("evaluation.k_shot", sweep.k_shot)):
@@ -171,6 +171,7 @@ def changed(config: RunConfig, sets: Mapping[str, Any]) -> RunConfig:
 
 def edited(config: RunConfig, sets: Mapping[str, Any]) -> RunConfig:
     """Return the same for what a user sets. Raises InertOption besides, where that changes nothing."""
+    config = with_code(config)
     after = changed(config, sets)
     _refuse_inert(after, sets, config.model_dump(mode="json"))
     return after
@@ -219,14 +220,17 @@ def written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _check_names(sweep: Sweep) -> None:
+def _methods(sweep: Sweep) -> list[str]:
+    """Return the names of the methods; those that are code of the user's are loaded."""
     if sweep.experiment not in EXPERIMENTS:
         raise unknown_name("experiment", sweep.experiment, EXPERIMENTS)
     if sweep.preset not in PRESETS:
         raise unknown_name("preset", sweep.preset, PRESETS)
-    for method in sweep.methods:
+    methods = [method_named(each) for each in sweep.methods]
+    for method in methods:
         if method not in methods_of(sweep.experiment):
             raise unknown_name(f"method of {sweep.experiment}", method, methods_of(sweep.experiment))
+    return methods or [EXPERIMENTS[sweep.experiment].default_method]
 
 
 def _defaults(experiment: str, method: str, preset: str) -> dict[str, Any]:
@@ -238,7 +242,9 @@ def _defaults(experiment: str, method: str, preset: str) -> dict[str, Any]:
     }
     if (standard := getattr(EXPERIMENTS[experiment].data, "standard", None)) is not None:
         raw["evaluation"] = standard.model_dump()
-    return _with(raw, preset_options(experiment, method, preset))
+    entry = METHODS[method]
+    own = presets_of(entry, preset) if entry.source else preset_options(experiment, method, preset)
+    return _with(raw, own)
 
 
 def option_names(experiment: str, method: str) -> dict[str, None]:
@@ -248,7 +254,8 @@ def option_names(experiment: str, method: str) -> dict[str, None]:
     names = [name for section, model in sections.items() for name in _leaves(section, model.model_dump())]
     if issubclass(entry.data, FeatureSet) and "method.start" not in names:
         names = [name for name in names if not name.startswith("method.pretrain.")]  # there is none
-    return dict.fromkeys(name for name in names if name not in ("data.kind", "method.name"))
+    given = ("data.kind", "method.name", "method.source")
+    return dict.fromkeys(name for name in names if name not in given)
 
 
 def _leaves(prefix: str, value: Any) -> list[str]:

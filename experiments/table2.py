@@ -13,6 +13,7 @@ from experiments.errors import ConfigError, unknown_name
 from experiments.presets import DEFAULT_PRESET
 from experiments.registry import METHODS, methods_of
 from experiments.sweeps import PlannedRun, Sweep, parse_settings, plan, written
+from experiments.titles import TITLES
 
 Shape = tuple[int, int]  # n_way, k_shot
 
@@ -52,7 +53,7 @@ class Row:
     @property
     def title(self) -> str:
         """The row as a person reads it."""
-        return ", ".join(filter(None, (self.called or METHODS[self.method].title, self.kind)))
+        return ", ".join(filter(None, (self.called or TITLES.get(self.method, self.method), self.kind)))
 
     def holds(self, config: Mapping[str, Any]) -> bool:
         """Return whether a run with this config, as stored, belongs in the row.
@@ -61,7 +62,8 @@ class Row:
         """
         if config["method"]["name"] != self.method or (looks_of(config) > 1) != self.several_looks:
             return False
-        method = {**METHODS[self.method].config.later, **config["method"]}
+        later = METHODS[self.method].config.later if self.method in METHODS else {}
+        method = {**later, **config["method"]}
         if method.get("start") == "pretrain" and "method.start" not in self.sets:  # a row of equal features
             return False
         return all(method.get(option.removeprefix("method.")) == value for option, value in self.sets.items())

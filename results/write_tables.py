@@ -10,7 +10,8 @@ from typing import Any
 
 from fsrun.archive import import_runs
 from fsrun.report.equal_features import equal_features, equal_features_table
-from fsrun.report.table2 import images, table2
+from fsrun.report.table2 import table2
+from fsrun.report.table2_columns import images
 from store.engine import open_store
 
 HERE = Path(__file__).parent

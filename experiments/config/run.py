@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from experiments.config.base import MAX_SEED, STORED, AllBut, Frozen, Need
 from experiments.config.data import EpisodeEvaluation
 from experiments.config.image_sets import AnyImageData
-from experiments.config.rows import METHOD_NAMES, ImageMethod
+from experiments.config.rows import KINDS, METHOD_NAMES, ImageMethod
 from experiments.config.synthetic import SyntheticRun
 from experiments.errors import ConfigError
 
@@ -187,6 +187,7 @@ def _first_line(error: ValidationError) -> str:
         "method",
         "evaluation",
         *METHOD_NAMES,
+        *KINDS,
         "linear",
     }
     option = ".".join(str(part) for part in first["loc"] if part not in sections)

@@ -5,7 +5,7 @@ Not here: any method's own options.
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -36,6 +36,9 @@ class Training(Frozen):
     test_only: ClassVar[tuple[str, ...]] = ()  # options that training never looks at
 
     needs: ClassVar[Mapping[str, tuple[Need, ...]]] = {"validate_episodes": ({"validate_every": AllBut(0)},)}
+
+    if TYPE_CHECKING:
+        name: str = ""  # each class has its own
 
     steps: int = Field(0, ge=0, le=100_000_000)
     log_every: int = Field(10, ge=1)  # steps

@@ -21,6 +21,7 @@ from fsrun.cli import (
     reporting,
     runs,
     screenshot,
+    starting,
     watching,
     working,
 )
@@ -87,6 +88,7 @@ app.command(epilog=_example("fsrun export 3 --out model"))(export.export)
 app.command("import", epilog=_example("fsrun import results/omniglot.json"))(export.import_)
 app.command(epilog=_example("fsrun classify --run 3 --support examples --images new"))(classify.classify)
 app.add_typer(data.app, name="data")
+app.add_typer(starting.app, name="new")
 app.add_typer(database.app, name="db")
 app.command(epilog=_example("fsrun gc --yes"))(database.gc)
 app.command(epilog=_example("fsrun doctor"))(doctor.doctor)

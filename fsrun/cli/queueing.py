@@ -30,7 +30,10 @@ Experiment = Annotated[
 ]
 Method = Annotated[
     str | None,
-    typer.Option(help="Methods, separated by commas, such as fastslow,protonet. An unknown name lists all."),
+    typer.Option(
+        help="Methods, separated by commas, such as fastslow,protonet. An unknown name lists all. Your own: "
+        "FILE.py:CLASS or MODULE:CLASS."
+    ),
 ]
 Preset = Annotated[
     str,

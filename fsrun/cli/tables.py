@@ -111,7 +111,7 @@ def _listed(cells: Mapping[str, Sequence[Text]], widths: Mapping[str, int]) -> T
 
 def groups_table(groups: Sequence["Group"], width: int = 80) -> Table:
     """Return groups of seeds as a list: which runs, how they stand, and the mean of what they measured."""
-    from fsrun.report.table2 import ranges
+    from fsrun.report.table2_columns import ranges
     from fsrun.tui.columns import column
 
     cells = {

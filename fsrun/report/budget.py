@@ -22,7 +22,7 @@ from fsrun.report.render import Column, Table, document_of
 from fsrun.report.report import Report
 from fsrun.report.rows import Cell, Table2Row, rows
 from fsrun.report.table import field
-from fsrun.report.table2 import RISING_MARK, core_minutes, images, in_cell, ranges, short
+from fsrun.report.table2_columns import RISING_MARK, core_minutes, images, in_cell, ranges, short
 from fsrun.report.validation import SHORTEST, Validation
 
 DATA = ("omniglot", "miniimagenet")

@@ -116,9 +116,10 @@ def _choices(engine: "Engine") -> Iterator[Choice]:
 def _tested_methods(engine: "Engine") -> list[str]:
     """Return the methods that were put to more than one kind of test."""
     from fsrun.report.protocols import TESTED, protocols
+    from store.results import finished_results
 
-    found = []
-    for method in TESTED:
+    found, measured = [], {each.method for each in finished_results(engine, name="test/accuracy")}
+    for method in (*TESTED, *sorted(measured - set(TESTED))):
         with suppress(NothingToReport):
             found += [method] if len(protocols(engine, method).trials) > 1 else []
     return found

@@ -26,6 +26,7 @@ from fsrun.report.measured import (
 from fsrun.report.paired import Difference, held_out, paired_difference, signed, unusual_test
 from fsrun.report.render import Column, Table
 from fsrun.report.table import listed
+from fsrun.words import method_title
 from store.results import FinishedResult, finished_results
 
 IMAGE_EXPERIMENTS = ("omniglot", "glyphs", "miniimagenet", "imagenet", "drawn")
@@ -95,7 +96,7 @@ def classes(engine: Engine, experiment: str, *, k_shot: int = 1, features: str |
     comparable = [each for each in results if held_out(each) == tested_on]
     groups = {
         (method, imported): _by_ways([each for each in comparable if each.imported == imported], method)
-        for method in METHODS
+        for method in dict.fromkeys((*METHODS, *sorted({each.method for each in comparable})))
         for imported in (False, True)
     }
     return Classes(
@@ -187,7 +188,7 @@ def _curve(
     reference = groups[REFERENCE, not imported] | groups[REFERENCE, imported] if method != REFERENCE else {}
     points = (_point(n_way, runs, reference.get(n_way, ())) for n_way, runs in groups[key].items())
     beside_own = f" {IMPORTED_MARK}" * (imported and bool(groups[method, False]))
-    return MethodCurve(method, METHODS[method].title + beside_own, tuple(points))
+    return MethodCurve(method, method_title(method) + beside_own, tuple(points))
 
 
 def _point(n_way: int, runs: Sequence[FinishedResult], reference: Sequence[FinishedResult]) -> Point:

@@ -21,7 +21,7 @@ from fsrun.report.measured import Measured, combine, imported_note, newest_group
 from fsrun.report.paired import Difference, paired_difference, signed, unusual_test
 from fsrun.report.render import Column, Table
 from fsrun.report.rows import ACCURACY
-from fsrun.report.table2 import NOT_RUN, ranges, short
+from fsrun.report.table2_columns import NOT_RUN, ranges, short
 from fsrun.report.trainings import Training, training_of
 from fsrun.words import count
 from store.results import FinishedResult, finished_results, lineage

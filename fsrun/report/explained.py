@@ -12,7 +12,8 @@ from experiments.table2 import ROWS
 from fsrun.report.paired import signed
 from fsrun.report.rows import REFERENCE, Table2Row, rows
 from fsrun.report.stories import STORIES, story
-from fsrun.report.table2 import percent, presentations_line, ranges, short
+from fsrun.report.table2 import presentations_line
+from fsrun.report.table2_columns import percent, ranges, short
 from fsrun.report.trainings import Training
 from fsrun.words import duration, method_title
 

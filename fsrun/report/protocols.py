@@ -19,7 +19,8 @@ from fsrun.report.measured import Measured, combine, imported_note, newest_group
 from fsrun.report.paired import held_out
 from fsrun.report.render import Column, Table
 from fsrun.report.table import field, listed
-from fsrun.report.table2 import short
+from fsrun.report.table2_columns import short
+from fsrun.words import method_title
 from store.results import FinishedResult, finished_results
 
 _STATISTICS = {
@@ -53,9 +54,9 @@ def protocols(engine: Engine, method: str) -> Protocols:
 
     Raises ConfigError for an unknown method, NothingToReport where no run of it has finished.
     """
-    if method not in TESTED:
-        raise unknown_name("method", method, TESTED)
     found = finished_results(engine, name="test/accuracy")
+    if method not in (*TESTED, *(each.method for each in found)):
+        raise unknown_name("method", method, TESTED)
     results = [each for each in found if each.method == method and (each.n_way, each.k_shot) in SHAPES]
     if not results:
         raise NothingToReport(
@@ -73,7 +74,7 @@ def protocols_table(found: Protocols) -> Table:
     """Return the tests as a table, one line each, with a column for each number of ways and shots."""
     shapes = [shape for shape in SHAPES if any(shape in trial.cells for trial in found.trials)]
     table = Table.of(
-        f"{METHODS[found.method].title} in every kind of test: accuracy, %",
+        f"{method_title(found.method)} in every kind of test: accuracy, %",
         (
             Column("Data", field("experiment")),
             Column("Test", field("title")),

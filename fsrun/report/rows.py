@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from experiments.config.own import is_own
 from experiments.splits.omniglot import OMNIGLOT_PROTOCOLS, protocol_splits
 from experiments.table2 import PRESENTATIONS, ROWS, SHAPES, Row, Shape, looks_of
 from fsrun.report.class_intervals import class_difference, class_interval
@@ -101,8 +102,14 @@ def rows(engine: Engine, *, shapes: Sequence[Shape] = SHAPES) -> tuple[Table2Row
         if not unusual_test(each, several_looks=True)
     ]
     validations = Validations(engine, lineage(engine))
-    ordered = sorted(ROWS, key=lambda row: row.name not in _PAPER)
+    ordered = sorted((*ROWS, *_own_rows((*omniglot, *mini))), key=lambda row: row.name not in _PAPER)
     return tuple(_row(row, shapes, omniglot, mini, validations) for row in ordered)
+
+
+def _own_rows(results: Sequence[FinishedResult]) -> list[Row]:
+    """Return a row for each method that somebody wrote outside fsrun, in the order of their names."""
+    own = {each.method for each in results if is_own(loads(each.config)["method"])}
+    return [Row(name, name) for name in sorted(own)]
 
 
 def left_out(engine: Engine, *, shapes: Sequence[Shape] = SHAPES) -> tuple[str, ...]:

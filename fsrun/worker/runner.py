@@ -28,6 +28,7 @@ from experiments.events import Finished, Measurement, Stopped
 from experiments.features.index import read_feature_index
 from experiments.features.novelty import novelty
 from experiments.method import Resources
+from experiments.own import code_facts, with_code
 from experiments.run import run
 from experiments.team import Team
 from fsrun.checkpoint_files import own_checkpoint_files, remove_unfinished
@@ -159,7 +160,8 @@ def _end(job: _Job, record: RunRecord, device: str) -> Aftermath:
 
 def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
     """Train, and have everything that was reported stored, also where training raises an error."""
-    config = config_from_json(record.spec.config)
+    config = with_code(config_from_json(record.spec.config))
+    job.note(code_facts(config))
     team = job.team if suits(config) else None
     threads = _set_threads(job, record, team)
     parents = job.outage.persist(

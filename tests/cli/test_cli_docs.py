@@ -53,14 +53,37 @@ def test_no_page_holds_a_place_for_what_is_missing(page: str) -> None:
     assert [line for line in lines if re.fullmatch(r"[A-Z0-9_]{4,}", line)] == []
 
 
-SHORTER = {"glyphs": ["--set", "protonet.steps=20", "--set", "episodes=20"]}
-"""What a test adds to the commands that train for minutes, by their experiment."""
-
-
 def shortened(words: list[str]) -> list[str]:
-    if words[0] in ("queue", "run") and "--dry-run" not in words:
-        return [*words, *SHORTER.get(words[1], [])]
-    return words
+    """Return a command with fewer steps and episodes where it trains on glyphs for minutes."""
+    if words[0] not in ("queue", "run") or words[1] != "glyphs" or "--dry-run" in words:
+        return words
+    trained = [name for name in ("protonet", "MyNet") if name in " ".join(words)]
+    settings = [*(f"{name}.steps=20" for name in trained), "episodes=20"]
+    return [*words, *(word for each in settings for word in ("--set", each))]
+
+
+def test_the_tutorial_on_a_method_of_your_own_can_be_followed_word_by_word(
+    home: Case, tmp_path: Path
+) -> None:
+    answers = [
+        (words, in_its_own_process(home, *shortened(words), seconds=240, folder=tmp_path))
+        for _, *words in commands("tutorials/own-method.md")
+        if "omniglot" not in words
+    ]
+    assert [(words, answer.err) for words, answer in answers if answer.code != 0] == []
+    compared = next(answer.out for words, answer in answers if words[0] == "compare")
+    assert "MyNet" in compared
+    (program,) = blocks("tutorials/own-method.md", "python")
+    checked = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr[-2000:]
 
 
 def test_the_glyphs_tutorial_can_be_followed_word_by_word(
@@ -84,7 +107,7 @@ def test_the_glyphs_tutorial_can_be_followed_word_by_word(
 def test_every_command_of_a_page_is_one_that_fsrun_has(typed: Typed, page: str) -> None:
     unknown = []
     for _, *words in commands(page):
-        name = words[: 2 if words and words[0] in ("data", "db") else 1]
+        name = words[: 2 if words and words[0] in ("data", "db", "new") else 1]
         if not name or name[0].startswith("-"):
             continue
         helped = typed(*name, "--help").out

@@ -13,7 +13,7 @@ from experiments.evaluate import Recogniser
 from experiments.presets import PRESETS
 from experiments.registry import METHODS, methods_of
 from experiments.sweeps import Sweep, plan
-from tests.experiments.test_contract import Laboratory, flat, same
+from fsrun.testing import Laboratory, flat, same
 
 NAMES = methods_of("miniimagenet")
 TRAINED = [name for name in NAMES if METHODS[name].config().model_dump()["steps"]]

@@ -26,7 +26,7 @@ from experiments.evaluate import accuracy_per_episode
 from experiments.methods.base import ImageMethod
 from experiments.sweeps import PlannedRun, Sweep, plan
 from experiments.table2 import ROWS, SHAPES, Row
-from tests.experiments.test_contract import Laboratory, flat, same
+from fsrun.testing import Laboratory, flat, same
 
 STARTED = {"method.start": "pretrain"}
 ABOVE: dict[str, dict[str, Any]] = {

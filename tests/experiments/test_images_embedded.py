@@ -9,7 +9,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from experiments.budgets import images_embedded
 from experiments.config import FastSlowConfig, ImageRun, MannConfig, MetaNetConfig, config_hash, prerequisites
-from tests.experiments.test_contract import TRAINED, Laboratory, laboratory
+from fsrun.testing import Laboratory
+from tests.experiments.test_contract import TRAINED, laboratory
 
 __all__ = ["laboratory"]
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from experiments.data.episodes import Episodes, EpisodeSampler
 from experiments.registry import METHODS
 from experiments.rng import generator
-from tests.experiments.test_contract import TRAINED, Laboratory
+from fsrun.testing import Laboratory
+from tests.experiments.test_contract import TRAINED
 
 N_WAY, N_QUERY = 5, 3  # as in the laboratory
 TRAINING_STEPS = 3  # enough for logits that differ

@@ -14,7 +14,7 @@ from experiments.methods.fastslow import FastSlow, OwnStatistics
 from experiments.models.conv4 import Conv4
 from experiments.rng import generator
 from experiments.sweeps import Sweep, plan
-from tests.experiments.test_contract import Laboratory, flat, same
+from fsrun.testing import Laboratory, flat, same
 
 
 def images(name: str, count: int) -> Tensor:

@@ -13,7 +13,7 @@ from experiments.models.precision import training_forward
 from experiments.registry import METHODS, methods_of
 from experiments.rng import generator
 from experiments.sweeps import Sweep, plan
-from tests.experiments.test_contract import Laboratory, flat, same
+from fsrun.testing import Laboratory, flat, same
 
 CPU = torch.device("cpu")
 METHODS_WITH_IT = [
@@ -23,9 +23,9 @@ METHODS_WITH_IT = [
 ]  # MAML has it where its head alone adapts
 
 
-def test_every_method_has_it_that_trains_a_network_on_images_without_adapting_its_weights() -> None:
+def test_every_method_has_it_that_trains_without_adapting_weights_by_gradients_of_a_task() -> None:
     trained = {name for name in methods_of("glyphs") if METHODS[name].config().model_dump()["steps"]}
-    adapting = {"maml", "meta-lstm", "coordinate-lstm", "metanet"}
+    adapting = {"maml", "meta-lstm", "coordinate-lstm"}
     assert set(METHODS_WITH_IT) == trained - adapting
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from experiments.checkpoint import load_checkpoint, save_checkpoint
-from tests.experiments.test_contract import Laboratory, flat, same
+from fsrun.testing import Laboratory, flat, same
 
 # A batch whose images are compared in every way that a method knows.
 SHARED: dict[str, Any] = {

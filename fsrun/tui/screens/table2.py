@@ -18,7 +18,7 @@ from experiments.registry import methods_of
 from experiments.table2 import ROWS
 from fsrun.report.render import Column, Table
 from fsrun.report.rows import MINI
-from fsrun.report.table2 import short
+from fsrun.report.table2_columns import short
 from fsrun.tui.exporting import Export, of_table
 from fsrun.tui.messages import OrderRefused, Picture, RunOpened
 from fsrun.tui.report_keys import REPORT_KEYS, REPORTS

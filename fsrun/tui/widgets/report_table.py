@@ -13,7 +13,7 @@ from textual.reactive import var
 from textual.widgets import DataTable
 
 from fsrun.report.render import Table, fitted
-from fsrun.report.table2 import NOT_RUN
+from fsrun.report.table2_columns import NOT_RUN
 from fsrun.words import plain
 
 
