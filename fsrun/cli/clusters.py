@@ -29,6 +29,7 @@ class Asked:
     cpus: float
     gpus: float | None
     most: int | None
+    quiet: bool = False
 
     @property
     def settings(self) -> dict[str, str]:
@@ -81,7 +82,7 @@ def serve_on_slurm(engine: Engine, asked: Asked, parameters: Sequence[str], clus
 
 
 def _serve(engine: Engine, asked: Asked, fleet: Fleet, where: str) -> None:
-    watch = Watch(engine, None, fleet=fleet.name)
+    watch = Watch(engine, None, fleet=fleet.name, quiet=asked.quiet)
     coordinator = Coordinator(engine, fleet, asked.most, say=watch.say, on_tick=watch.tick)
     home = find_home()
     watch.log = home.supervisor_log(fleet.name)

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from fsrun.cli.options import numbers, open_database, sentence
-from fsrun.cli.reporting import Out, Output, format_of, give, page_of
+from fsrun.cli.reporting import Out, Output, format_of, give, json_or, page_of
+from fsrun.cli.scripts import Json
 from fsrun.cli.selection import RunList, chosen
 from fsrun.errors import FsrunError
 
@@ -19,12 +20,12 @@ A = Annotated[
 B = Annotated[str, typer.Argument(metavar="B", help="The run or seeds to compare it with.")]
 
 
-def compare(a: A, b: B, output: Output = None, out: Out = None) -> None:
+def compare(a: A, b: B, output: Output = None, as_json: Json = False, out: Out = None) -> None:
     """Compare two runs, episode by episode. Prints the difference, its interval, a sentence for a paper."""
     from fsrun.report.comparison_report import comparison_report
     from fsrun.report.report import written
 
-    form = format_of(output, out)
+    form = format_of(json_or(output, as_json), out)
     sides = (tuple(dict.fromkeys(numbers(each, "run", "fsrun compare 3 5,6"))) for each in (a, b))
     give(written(comparison_report(open_database(), *sides), form, **page_of(out)), out)
 

@@ -60,17 +60,23 @@ def show_results(engine: Engine, asked: Collection[int], console: Console) -> bo
     return [row.status for row in taken.runs] == [JobStatus.DONE] * len(set(asked))
 
 
-def serve(engine: Engine, device: str, processes: int = 1, *, drain: bool) -> None:
-    """Be a worker until told to stop, or until the queue is empty."""
-    watch = _work(engine, device, processes, drain=drain, only=None)
+def serve(engine: Engine, device: str, processes: int = 1, *, drain: bool, quiet: bool = False) -> None:
+    """Be a worker until told to stop, or until the queue is empty; a quiet one says all in its log alone."""
+    watch = _work(engine, device, processes, drain=drain, only=None, quiet=quiet)
     with unheeded():
         watch.say_what_is_left()
 
 
 def _work(
-    engine: Engine, device: str, processes: int, *, drain: bool, only: Collection[int] | None
+    engine: Engine,
+    device: str,
+    processes: int,
+    *,
+    drain: bool,
+    only: Collection[int] | None,
+    quiet: bool = False,
 ) -> "Watch":
-    watch, home = Watch(engine, only), find_home()
+    watch, home = Watch(engine, only, quiet=quiet), find_home()
     supervisor = Supervisor(engine, home, device, processes, on_tick=watch.tick, say=watch.say)
     watch.worker_id, watch.log = supervisor.worker_id, home.supervisor_log(supervisor.worker_id)
     with shown(supervisor, watch):
@@ -132,7 +138,13 @@ class Watch:
     """
 
     def __init__(
-        self, engine: Engine, only: Collection[int] | None, worker_id: str = "", fleet: str = ""
+        self,
+        engine: Engine,
+        only: Collection[int] | None,
+        worker_id: str = "",
+        fleet: str = "",
+        *,
+        quiet: bool = False,
     ) -> None:
         self.pictures = Pictures(engine)
         self.clock = Clock(engine)
@@ -142,7 +154,7 @@ class Watch:
         self.log: Path | None = None
         self.stopped = ""  # by what, until it is said: a handler of signals may have interrupted another line
         self.held: set[int] = set()  # by these workers at the last look
-        self.console = Console(highlight=False)
+        self.console = Console(highlight=False, quiet=quiet)
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -150,7 +162,7 @@ class Watch:
             TextColumn("{task.fields[state]}", markup=False),
             console=self.console,
             transient=True,
-            disable=not self.console.is_terminal,
+            disable=quiet or not self.console.is_terminal,
         )
         self.bars: dict[int, TaskID] = {}
         self.seen: dict[int, tuple[JobStatus, int]] = {}

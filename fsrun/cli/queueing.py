@@ -12,7 +12,7 @@ import typer
 from experiments.presets import DEFAULT_PRESET
 from fsrun.cli.options import numbers, open_database, sentence, words
 from fsrun.cli.scripts import Json, say_json
-from fsrun.errors import FsrunError
+from fsrun.errors import FsrunError, UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -93,16 +93,21 @@ def queue(
     dry_run: DryRun = False,
     again: Again = False,
     as_json: Json = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print only the numbers of the new runs, one a line.")
+    ] = False,
 ) -> None:
     """Queue a sweep: every combination of the lists. Runs that exist are not queued again."""
     from fsrun.planning import effort, known_runs, queued_line  # loads the store
     from store.runs import check_tags
 
+    if as_json and quiet:
+        raise UsageError("--json and --quiet are two forms of the answer: choose one")
     tags = [part for each in tags or () for part in words(each)]
     check_tags(tags)
     planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings, on)
-    if as_json:
-        _queue_for_a_script(planned, priority, tags, dry_run=dry_run, again=again)
+    if as_json or quiet:
+        _queue_for_a_script(planned, priority, tags, dry_run=dry_run, again=again, as_json=as_json)
         return
     _show(planned)
     if said := effort(planned):
@@ -126,14 +131,24 @@ def queue(
 
 
 def _queue_for_a_script(
-    planned: "list[PlannedRun]", priority: int, tags: list[str], *, dry_run: bool, again: bool
+    planned: "list[PlannedRun]",
+    priority: int,
+    tags: list[str],
+    *,
+    dry_run: bool,
+    again: bool,
+    as_json: bool,
 ) -> None:
-    """Queue what is not there, or all `again`, and print which runs are new and which were there."""
+    """Queue what is not there, or all `again`. Print the new runs, as JSON with those that were there."""
     from fsrun.planning import Known, known_runs
 
     engine = open_database()
     known = Known({}, tuple(planned)) if again else known_runs(engine, planned)
     queued = [] if dry_run else _store(engine, list(known.fresh), priority, tags)
+    if not as_json:
+        for each in queued:
+            typer.echo(each.run_id)
+        return
     say_json(
         "queued/1",
         dry_run=dry_run,

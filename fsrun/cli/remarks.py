@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fsrun.cli.options import open_database, sentence, words
-from fsrun.cli.selection import OfStatus, OfTag, RunList, Runs, numbered_in, one_or_more
+from fsrun.cli.selection import OfStatus, OfTag, RunList, Runs, names_runs, numbered_in, one_or_more
+from fsrun.errors import UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -29,17 +30,29 @@ def note(
 
 
 def tag(
-    runs: Runs,
-    tags: Annotated[list[str], typer.Argument(metavar="TAG...", help="Tags, separated by spaces or commas.")],
+    asked: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[RUN] TAG...",
+            help="Runs, as 3, 3-9 or 3,5-7, then tags, separated by spaces or commas. "
+            "With --status or --tag no run need be named.",
+        ),
+    ],
     remove: Annotated[bool, typer.Option("--remove", help="Remove these tags.")] = False,
+    status: OfStatus = None,
+    of_tag: OfTag = None,
 ) -> None:
     """Tag runs, to find them with fsrun ls --tag TAG."""
     from fsrun import orders
 
+    first, *others = asked
+    by_number = not (status or of_tag) or names_runs(first)
+    tags = [part for each in (others if by_number else asked) for part in words(each)]
+    if not tags:
+        raise UsageError("name the tags after the runs: for example fsrun tag 3-9 paper baseline")
     engine = open_database()
-    found = one_or_more(engine, [runs])
-    named = [part for each in tags for part in words(each)]
-    _carry_out(engine, orders.tag, run_ids=found, **{"remove" if remove else "add": named})
+    found = one_or_more(engine, [first] if by_number else None, status, of_tag)
+    _carry_out(engine, orders.tag, run_ids=found, **{"remove" if remove else "add": tags})
 
 
 def rm(

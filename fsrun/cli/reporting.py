@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from fsrun.cli.options import open_database
+from fsrun.cli.scripts import Json
 from fsrun.errors import UsageError
 from fsrun.report.catalogue import KINDS, Choice, everything, make
 from fsrun.report.formats import ENDINGS, PICTURES, Format
@@ -139,6 +140,7 @@ def report(
     notes: Notes = False,
     extra: Extra = False,
     output: Output = None,
+    as_json: Json = False,
     run: Run = None,
     n_way: NWay = None,
     k_shot: KShot = None,
@@ -148,7 +150,9 @@ def report(
     out: Out = None,
 ) -> None:
     """Print the paper's tables and figures from finished runs."""
+    output = json_or(output, as_json)
     asked = {name: value for name, value in context.params.items() if value not in (None, False)}
+    asked |= {"output": output} if asked.pop("as_json", False) else {}
     asked |= {"equal-features": asked.pop("equal_features")} if equal_features else {}
     name = _only({**asked, "all": asked["every"]} if every else asked)
     _refuse_idle(name, asked)
@@ -182,6 +186,13 @@ def _refuse_idle(name: str, asked: Mapping[str, Any]) -> None:
         option = "format" if idle[0] == "output" else idle[0].replace("_", "-")
         newest = ", which takes the newest of each method" if option == "run" else ""
         raise UsageError(f"--{option} has no effect with --{name}{newest}: leave it out")
+
+
+def json_or(asked: Format | None, as_json: bool) -> Format | None:
+    """Return the format asked for by name, or JSON. Raises UsageError where they differ."""
+    if as_json and asked not in (None, Format.JSON):
+        raise UsageError(f"--json and --format {asked} are two formats: choose one")
+    return Format.JSON if as_json else asked
 
 
 def format_of(asked: Format | None, out: Path | None, pictures: Sequence[str] = ()) -> Format:

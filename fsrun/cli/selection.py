@@ -1,5 +1,6 @@
 """Which runs a command is about: numbers and ranges, or all of a status or with a tag."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
@@ -71,6 +72,11 @@ def none_found(status: str | None, tag: str | None, query: str) -> str:
     asked += [f" have the tag {plain(tag)}"] if tag else []
     asked += [f" match {plain(query)}"] if query else []
     return f"No runs{' and'.join(asked) + '.' if asked else ' yet: try fsrun queue synthetic --preset quick'}"
+
+
+def names_runs(word: str) -> bool:
+    """Return whether a word stands for runs: digits, commas and dashes alone."""
+    return re.fullmatch(r"[\d,-]*\d[\d,-]*", word) is not None
 
 
 def _parts(text: str) -> Iterator[range]:

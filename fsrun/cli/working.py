@@ -41,6 +41,9 @@ def worker(
     slurm: Annotated[
         list[str] | None, typer.Option(help="An option of sbatch as NAME=VALUE; repeatable.")
     ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing. Its log in FSRUN_HOME/logs has every line.")
+    ] = False,
 ) -> None:
     """Run queued jobs. Ctrl-C writes a checkpoint and puts running jobs back into the queue.
 
@@ -67,11 +70,11 @@ def worker(
     if engine == "local":
         check_gpus(gpus, device)
     database = open_patiently(find_home().database, typer.echo, lambda: False, create=True)
-    asked = Asked(device, drain, cpus_per_job or 1.0, gpus_per_job, jobs)
+    asked = Asked(device, drain, cpus_per_job or 1.0, gpus_per_job, jobs, quiet)
     if engine == "local" and (jobs or 1) > 1:
         serve_here(database, asked)
     elif engine == "local":
-        serve(database, device, gpus, drain=drain)
+        serve(database, device, gpus, drain=drain, quiet=quiet)
     elif engine == "ray":
         serve_on_ray(database, asked, address or "auto")
     else:

@@ -31,7 +31,7 @@ def comparison_report(engine: Engine, a: tuple[int, ...], b: tuple[int, ...]) ->
     found = compare(engine, a, b)
     command = f"compare {','.join(map(str, a))} {','.join(map(str, b))}"
     tables = (_results(found), *([_options(found)] if found.options else []))
-    return Report(command, tables, partial(_document, found), says=sentence(found))
+    return Report(command, tables, partial(_document, found), says=sentence(found), schema="comparison/1")
 
 
 def repetition_report(engine: Engine, found: Repetition) -> Report:
@@ -66,7 +66,8 @@ def repetition_report(engine: Engine, found: Repetition) -> Report:
             "runs": runs,
         }
 
-    return Report(f"compare {one} {other}", (table,), document, says=f"{found.sentence}.")
+    command = f"compare {one} {other}"
+    return Report(command, (table,), document, says=f"{found.sentence}.", schema="repetition/1")
 
 
 def _repeated(each: Repeated, row: ResultRow) -> str:

@@ -38,8 +38,9 @@ class Charts(Protocol):
 class Report:
     """One report, ready for any format; `command` is what one types for it after fsrun.
 
-    `document` makes all of it for programs, `points` the table that CSV is made of where that is not the
-    first; `charts` and `picture` draw its curves where it has any; `says` is what it comes to, in a sentence.
+    `document` makes all of it for programs, in the form that `schema` names; `points` makes the table for CSV
+    where that is not the first; `charts` and `picture` draw its curves where it has any; `says` is what it
+    comes to, in a sentence.
     """
 
     command: str
@@ -49,6 +50,7 @@ class Report:
     charts: Charts | None = None
     picture: Callable[[], Picture] | None = None
     says: str = ""
+    schema: str = "report/1"
 
     @property
     def title(self) -> str:
@@ -85,7 +87,7 @@ def written(report: Report, form: Format, *, width: int = 80, colour: bool = Fal
         case Format.CSV:
             return to_csv(report.points() if report.points else report.tables[0])
         case Format.JSON:
-            return to_json(report.document())
+            return to_json({"schema": f"fsrun/{report.schema}", **report.document()})
         case Format.HTML:
             return page(report.title, [_section(report)])
 
@@ -107,9 +109,8 @@ def together(
         case Format.CSV:
             raise UsageError("csv holds one table: name one report, or use --format json")
         case Format.JSON:
-            return to_json(
-                {"made": made, "missing": missing} | {each.slug: each.document() for each in reports}
-            )
+            documents = {each.slug: each.document() for each in reports}
+            return to_json({"schema": "fsrun/reports/1", "made": made, "missing": missing, **documents})
         case Format.HTML:
             return page("Reports", [_section(each) for each in reports], missing=missing, made=made)
         case _:

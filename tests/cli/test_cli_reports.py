@@ -26,6 +26,11 @@ WRONG = {
     "runs drawn": ("report --figure4 --provenance --out runs.pdf", "--figure4"),
     "a folder": ("report --table2 --out .", ". is a folder", "report.txt"),
     "all of nothing": ("report --all --format html", "nothing is measured yet", "fsrun run synthetic"),
+    "json and another": ("report --table2 --json --format csv", "--json", "csv"),
+    "json of a story": ("report --explain mann --json", "--format", "--explain"),
+    "json of two runs as text": ("compare 1 2 --json --format text", "--json", "text"),
+    "json of a screen": ("tui --json", "--json"),
+    "json of pictures": ("screenshot overview --json", "--json"),
     "no folder": ("report --figure4 --out /no/such/folder/figure.png", "/no/such/folder"),
 }
 
@@ -77,7 +82,7 @@ def test_all_that_is_measured_makes_one_report_that_names_the_rest(looking: Type
     assert '<section id="theory"' in text
     assert "--classes omniglot: no 1-shot run on omniglot has finished" in text
     found = json.loads(looking("report", "--all", "--format", "json").out)
-    assert {*found} == {"made", "missing", "figure4", "theory"}
+    assert {*found} == {"schema", "made", "missing", "figure4", "theory"}
     answer = looking("report", "--all", "--format", "markdown")
     assert answer.out.count("**") == 2 * 3
     assert "Not measured: --table2: type `fsrun queue table2`" in answer.out
@@ -92,3 +97,14 @@ def test_the_runs_behind_a_report_are_told_with_seed_commit_and_machine(looking:
     assert (run["run_id"], run["seed"]) == (1, 0)
     assert run["commit"] == run["provenance"]["commit"]
     assert run["config"]["experiment"] == "synthetic"
+
+
+def test_reports_as_json_hold_the_values_of_the_table_under_a_schema(looking: Typed) -> None:
+    answer = looking("report", "--theory", "--json")
+    document = json.loads(answer.out)
+    assert document["schema"] == "fsrun/report/1"
+    assert any(isinstance(value, float) for row in document["rows"] for value in row.values())
+    assert looking("report", "--theory", "--format", "json").out == answer.out
+    everything = json.loads(looking("report", "--all", "--json").out)
+    assert everything["schema"] == "fsrun/reports/1"
+    assert everything["theory"]["rows"] == document["rows"]

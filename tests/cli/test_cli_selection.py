@@ -60,6 +60,18 @@ def test_orders_reach_all_runs_of_a_status_or_with_a_tag(five: Typed, home: Case
     assert listed(five) == [5, 4, 3, 1]
 
 
+def test_tags_are_put_on_ranges_on_runs_of_a_status_and_on_runs_with_a_tag(five: Typed, home: Case) -> None:
+    assert five("tag", "3-9", "late").out == "Runs 3-5 are tagged late.\n"
+    assert five("tag", "--status", "failed", "bad,again").out == "Run 2 is tagged bad, again.\n"
+    assert five("tag", "--tag", "night", "paper").out == "Runs 2, 4 are tagged paper.\n"
+    assert five("tag", "1-4", "kept", "--tag", "late", "--status", "queued").out == "Run 4 is tagged kept.\n"
+    assert five("tag", "--tag", "paper", "paper", "--remove").out == "Runs 2, 4 are no longer tagged paper.\n"
+    assert home.run(2).tags == ("again", "bad", "night")
+    assert five("tag", "--status", "cancelled", "x").out == "No runs are cancelled.\n"
+    assert_refused(five("tag", "3"), "name the tags")
+    assert_refused(five("tag", "x", "y"), "'x' is not a run")
+
+
 def test_lost_runs_can_be_listed_and_failed_ones_say_why(five: Typed) -> None:
     assert listed(five, "--status", "lost") == [3]
     assert listed(five, "--status", "running") == [3]
@@ -115,6 +127,24 @@ def test_queueing_for_a_script_says_the_new_runs_and_those_that_were_there(typed
     assert (both["queued"], both["there"]) == ([2], {"1": "queued"})
     assert home.run(2).tags == ("sweep",)
     assert json.loads(typed(*words, "slow_lr=0.001", "--again").out)["queued"] == [3]
+
+
+def test_a_quiet_queue_prints_the_numbers_of_the_new_runs_alone(typed: Typed) -> None:
+    words = ("queue", "synthetic", *TINY, "-q", "--set")
+    assert typed(*words, "slow_lr=0.001,0.002").out == "1\n2\n"
+    assert typed(*words, "slow_lr=0.002,0.003").out == "3\n"
+    assert typed(*words, "slow_lr=0.004", "--dry-run").out == ""
+    assert_refused(typed(*words, "slow_lr=0.004", "--json"), "--json", "--quiet")
+
+
+def test_a_quiet_worker_prints_nothing_and_keeps_its_lines(typed: Typed, home: Case) -> None:
+    typed("pause")
+    loud = typed("worker", "--drain")
+    assert loud.out.startswith("The queue is paused")
+    quiet = typed("worker", "--drain", "-q")
+    assert (quiet.code, quiet.out) == (0, "")
+    (log,) = home.logs.glob("supervisor-*.log")
+    assert log.read_text().count("The queue is paused") == 2
 
 
 def test_data_and_checks_as_json(typed: Typed, home: Case) -> None:

@@ -91,7 +91,7 @@ def test_the_options_that_differ_are_listed_and_json_has_all(filled: Filled) -> 
     assert "data.protocol" in text
     assert "options that only one side has" in text
     document = json.loads(written(report, Format.JSON))
-    assert document["sentence"] == report.says
+    assert (document["schema"], document["sentence"]) == ("fsrun/comparison/1", report.says)
     assert {row["option"] for row in document["options"]} > {"method.name", "method.slow_lr"}
     assert {*document["runs"]} == {str(a), str(b)}
     (result,) = document["results"]
@@ -108,9 +108,9 @@ def test_a_comparison_has_every_format(filled: Filled, form: Format) -> None:
 
 def test_two_runs_of_one_config_are_compared_bit_for_bit(filled: Filled) -> None:
     a, b, c = outcome(filled, HARD), outcome(filled, HARD), outcome(filled, HARD - 0.1)
-    assert comparison_report(filled.engine, (a,), (b,)).says == (
-        "identical: all 400 episode values of test/accuracy are equal."
-    )
+    report = comparison_report(filled.engine, (a,), (b,))
+    assert report.says == "identical: all 400 episode values of test/accuracy are equal."
+    assert json.loads(written(report, Format.JSON))["schema"] == "fsrun/repetition/1"
     assert comparison_report(filled.engine, (a,), (c,)).says.startswith(
         f"not the same: test/accuracy of run {c} is -10"
     )
