@@ -225,7 +225,7 @@ def _report(name: str, asked: Mapping[str, Any], form: Format, out: Path | None)
     made = make(open_database(), _choice(name, asked))
     if "notes" in asked:
         made = replace(made, tables=tuple(table.detailed() for table in made.tables))
-    if form is Format.TEXT and "extra" not in asked:
+    if form in (Format.TEXT, Format.LATEX) and "extra" not in asked:
         made = replace(made, tables=tuple(table.folded() for table in made.tables))
     if "provenance" in asked:
         made = of_table(f"{made.command} --provenance", runs_table(made.document()))

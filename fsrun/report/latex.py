@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import accumulate, groupby
+from itertools import accumulate
 
 from fsrun.report.table import Column, Table, column_widths, columns_within, headings_beside, with_columns
 
@@ -66,13 +66,19 @@ _ACCENTS = frozenset("\u0300\u0301\u0302\u0303\u0308\u030a\u030c\u0327")  # that
 def to_latex(table: Table, label: str) -> str:
     """Return a table environment with caption, label and notes; it compiles after PREAMBLE.
 
-    Columns that a page has no room for are left out, and named in a comment.
+    Columns that a page has no room for are left out, and named in a comment; so are those that can be spared
+    beside groups of columns, which are what such a table is about.
     """
     table = replace(table, columns=tuple(map(_spared, table.columns)))
-    kept = columns_within(table, _least_widths(table), FOOTNOTE)
+    grouped = any(column.group for column in table.columns)
+    kept = [
+        place
+        for place in columns_within(table, _least_widths(table), FOOTNOTE)
+        if not (grouped and table.columns[place].spare)
+    ]
     left_out = headings_beside(table, kept)
-    shown = with_columns(table, kept)
-    comment = f"% No room on a page for: {', '.join(left_out)}. The formats csv and json have all."
+    shown = with_columns(table, kept).with_needed_notes()
+    comment = f"% Left out: {', '.join(left_out)}. The formats csv and json have all."
     more = f"% {len(table.details)} more notes: add --notes."
     comments = [*([comment] if left_out else []), *([more] if table.details else [])]
     return "\n".join([*comments, *_environment(shown, label)])
@@ -121,9 +127,7 @@ def _environment(table: Table, label: str) -> Iterator[str]:
 
 def _headings(table: Table) -> Iterator[str]:
     """Yield the names of groups, each above its columns and a rule, and the headings below them."""
-    groups = [
-        (group, len(list(columns))) for group, columns in groupby(table.columns, lambda each: each.group)
-    ]
+    groups = table.groups()
     if any(group for group, _ in groups):
         names = [
             rf"\multicolumn{{{size}}}{{c}}{{{escaped(group)}}}" if group else " & " * (size - 1)

@@ -19,7 +19,7 @@ function sorted(rows, column, direction) {
 }
 
 for (const table of document.querySelectorAll("table")) {
-  const headings = [...table.tHead.rows[0].cells];
+  const headings = [...[...table.tHead.rows].at(-1).cells];
   const original = [...table.tBodies[0].rows];
   headings.forEach((heading, column) => {
     const turns = heading.classList.contains("number")

@@ -7,7 +7,6 @@ import csv
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -53,18 +52,12 @@ def to_text(table: Table, *, width: int, colour: bool) -> str:
     Cells wrap where even that does not do.
     """
     table = fitted(table, width)
-    table = replace(table, notes=tuple(note for note in table.notes if _explains(note, table)))
+    table = table.with_needed_notes()
     more = [f"{len(table.details)} more notes: add --notes."] if table.details else []
     notes = [Text(note, style="dim") for note in (*table.notes, *more)]
     grouped = any(column.group for column in table.columns) and room_of(table) <= width
     grid = _in_groups(table) if grouped else _in_columns(table, width)
     return printed(Group(grid, Text(""), *notes), width=width, colour=colour)
-
-
-def _explains(note: str, table: Table) -> bool:
-    """Return whether a note is needed: one that begins with a mark is, where a cell has that mark."""
-    mark = note.split(" ", 1)[0]
-    return len(mark) > 1 or mark.isalnum() or any(mark in cell for row in table.rows for cell in row)
 
 
 def _in_columns(table: Table, width: int) -> RenderableType:

@@ -5,6 +5,7 @@ Not here: what is in a table (table2.py, figure4.py), and writing it (render.py,
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Self
 
 from rich.cells import cell_len
@@ -175,6 +176,21 @@ class Table:
             return self
         rows, values = self.rows[: self.extra], self.values[: self.extra]
         return replace(self, rows=rows, values=values, extra_title=self.folded_title)
+
+    def with_needed_notes(self) -> "Table":
+        """Return the table without notes on marks that no cell has: such a note begins with its mark."""
+        cells = "".join(cell for row in self.rows for cell in row)
+        marks = [note.split(" ", 1)[0] for note in self.notes]
+        needed = (
+            note
+            for note, mark in zip(self.notes, marks, strict=True)
+            if len(mark) > 1 or mark.isalnum() or mark in cells
+        )
+        return replace(self, notes=tuple(needed))
+
+    def groups(self) -> list[tuple[str, int]]:
+        """Return the names of the groups of columns, each with its size; no name for columns of none."""
+        return [(name, len(list(own))) for name, own in groupby(column.group for column in self.columns)]
 
     def gap_before(self, place: int) -> int:
         """Return how many blanks stand before a column at least: one more where a group begins or ends."""

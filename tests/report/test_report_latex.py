@@ -72,7 +72,7 @@ def test_columns_without_room_are_left_out_and_named(filled: Filled) -> None:
     filled.measure("protonet", 0.92)
     text = to_latex(table2(filled.engine), "table2")
     comment, *_ = text.splitlines()
-    assert comment.startswith("% No room on a page for: ")
+    assert comment.startswith("% Left out: ")
     assert "Source measured" in comment
     names = "\\multicolumn{3}{c}{Omniglot 20-way 1-shot} & \\multicolumn{3}{c}{mini-ImageNet 5-way 1-shot}"
     assert names in text
