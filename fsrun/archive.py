@@ -28,7 +28,7 @@ from store.curves import every_point, metric_names
 from store.engine import reading
 from store.jobs import JobStatus
 from store.results import IMPORTED_FROM, ResultRow, measured_runs
-from store.runs import REPEATS, AttemptRecord, RunRecord, get_run, with_prerequisites
+from store.runs import ON_END, REPEATS, AttemptRecord, RunRecord, get_run, with_prerequisites
 
 
 class _Part(BaseModel):
@@ -174,8 +174,8 @@ def _worked(attempts: Sequence[AttemptRecord]) -> dict[str, str]:
 
 
 def _lasting(provenance: Mapping[str, str]) -> dict[str, str]:
-    """Return the facts that hold of the whole run, and in other databases: no number of a run here."""
-    passing = (IMPORTED_FROM, REPEATS, PROCESSOR_SECONDS)
+    """Return the facts that hold of the whole run, and in other databases: no run number, no command."""
+    passing = (IMPORTED_FROM, ON_END, REPEATS, PROCESSOR_SECONDS)
     return {name: fact for name, fact in provenance.items() if name not in passing}
 
 

@@ -35,7 +35,7 @@ from fsrun.provenance import provenance
 from fsrun.shared_data import fetch
 from fsrun.words import duration
 from store.jobs import JobStatus, numbered
-from store.runs import Enqueued, RunRequest, RunSpec, enqueue, runs_there
+from store.runs import ON_END, Enqueued, RunRequest, RunSpec, enqueue, runs_there
 
 
 @dataclass(frozen=True)
@@ -137,10 +137,11 @@ def require_data(planned: Iterable[PlannedRun], home: Home, *, stored: bool = Fa
 
 
 def enqueue_planned(
-    engine: Engine, planned: Sequence[PlannedRun], *, now: float, priority: int = 0
+    engine: Engine, planned: Sequence[PlannedRun], *, now: float, priority: int = 0, on_end: str = ""
 ) -> list[Enqueued]:
-    """Queue the runs and what they start from, all or nothing."""
-    return enqueue(engine, requests(planned), now=now, priority=priority, provenance=provenance())
+    """Queue the runs and what they start from, all or nothing, each with the command for its end."""
+    facts = provenance() | ({ON_END: on_end} if on_end else {})
+    return enqueue(engine, requests(planned), now=now, priority=priority, provenance=facts)
 
 
 @dataclass(frozen=True)

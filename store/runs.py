@@ -360,6 +360,9 @@ class _Placing:
         return run_id
 
 
+ON_END = "on end"
+"""The fact in the provenance of a request that is a command for its worker, once the run has ended."""
+
 REPEATS = "repeats run"
 """The fact in the provenance of a request that names the run it repeats."""
 

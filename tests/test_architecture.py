@@ -54,6 +54,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pyarrow": ("fsrun.exports",),
     "trackio": ("fsrun.exports",),
     "wandb": ("fsrun.exports",),
+    "apprise": ("fsrun.worker.notices",),
     "ray": ("fsrun.worker.ray_engine",),
     "fsspec": ("fsrun.object_store",),
     "submitit": ("fsrun.worker.slurm_engine",),

@@ -15,6 +15,7 @@ from fsrun.words import count
 from fsrun.worker import local_engine, ray_engine
 from fsrun.worker.fleet import Coordinator, Fleet
 from fsrun.worker.nodes import is_file, new_fleet, ordered
+from fsrun.worker.notices import Notices
 from fsrun.worker.slurm_engine import SlurmFleet
 
 STOPPING = "every job writes a checkpoint and goes back to the queue"
@@ -30,6 +31,7 @@ class Asked:
     gpus: float | None
     most: int | None
     quiet: bool = False
+    on_end: str = ""
 
     @property
     def settings(self) -> dict[str, str]:
@@ -83,7 +85,10 @@ def serve_on_slurm(engine: Engine, asked: Asked, parameters: Sequence[str], clus
 
 def _serve(engine: Engine, asked: Asked, fleet: Fleet, where: str) -> None:
     watch = Watch(engine, None, fleet=fleet.name, quiet=asked.quiet)
-    coordinator = Coordinator(engine, fleet, asked.most, say=watch.say, on_tick=watch.tick)
+    watch.notices = Notices(engine, watch.say, asked.on_end)
+    coordinator = Coordinator(
+        engine, fleet, asked.most, say=watch.say, on_tick=watch.tick, on_lost=watch.notices.tell
+    )
     home = find_home()
     watch.log = home.supervisor_log(fleet.name)
     with shown(coordinator, watch, STOPPING):

@@ -16,7 +16,8 @@ from sqlalchemy import Engine
 
 from fsrun.cli.output import unheeded
 from fsrun.cli.tables import results_table
-from fsrun.liveness import Clock
+from fsrun.errors import FsrunError
+from fsrun.liveness import CLOCK_SLACK, Clock
 from fsrun.paths import find_home
 from fsrun.words import (
     cut,
@@ -28,6 +29,7 @@ from fsrun.words import (
     seeds_text,
     short_task,
 )
+from fsrun.worker.notices import Notices
 from fsrun.worker.supervisor import Supervisor
 from fsrun.writing import append_line
 from store.jobs import JobStatus
@@ -60,9 +62,11 @@ def show_results(engine: Engine, asked: Collection[int], console: Console) -> bo
     return [row.status for row in taken.runs] == [JobStatus.DONE] * len(set(asked))
 
 
-def serve(engine: Engine, device: str, processes: int = 1, *, drain: bool, quiet: bool = False) -> None:
+def serve(
+    engine: Engine, device: str, processes: int = 1, *, drain: bool, quiet: bool = False, on_end: str = ""
+) -> None:
     """Be a worker until told to stop, or until the queue is empty; a quiet one says all in its log alone."""
-    watch = _work(engine, device, processes, drain=drain, only=None, quiet=quiet)
+    watch = _work(engine, device, processes, drain=drain, only=None, quiet=quiet, on_end=on_end)
     with unheeded():
         watch.say_what_is_left()
 
@@ -75,8 +79,10 @@ def _work(
     drain: bool,
     only: Collection[int] | None,
     quiet: bool = False,
+    on_end: str = "",
 ) -> "Watch":
     watch, home = Watch(engine, only, quiet=quiet), find_home()
+    watch.notices = Notices(engine, watch.say, on_end, only)
     supervisor = Supervisor(engine, home, device, processes, on_tick=watch.tick, say=watch.say)
     watch.worker_id, watch.log = supervisor.worker_id, home.supervisor_log(supervisor.worker_id)
     with shown(supervisor, watch):
@@ -123,8 +129,14 @@ def shown(working: Stoppable, watch: "Watch", consequence: str = STOPPING) -> It
         with unheeded(), watch.progress:
             try:
                 yield
+            except FsrunError as error:
+                if watch.notices is not None:
+                    watch.notices.tell(f"A worker on this machine has given up: {error}")
+                raise
             finally:
                 watch.say_why_it_stops()
+                if watch.notices is not None:
+                    watch.notices.close(lambda: working.stopping)
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
@@ -134,7 +146,8 @@ class Watch:
     """Prints a line whenever a run changes, and keeps a bar for each running one.
 
     It tells of the runs in `only`, whoever has them; without, of those that the worker `worker_id`, or one of
-    the slots of `fleet`, has or has just had. What it says is in the file `log` too.
+    the slots of `fleet`, has or has just had. What it says is in the file `log` too. The `notices` hear of
+    the runs that these workers bring to their end.
     """
 
     def __init__(
@@ -152,6 +165,8 @@ class Watch:
         self.worker_id = worker_id
         self.fleet = fleet
         self.log: Path | None = None
+        self.notices: Notices | None = None
+        self.began = self.clock()
         self.stopped = ""  # by what, until it is said: a handler of signals may have interrupted another line
         self.held: set[int] = set()  # by these workers at the last look
         self.console = Console(highlight=False, quiet=quiet)
@@ -201,18 +216,31 @@ class Watch:
         if taken.paused and not self.paused:
             self.say("The queue is paused: no job is begun until fsrun resume.")
         self.paused = taken.paused
+        ended = []
         for row in reversed(taken.runs):
             is_ours = self._is_ours(row)
             if self.seen.get(row.id) != (row.status, row.attempt):
+                if (
+                    self._has(row.worker_id)
+                    and row.finished is not None
+                    and row.finished >= self.began - CLOCK_SLACK
+                ):
+                    ended.append(row)
                 if is_ours:
                     self._say(row, began=row.attempt != self.seen.get(row.id, (None, 0))[1])
                 self.seen[row.id] = (row.status, row.attempt)
             self._draw(row, running=is_ours and row.status is JobStatus.RUNNING)
+        if self.notices is not None:
+            self.notices.look(taken, ended, self._has)
+
+    def _has(self, worker_id: str | None) -> bool:
+        """Return whether a worker is the one, or a slot of the fleet, that this tells of."""
+        return is_of(self.fleet, worker_id) if self.fleet else worker_id == self.worker_id
 
     def _is_ours(self, row: RunRow) -> bool:
         """Return whether to tell of the run: one these workers have, or have just handed back or ended."""
         had, running = row.id in self.held, row.status is JobStatus.RUNNING
-        has = is_of(self.fleet, row.worker_id) if self.fleet else row.worker_id == self.worker_id
+        has = self._has(row.worker_id)
         self.held = self.held | {row.id} if has and running else self.held - {row.id}
         return self.only is not None or has or (had and not running)
 

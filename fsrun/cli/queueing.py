@@ -3,8 +3,11 @@
 Not here: what a sweep is (experiments.sweeps), and the worker.
 """
 
+import os
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -74,6 +77,14 @@ Gpus = Annotated[
     int,
     typer.Option(min=1, max=64, help="GPUs that share one pre-training. With --device cpu: processes."),
 ]
+OnEnd = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COMMAND",
+        help="A command for the shell when a run has ended, with FSRUN_RUN, FSRUN_STATUS, FSRUN_RESULT and "
+        "FSRUN_ERROR in its environment.",
+    ),
+]
 
 
 def queue(
@@ -90,6 +101,7 @@ def queue(
         list[str] | None,
         typer.Option("--tag", metavar="TAG", help="Tags for the new runs, a list with commas; repeatable."),
     ] = None,
+    on_end: OnEnd = None,
     dry_run: DryRun = False,
     again: Again = False,
     as_json: Json = False,
@@ -105,9 +117,10 @@ def queue(
         raise UsageError("--json and --quiet are two forms of the answer: choose one")
     tags = [part for each in tags or () for part in words(each)]
     check_tags(tags)
+    place = _Place(priority, tags, on_end or "")
     planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings, on)
     if as_json or quiet:
-        _queue_for_a_script(planned, priority, tags, dry_run=dry_run, again=again, as_json=as_json)
+        _queue_for_a_script(planned, place, dry_run=dry_run, again=again, as_json=as_json)
         return
     _show(planned)
     if said := effort(planned):
@@ -124,7 +137,7 @@ def queue(
         if known.fresh:
             typer.echo(sentence(f"{known.line}: not queued again, --again does that"))
         planned = list(known.fresh) or planned
-    typer.echo(sentence(queued_line(_store(engine, planned, priority, tags))))
+    typer.echo(sentence(queued_line(_store(engine, planned, place))))
     typer.echo(
         "Next:  fsrun worker   (or fsrun worker --drain to stop when all is done), and fsrun tui to watch."
     )
@@ -132,8 +145,7 @@ def queue(
 
 def _queue_for_a_script(
     planned: "list[PlannedRun]",
-    priority: int,
-    tags: list[str],
+    place: "_Place",
     *,
     dry_run: bool,
     again: bool,
@@ -144,7 +156,7 @@ def _queue_for_a_script(
 
     engine = open_database()
     known = Known({}, tuple(planned)) if again else known_runs(engine, planned)
-    queued = [] if dry_run else _store(engine, list(known.fresh), priority, tags)
+    queued = [] if dry_run else _store(engine, list(known.fresh), place)
     if not as_json:
         for each in queued:
             typer.echo(each.run_id)
@@ -159,15 +171,24 @@ def _queue_for_a_script(
     )
 
 
-def _store(engine: "Engine", planned: "list[PlannedRun]", priority: int, tags: list[str]) -> "list[Enqueued]":
+@dataclass(frozen=True)
+class _Place:
+    """How runs are queued: priority, tags, and the command for their end."""
+
+    priority: int
+    tags: Sequence[str]
+    on_end: str
+
+
+def _store(engine: "Engine", planned: "list[PlannedRun]", place: _Place) -> "list[Enqueued]":
     from fsrun.paths import find_home
     from fsrun.planning import enqueue_planned, require_data
     from store.runs import change_tags
 
     require_data(planned, find_home())
-    queued = enqueue_planned(engine, planned, now=time.time(), priority=priority)
-    if tags:
-        change_tags(engine, [each.run_id for each in queued], add=tags)
+    queued = enqueue_planned(engine, planned, now=time.time(), priority=place.priority, on_end=place.on_end)
+    if place.tags:
+        change_tags(engine, [each.run_id for each in queued], add=place.tags)
     return queued
 
 
@@ -198,10 +219,12 @@ def run(
     from fsrun.paths import find_home
     from fsrun.planning import Known, enqueue_planned, known_runs, require_data
     from fsrun.worker.devices import check_gpus
+    from fsrun.worker.notices import ADDRESSES, check_addresses
     from store.jobs import JobStatus
     from store.runs import with_prerequisites
 
     check_gpus(gpus, device)
+    check_addresses(os.environ.get(ADDRESSES, ""))
     planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings, on)
     engine = open_database()
     known = Known({}, tuple(planned)) if again else known_runs(engine, planned)

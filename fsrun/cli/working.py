@@ -3,12 +3,13 @@
 Not here: what a worker does (fsrun.worker).
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
 
-from fsrun.cli.queueing import Device, Gpus
+from fsrun.cli.queueing import Device, Gpus, OnEnd
 from fsrun.errors import UsageError
 
 ENGINES = ("local", "ray", "slurm")
@@ -41,6 +42,7 @@ def worker(
     slurm: Annotated[
         list[str] | None, typer.Option(help="An option of sbatch as NAME=VALUE; repeatable.")
     ] = None,
+    on_end: OnEnd = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing. Its log in FSRUN_HOME/logs has every line.")
     ] = False,
@@ -65,16 +67,18 @@ def worker(
     from fsrun.cli.foreground import serve
     from fsrun.paths import find_home
     from fsrun.worker.devices import check_gpus
+    from fsrun.worker.notices import ADDRESSES, check_addresses
     from fsrun.worker.outage import open_patiently
 
+    check_addresses(os.environ.get(ADDRESSES, ""))
     if engine == "local":
         check_gpus(gpus, device)
     database = open_patiently(find_home().database, typer.echo, lambda: False, create=True)
-    asked = Asked(device, drain, cpus_per_job or 1.0, gpus_per_job, jobs, quiet)
+    asked = Asked(device, drain, cpus_per_job or 1.0, gpus_per_job, jobs, quiet, on_end or "")
     if engine == "local" and (jobs or 1) > 1:
         serve_here(database, asked)
     elif engine == "local":
-        serve(database, device, gpus, drain=drain, quiet=quiet)
+        serve(database, device, gpus, drain=drain, quiet=quiet, on_end=on_end or "")
     elif engine == "ray":
         serve_on_ray(database, asked, address or "auto")
     else:

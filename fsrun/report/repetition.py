@@ -20,7 +20,7 @@ from fsrun.words import count
 from store.errors import RunNotFound
 from store.jobs import JobStatus
 from store.results import ResultRow
-from store.runs import REPEATS, RunRecord, curve_ends, get_run, repeats_of
+from store.runs import ON_END, REPEATS, RunRecord, curve_ends, get_run, repeats_of
 
 MAIN = ("/accuracy", "/loss_ratio")
 
@@ -172,5 +172,5 @@ def _made_by(run: RunRecord) -> dict[str, str]:
     """Return what made a run, but for what differs from hour to hour."""
     last = run.attempts[-1]
     facts = {**run.provenance, **last.provenance, "device": last.device}
-    passing = (SECONDS_PER_EPISODE, PEAK_BYTES, PROCESSOR_SECONDS, REPEATS)
+    passing = (SECONDS_PER_EPISODE, PEAK_BYTES, PROCESSOR_SECONDS, ON_END, REPEATS)
     return {name: fact for name, fact in facts.items() if name not in passing}

@@ -68,6 +68,7 @@ class Coordinator:
     most: int | None = None
     say: Callable[[str], None] = print
     on_tick: Callable[[], None] = lambda: None
+    on_lost: Callable[[str], None] = lambda _: None
     stopping: bool = False
     _hurrying: bool = False
     _started: int = 0
@@ -155,7 +156,9 @@ class Coordinator:
         )
         if freed:
             named = ", ".join(f"run {run_id}" for run_id in freed)
-            self.say(f"Slot {slot} died ({reason}); {named} goes on from its last checkpoint elsewhere.")
+            line = f"Slot {slot} died ({reason}); {named} goes on from its last checkpoint elsewhere."
+            self.say(line)
+            self.on_lost(line)
         elif died is not None:
             self._complain(f"Slot {slot} died without a job ({reason}).")
 
