@@ -4,7 +4,7 @@ Not here: the queue, and how a sweep is shown.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -34,6 +34,7 @@ class Sweep:
     seeds: int = 1
     seeds_per_run: int = 1  # only where a run can carry several, see registry.py
     settings: Mapping[str, Sequence[Any]] | None = None  # option name -> values
+    told: Collection[str] = ()  # settings that tell runs apart, though each has one value here
     beside_others: bool = False  # the settings are for other sweeps, too, and may change nothing of this one
 
 
@@ -108,7 +109,8 @@ def _runs_of(
     """Return the runs of one method with the settings it has, whose dotted names are in `paths`."""
     raw = _defaults(sweep.experiment, method, sweep.preset)
     seed = resolve_option("seed", method, option_names(sweep.experiment, method)) or "seed"
-    swept = {name: path for name, path in paths.items() if len(settings[name]) > 1 and name not in _SHAPE}
+    several = {name for name, values in settings.items() if len(values) > 1 or name in sweep.told}
+    swept = {name: path for name, path in paths.items() if name in several and name not in _SHAPE}
     runs = []
     for values in product(*(settings[name] for name in paths), seeds):
         chosen: dict[str, Any] = {seed: values[-1]}

@@ -23,6 +23,7 @@ from experiments.config import (
     share_trainings,
     training_steps,
 )
+from experiments.draws import drawn, ranges_in
 from experiments.errors import unknown_name
 from experiments.presets import DEFAULT_PRESET
 from experiments.registry import EXPERIMENTS
@@ -42,7 +43,8 @@ from store.runs import ON_END, Enqueued, RunRequest, RunSpec, enqueue, runs_ther
 class Asked:
     """What a user asks for; `settings` are name=value as `--set` takes them.
 
-    `on` is a study's data, None for Omniglot and wherever no study is asked for.
+    `on` is a study's data, None for Omniglot and wherever no study is asked for. `draws` says how many values
+    are drawn from each range among the settings, 0 where there is none.
     """
 
     experiment: str
@@ -53,10 +55,13 @@ class Asked:
     seeds: int = 1
     settings: Sequence[str] = ()
     on: str | None = None
+    draws: int = 0
 
 
 def plan_asked(asked: Asked) -> list[PlannedRun]:
     """Return the runs of a sweep or a study, each once. Raises ConfigError or UsageError."""
+    if asked.draws and asked.experiment in STUDIES:
+        raise UsageError(f"--random draws options of an experiment: {asked.experiment} is a study")
     if asked.experiment in STUDIES:
         return _each_once(_plan_study(asked))
     if asked.experiment not in EXPERIMENTS:
@@ -64,6 +69,7 @@ def plan_asked(asked: Asked) -> list[PlannedRun]:
     if asked.on is not None:
         raise UsageError(f"--on picks the data of a study: {asked.experiment} is none, leave it out")
     together = EXPERIMENTS[asked.experiment].seeds_in_one_run
+    settings = parse_settings(asked.settings)
     sweep = Sweep(
         asked.experiment,
         asked.methods,
@@ -72,9 +78,18 @@ def plan_asked(asked: Asked) -> list[PlannedRun]:
         asked.k_shot,
         1 if together else asked.seeds,
         asked.seeds if together else 1,
-        parse_settings(asked.settings),
+        settings,
     )
-    return _each_once(plan(sweep))
+    ranges = ranges_in(settings)
+    if bool(ranges) != bool(asked.draws):
+        name = min(ranges, default="")
+        raise UsageError(
+            f"{name}={settings[name][0]} is a range: add --random N, which draws N values"
+            if ranges
+            else "--random draws from ranges: name one, for example --set lr=1e-4..1e-1:log"
+        )
+    draws = [settings | drawn(ranges, number) for number in range(asked.draws)] if ranges else [settings]
+    return _each_once(run for each in draws for run in plan(replace(sweep, settings=each, told=[*ranges])))
 
 
 def _each_once(planned: Iterable[PlannedRun]) -> list[PlannedRun]:

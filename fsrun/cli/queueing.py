@@ -62,7 +62,7 @@ Settings = Annotated[
         "--set",
         metavar="NAME=VALUE",
         help="Set any option; repeatable. A list is swept: slow_lr=0.01,0.1. [1,2] is one value. @FILE reads "
-        "numbers from a file.",
+        "numbers from a file. With --random a range is drawn from: lr=1e-4..1e-1:log, filters=16..64.",
     ),
 ]
 On = Annotated[
@@ -76,6 +76,23 @@ Again = Annotated[bool, typer.Option("--again", help="Queue runs even if runs wi
 Gpus = Annotated[
     int,
     typer.Option(min=1, max=64, help="GPUs that share one pre-training. With --device cpu: processes."),
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", metavar="TAG", help="Tags for the new runs, a list with commas; repeatable."),
+]
+Draws = Annotated[
+    int | None,
+    typer.Option(
+        "--random",
+        metavar="N",
+        min=1,
+        max=10_000,
+        help="Draw N values from each range of --set. The same command draws the same.",
+    ),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print only the numbers of the new runs, one a line.")
 ]
 OnEnd = Annotated[
     str | None,
@@ -97,17 +114,13 @@ def queue(
     settings: Settings = None,
     on: On = None,
     priority: Priority = 0,
-    tags: Annotated[
-        list[str] | None,
-        typer.Option("--tag", metavar="TAG", help="Tags for the new runs, a list with commas; repeatable."),
-    ] = None,
+    tags: Tags = None,
+    draws: Draws = None,
     on_end: OnEnd = None,
     dry_run: DryRun = False,
     again: Again = False,
     as_json: Json = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print only the numbers of the new runs, one a line.")
-    ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Queue a sweep: every combination of the lists. Runs that exist are not queued again."""
     from fsrun.planning import effort, known_runs, queued_line  # loads the store
@@ -118,7 +131,7 @@ def queue(
     tags = [part for each in tags or () for part in words(each)]
     check_tags(tags)
     place = _Place(priority, tags, on_end or "")
-    planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings, on)
+    planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings, on, draws or 0)
     if as_json or quiet:
         _queue_for_a_script(planned, place, dry_run=dry_run, again=again, as_json=as_json)
         return
@@ -255,11 +268,13 @@ def _plan(
     seeds: int,
     settings: list[str] | None,
     on: str | None,
+    draws: int = 0,
 ) -> "list[PlannedRun]":
     from fsrun.planning import Asked, plan_asked  # loads pydantic and the store
 
     ways, shots = numbers(n_way, "--n-way", "--n-way 5,20"), numbers(k_shot, "--k-shot", "--k-shot 1,5")
-    planned = plan_asked(Asked(experiment, words(method), preset, ways, shots, seeds, settings or [], on))
+    asked = Asked(experiment, words(method), preset, ways, shots, seeds, settings or [], on, draws)
+    planned = plan_asked(asked)
     _warn(planned)
     return planned
 

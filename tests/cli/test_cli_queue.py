@@ -35,6 +35,22 @@ def test_a_list_of_a_setting_is_swept_for_the_methods_that_have_it(typed: Typed,
     assert len(stored(home)) == 3  # Pixel-KNN has no such option, and runs once
 
 
+def test_more_random_draws_add_to_those_that_are_there(typed: Typed, home: Case) -> None:
+    words = ("queue", *GLYPHS, "--method", "protonet", "--set", "lr=1e-4..1e-1:log", "--seeds", "2")
+    shown = typed(*words, "--random", "2", "--dry-run").out
+    assert typed(*words, "--random", "2", "-q").out == "1\n2\n3\n4\n"
+    assert typed(*words, "--random", "3", "-q").out == "5\n6\n"
+    rates = [config.method.lr for config in stored(home) if isinstance(config.method, ProtoNetConfig)]
+    assert rates[::2] == rates[1::2]  # two seeds
+    assert len({*rates}) == 3
+    assert all(1e-4 <= rate <= 1e-1 for rate in rates)
+    assert home.run(3).spec.variant.startswith(f"lr={rates[2]}")
+    assert f"lr={rates[2]}" in shown
+    assert_refused(typed(*words), "is a range", "--random")
+    assert_refused(typed("queue", *GLYPHS, "--random", "3"), "--random", "range")
+    assert_refused(typed("queue", "table2", "--random", "3"), "--random", "study")
+
+
 def test_a_dry_run_shows_the_sweep_and_stores_nothing(typed: Typed, home: Case) -> None:
     answer = typed("queue", *GLYPHS, "--method", "fastslow,protonet", "--n-way", "5,10", "--dry-run")
     assert (answer.code, answer.err) == (0, "")
