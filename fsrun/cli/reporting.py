@@ -21,7 +21,7 @@ from fsrun.report.formats import ENDINGS, PICTURES, Format
 ALONE = ("all", "explain")
 """What is asked for like a report, and is none by itself."""
 
-NARROWING = ("run", "n_way", "k_shot", "features", "on", "preset")
+NARROWING = ("run", "n_way", "k_shot", "features", "on", "preset", "by")
 
 Table2 = Annotated[bool, typer.Option("--table2", help="The paper's Table 2: accuracy of each method.")]
 EqualFeatures = Annotated[
@@ -67,6 +67,9 @@ Protocols = Annotated[
     str | None,
     typer.Option(metavar="METHOD", help="One method, for example fastslow, in every kind of test."),
 ]
+Sweep = Annotated[
+    bool, typer.Option("--sweep", help="A sweep: the result against one option, a line for each of another.")
+]
 Explain = Annotated[
     str | None,
     typer.Option(metavar="ROW", help="Explain a row of Table 2: its source, and what is done here."),
@@ -87,7 +90,8 @@ Run = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="The synthetic run to report on, or the base of --ablations and --when. Default: the newest.",
+        help="The synthetic run to report on, the base of --ablations and --when, or a run of a --sweep. "
+        "Default: the newest.",
     ),
 ]
 NWay = Annotated[
@@ -111,6 +115,13 @@ On = Annotated[
     ),
 ]
 Preset = Annotated[str | None, typer.Option(help="With --progress: the preset of the runs. Default: fair.")]
+By = Annotated[
+    str | None,
+    typer.Option(
+        metavar="OPTION[,OPTION]",
+        help="With --sweep: the option of the axis, and that of the lines. Default: those swept most.",
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option(
@@ -134,6 +145,7 @@ def report(
     ablations: Ablations = False,
     when: When = False,
     protocols: Protocols = None,
+    sweep: Sweep = False,
     explain: Explain = None,
     every: All = False,
     provenance: Provenance = False,
@@ -147,6 +159,7 @@ def report(
     features: Features = None,
     on: On = None,
     preset: Preset = None,
+    by: By = None,
     out: Out = None,
 ) -> None:
     """Print the paper's tables and figures from finished runs."""

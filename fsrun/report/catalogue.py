@@ -28,6 +28,7 @@ class Choice:
     features: str | None = None
     on: str | None = None
     preset: str | None = None
+    by: str | None = None
 
     @property
     def typed(self) -> str:
@@ -38,6 +39,7 @@ class Choice:
         words += [f"--features {self.features}"] if self.features else []
         words += [f"--on {self.on}"] if self.on else []
         words += [f"--preset {self.preset}"] if self.preset else []
+        words += [f"--by {self.by}"] if self.by else []
         return " ".join(filter(None, words))
 
 
@@ -192,6 +194,13 @@ def _protocols(engine: "Engine", choice: Choice) -> "Report":
     return of_table(f"report --protocols {choice.subject}", table)
 
 
+def _sweep(engine: "Engine", choice: Choice) -> "Report":
+    from fsrun.report.sweep import sweep_report
+
+    by = [name for name in (choice.by or "").replace(",", " ").split() if name]
+    return sweep_report(engine, run_id=choice.run_id, by=by)
+
+
 def _linear(engine: "Engine", choice: Choice) -> "Report":
     from fsrun.report import linear_reports
 
@@ -213,5 +222,6 @@ KINDS: Mapping[str, Kind] = {
     "ablations": Kind(("run",), False, _ablations),
     "when": Kind(("run",), False, _when),
     "protocols": Kind((), False, _protocols),
+    "sweep": Kind(("run", "by"), True, _sweep),
 }
 """The reports, in the order in which they are named."""

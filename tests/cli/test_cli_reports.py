@@ -31,6 +31,8 @@ WRONG = {
     "json of two runs as text": ("compare 1 2 --json --format text", "--json", "text"),
     "json of a screen": ("tui --json", "--json"),
     "json of pictures": ("screenshot overview --json", "--json"),
+    "a sweep of nothing": ("report --sweep", "no sweep", "fsrun queue"),
+    "lines of table 2": ("report --table2 --by lr", "--by has no effect"),
     "no folder": ("report --figure4 --out /no/such/folder/figure.png", "/no/such/folder"),
 }
 
