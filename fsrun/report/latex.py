@@ -49,6 +49,8 @@ _MATH = {
     "∞": r"\infty",
     "√": r"\surd",
     "†": r"\dagger",
+    "‡": r"\ddagger",
+    "↑": r"\uparrow",
     "‖": r"\|",
     "°": r"^{\circ}",
     "⁻": "^{-}",
