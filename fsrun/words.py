@@ -10,7 +10,7 @@ from math import isnan, nan
 from rich.text import Text
 
 from experiments.titles import TITLES
-from fsrun.axes import format_number
+from fsrun.axes import format_number, with_interval
 from store.jobs import JobStatus
 from store.views import RunRow, WorkerRow
 
@@ -198,3 +198,46 @@ def newest_value(row: RunRow) -> Text:
     value = row.results.get(name, row.latest.get(name, nan))
     label = split if quantity == "accuracy" else "L1/L0"
     return Text(f"{label} {number(quantity, value)}", "bold" * (name in row.results))
+
+
+def measured_words(name: str, value: float, interval: float | None) -> str:
+    """Return a result with its interval, accuracies in per cent: 96.80 ± 0.12, val 95.1, L1/L0 0.31."""
+    split, _, quantity = name.partition("/")
+    half = None if interval is None or isnan(interval) else interval
+    if quantity == "accuracy":
+        said = f"{100 * value:.2f}" if half is None else f"{100 * value:.2f} ± {100 * half:.2f}"
+        return said if split == "test" else f"{split} {said}"
+    return f"L1/L0 {with_interval(value, half)}"
+
+
+def result_text(row: RunRow, width: int) -> Text:
+    """Return what a run came to, or how it stands: one thing, the one that a user wants to know."""
+    word = status_word(row)
+    style = STATUS_STYLES[word]
+    name = newest_name(row)
+    if row.status is JobStatus.DONE and name in row.results:
+        said = measured_words(name, row.results[name], row.intervals.get(name))
+        return Text(said, "bold").append(" at chance" if word == "at chance" else "", style)
+    if row.status is JobStatus.FAILED:
+        return Text(" ".join(plain(row.error or "failed").split()), style)
+    if word == "running":
+        return _under_way(row, width)
+    if word == "waiting":
+        return Text(f"waits for {', '.join(map(str, row.waits_for))}", style)
+    begun = f" at {int(100 * _share(row))}%" if row.step and row.status is not JobStatus.DONE else ""
+    return Text(f"{word}{begun}", style)
+
+
+def _under_way(row: RunRow, width: int) -> Text:
+    """Return how far a running run is, how long it still takes, and its newest value where there is room."""
+    style = STATUS_STYLES["running"]
+    if row.step >= row.total_steps:
+        return Text("evaluating", style)
+    text = bar(_share(row), min(int(100 * _share(row)), 99), 9, style)
+    text.append("" if row.eta_seconds is None else f" {duration(row.eta_seconds)}", "dim")
+    newest = newest_value(row)
+    return text.append(" ").append_text(newest) if text.cell_len + 1 + newest.cell_len <= width else text
+
+
+def _share(row: RunRow) -> float:
+    return min(row.step / row.total_steps, 1.0) if row.total_steps else 0.0

@@ -112,11 +112,11 @@ def _listed(cells: Mapping[str, Sequence[Text]], widths: Mapping[str, int]) -> T
 def groups_table(groups: Sequence["Group"], width: int = 80) -> Table:
     """Return groups of seeds as a list: which runs, how they stand, and the mean of what they measured."""
     from fsrun.report.table2_columns import ranges
-    from fsrun.tui.columns import column
+    from fsrun.tui.columns import column, counts
 
     cells = {
         "runs": [Text(ranges([entry.row.id for entry in group.entries])) for group in groups],
-        "status": [column("status").group_cell(group, 20) for group in groups],
+        "status": [counts(group, 20) for group in groups],
         "what": [Text(_joined(*map(plain, _what(group.first)[:3]))) for group in groups],
         "variant": [Text(plain(group.first.variant)) for group in groups],
         "mean": [column("newest").group_cell(group, 30) for group in groups],

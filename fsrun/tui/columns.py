@@ -10,7 +10,6 @@ from math import isnan, nan
 
 from rich.text import Text
 
-from fsrun.axes import with_interval
 from fsrun.tui.groups import Group
 from fsrun.tui.search import Entry
 from fsrun.words import (
@@ -19,14 +18,14 @@ from fsrun.words import (
     bar,
     duration,
     is_at_chance,
+    measured_words,
     newest_name,
-    newest_value,
     number,
     plain,
     progress_text,
+    result_text,
     short_seeds,
     short_task,
-    status_text,
     status_word,
 )
 from store.jobs import JobStatus
@@ -54,6 +53,12 @@ class Column:
     grow: int = 0
     descending: bool = False
     shared: bool = False
+    heading: str | None = None  # where it is not the name
+
+    @property
+    def shown(self) -> str:
+        """What stands above the column."""
+        return self.name if self.heading is None else self.heading
 
 
 def _shared(
@@ -117,7 +122,7 @@ def _loss(row: RunRow) -> float | None:
     return None if value is None or isnan(value) else value
 
 
-def _counts(group: Group, width: int) -> Text:
+def counts(group: Group, width: int) -> Text:
     """Return how many runs of the group stand how: 3✓ 1✗ 1●."""
     counts = Counter(
         "at chance" if is_at_chance(entry.row) else entry.row.status.value for entry in group.entries
@@ -134,18 +139,23 @@ def _group_progress(group: Group, width: int) -> Text:
     return bar(group.share, 100 if whole else min(int(100 * group.share), 99), width, style)
 
 
+def _symbol(word: str) -> Text:
+    return Text(SYMBOLS[word], STATUS_STYLES[word])
+
+
+def _group_symbol(group: Group, _: int) -> Text:
+    """Return the status of the run that needs a person most."""
+    return _symbol(min((status_word(entry.row) for entry in group.entries), key=_ORDER.__getitem__))
+
+
 def _outcome(group: Group, width: int) -> Text:
-    """Return the mean with its interval, and what it is of where there is room."""
+    """Return the mean with its interval, and how the runs stand where some are not done."""
     outcome = group.outcome
     if outcome is None:
-        return newest_value(group.first)
-    split, _, quantity = outcome.name.partition("/")
-    accuracy = quantity == "accuracy"
-    scale = 100 if accuracy else 1
-    half = None if outcome.interval is None else scale * outcome.interval
-    words = with_interval(scale * outcome.mean, half).replace(" ", "") + "%" * accuracy
-    label = f"{split if accuracy else 'L1/L0'} {words}"
-    return Text(label if len(label) <= width else words, "bold")
+        return result_text(group.first, width) if len(group.entries) == 1 else counts(group, width)
+    said = Text(measured_words(outcome.name, outcome.mean, outcome.interval), "bold")
+    whole = all(entry.row.status is JobStatus.DONE for entry in group.entries)
+    return said if whole else said.append("  ").append_text(counts(group, width - said.cell_len - 2))
 
 
 def _tags(tags: tuple[str, ...]) -> str:
@@ -171,36 +181,36 @@ COLUMNS = (
     Column("id", 4, 0, _id, lambda group, _: Text(f"×{len(group.entries)}", "dim"),
            lambda entry: entry.row.id, lambda group: max(entry.row.id for entry in group.entries),
            right=True, descending=True),
-    _shared("experiment", 9, 4, lambda row: row.experiment, lambda row: row.experiment, grow=1),
-    _shared("method", 9, 0, lambda row: row.method, lambda row: row.method),
-    _shared("task", 6, 2, short_task, _task_key),
-    _shared(VARIANT, 24, 3, lambda row: row.variant, lambda row: row.variant or None),
-    _shared("preset", 6, 6, lambda row: row.preset, lambda row: row.preset),
-    Column("seed", 4, 5, lambda entry, _: Text(short_seeds(entry.row)), lambda group, _: Text(),
+    _shared("experiment", 10, 2, lambda row: row.experiment, lambda row: row.experiment, grow=2),
+    _shared("method", 9, 0, lambda row: row.method, lambda row: row.method, grow=2),
+    _shared("task", 6, 1, short_task, _task_key),
+    Column("seed", 4, 3, lambda entry, _: Text(short_seeds(entry.row)), lambda group, _: Text(),
            lambda entry: entry.row.seed, lambda group: None, right=True),
-    Column("status", 11, 0, lambda entry, _: status_text(status_word(entry.row)), _counts,
-           _status_key, lambda group: min(map(_status_key, group.entries)), grow=2),
-    Column("progress", 10, 0, lambda entry, width: progress_text(entry.row, width), _group_progress,
-           lambda entry: _share(entry.row), lambda group: group.share, grow=16, descending=True),
-    Column("rate", 7, 7, lambda entry, _: _number(_rate(entry.row)), lambda group, _: _number(group.rate),
-           lambda entry: _rate(entry.row), lambda group: group.rate, right=True, descending=True),
-    Column("ETA", 6, 1, lambda entry, _: _seconds(entry.row.eta_seconds),
-           lambda group, _: _seconds(group.eta_seconds),
-           lambda entry: entry.row.eta_seconds, lambda group: group.eta_seconds, right=True),
-    Column("newest", 12, 0, lambda entry, _: newest_value(entry.row), _outcome,
+    _shared(VARIANT, 24, 4, lambda row: row.variant, lambda row: row.variant or None, grow=16),
+    _shared("preset", 6, 6, lambda row: row.preset, lambda row: row.preset),
+    Column("status", 1, 0, lambda entry, _: _symbol(status_word(entry.row)), _group_symbol,
+           _status_key, lambda group: min(map(_status_key, group.entries)), heading=""),
+    Column("newest", 18, 0, lambda entry, width: result_text(entry.row, width), _outcome,
            lambda entry: _newest_key(entry.row),
            lambda group: _goodness(group.outcome.name, group.outcome.mean)
            if group.outcome
            else _newest_key(group.first),
-           right=True, grow=3, descending=True),
-    Column("loss", 8, 9, lambda entry, _: _number(_loss(entry.row)), lambda group, _: Text(),
+           grow=16, descending=True, heading="result"),
+    Column("progress", 10, 13, lambda entry, width: progress_text(entry.row, width), _group_progress,
+           lambda entry: _share(entry.row), lambda group: group.share, descending=True),
+    Column("rate", 7, 7, lambda entry, _: _number(_rate(entry.row)), lambda group, _: _number(group.rate),
+           lambda entry: _rate(entry.row), lambda group: group.rate, right=True, descending=True),
+    Column("ETA", 6, 8, lambda entry, _: _seconds(entry.row.eta_seconds),
+           lambda group, _: _seconds(group.eta_seconds),
+           lambda entry: entry.row.eta_seconds, lambda group: group.eta_seconds, right=True),
+    Column("loss", 8, 10, lambda entry, _: _number(_loss(entry.row)), lambda group, _: Text(),
            lambda entry: _loss(entry.row), lambda group: None, right=True),
-    Column("device", 7, 8, lambda entry, _: Text(plain(entry.device)), lambda group, _: Text(),
+    Column("device", 7, 11, lambda entry, _: Text(plain(entry.device)), lambda group, _: Text(),
            lambda entry: entry.device or None, lambda group: None),
-    Column("tags", 10, 10, lambda entry, _: Text(_tags(entry.row.tags)),
+    Column("tags", 10, 9, lambda entry, _: Text(_tags(entry.row.tags)),
            lambda group, _: Text(_tags(group.tags)),
-           lambda entry: _tags(entry.row.tags) or None, lambda group: _tags(group.tags) or None, grow=10),
-    Column("note", 16, 11, lambda entry, _: Text(" ".join(plain(entry.row.note).split())),
+           lambda entry: _tags(entry.row.tags) or None, lambda group: _tags(group.tags) or None, grow=6),
+    Column("note", 16, 12, lambda entry, _: Text(" ".join(plain(entry.row.note).split())),
            lambda group, _: Text(),
            lambda entry: entry.row.note or None, lambda group: None, grow=24),
 )  # fmt: skip

@@ -29,6 +29,37 @@ def results(detail: RunDetail) -> Text:
     return _joined([*lines, Text(), Text("± is half of the 95 % interval", "dim")])
 
 
+def summary(detail: RunDetail, tail: LogTail | None, height: int) -> Text:
+    """Return what the overview says of a run besides its curves, in at most so many lines.
+
+    Results, what differs from the preset, note and tags, what it starts from, where it ran; then the end of
+    its log.
+    """
+    row = detail.row
+    measured = [result_words(each) for each in tellingly(detail.results)]
+    facts = {
+        "Results": "; ".join(measured) if len(measured) > 1 else "",
+        "Differs": row.variant,
+        "Note": " ".join(row.note.split()),
+        "Tags": " ".join(row.tags),
+        "Starts from": ", ".join(f"run {parent}" for parent in detail.parents),
+    }
+    if detail.attempts:
+        last = detail.attempts[-1]
+        made = last.provenance.get("commit", "")[:12]
+        where = (last.device, last.worker_id, f"commit {made}" if made else "")
+        facts["Ran on"] = " · ".join(plain(each) for each in where if each)
+    lines = [
+        Text(f"{name:<12}", "dim").append(plain(value), "not dim") for name, value in facts.items() if value
+    ]
+    if detail.error:
+        lines += [Text(line, STATUS_STYLES["failed"]) for line in plain(detail.error).splitlines()[-3:]]
+    room = height - len(lines) - 2
+    if tail is not None and tail.run_id == row.id and tail.lines and room > 0:
+        lines += [Text(), Text("Log", "bold"), *map(Text, tail.lines[-room:])]
+    return _joined(lines[:height])
+
+
 def config(detail: RunDetail, search: str) -> Text:
     """Return the options, those only that have all words of the search in their line."""
     options = options_of(detail.config)

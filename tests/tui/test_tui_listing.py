@@ -138,7 +138,7 @@ def test_columns_fill_the_width_and_never_more(variant: int) -> None:
         assert sum(each.width + 1 for each in shown) <= width
         names = {each.name for each in shown}
         assert [each.name for each in shown] == [name for name in every if name in names]
-    assert {"id", "method", "status", "progress", "newest"} <= {each.name for each in layout(56, variant)}
+    assert {"id", "method", "status", "newest"} <= {each.name for each in layout(56, variant)}
     assert [each.name for each in layout(220, variant)] == every
 
 
@@ -146,11 +146,11 @@ def test_a_variant_has_the_room_it_needs_before_columns_that_say_less() -> None:
     def widths(columns: int, variant: int) -> dict[str, int]:
         return {each.name: each.width for each in layout(columns, variant)}
 
-    assert {"experiment", "task", "ETA", "seed"} <= widths(84, 0).keys()
+    assert {"experiment", "task", "seed", "preset"} <= widths(84, 0).keys()
     assert widths(84, 60)["variant"] == 18
     assert widths(84, 12)["variant"] == 12
     assert widths(120, 60)["variant"] == 24
-    assert {"task", "ETA", "experiment", "seed"} <= widths(120, 60).keys()
+    assert {"task", "experiment", "seed"} <= widths(120, 60).keys()
 
 
 def test_an_entry_that_looks_as_before_is_the_same_object_and_one_that_fell_silent_is_not(lab: Lab) -> None:

@@ -4,6 +4,7 @@ Not here: keys of charts (chart_keys.py), which charts and which sections (run.p
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -117,8 +118,8 @@ class ChartScreen(ChartKeys):
     def on_unmount(self) -> None:
         """Need nothing more; a screen like this one below says again what it needs."""
         below = self.app.screen_stack[-1] if self.app.screen_stack else None
-        closely = below.closely() if isinstance(below, ChartScreen) and below is not self else Closely()
-        self.app.post_message(LookedCloser(closely))
+        closely: Callable[[], Closely] = getattr(below, "closely", Closely) if below is not self else Closely
+        self.app.post_message(LookedCloser(closely()))
 
     def on_resize(self, event: events.Resize) -> None:
         """Put the section where there is room."""

@@ -12,12 +12,23 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.reactive import var
 from textual.screen import Screen
+from textual.widgets import Static
 
+from fsrun.tui import run_sections
+from fsrun.tui.closely import Closely
 from fsrun.tui.columns import column
 from fsrun.tui.curves import charts_of
 from fsrun.tui.exporting import Export
 from fsrun.tui.listing import View, entries_of, lines_of
-from fsrun.tui.messages import GroupToggled, ListWanted, Picture, SearchChanged, SearchEnded, SortChosen
+from fsrun.tui.messages import (
+    GroupToggled,
+    ListWanted,
+    LookedCloser,
+    Picture,
+    SearchChanged,
+    SearchEnded,
+    SortChosen,
+)
 from fsrun.tui.report_keys import REPORTS
 from fsrun.tui.resources import Resources
 from fsrun.tui.run_exports import of_runs
@@ -43,6 +54,11 @@ WIDE = 140
 
 WIDER = 190
 """Columns from which the list, too, gets more of them."""
+
+TALLER = 40
+"""Lines from which there are some below the curves for what else is known of the run."""
+
+ABOUT_LINES = 12
 
 TALL = 24
 """Lines from which there is one to spare for the workers."""
@@ -98,6 +114,7 @@ class Overview(Screen[None]):
             with Vertical(id="selected"):
                 yield Facts()
                 yield Charts()
+                yield Static(id="about")
         yield Workers()
         yield StatusLine()
         yield KeyLine(*_KEYS)
@@ -105,7 +122,8 @@ class Overview(Screen[None]):
     def on_mount(self) -> None:
         """Follow the app's picture of the database."""
         self.query_one(Hint).display = False
-        self.query_one(Charts).visible = False
+        self.query_one(Charts).display = False
+        self.post_message(LookedCloser(self.closely()))
         self.set_reactive(Overview.view, kept_view(self._state))
         self.set_reactive(Overview.with_workers, self._state.get("workers", True))
         self.query_one(SearchLine).show(self.view.query)
@@ -147,6 +165,10 @@ class Overview(Screen[None]):
         lines = self.query_one(RunTable).lines_shown
         shown = (run_id for line in lines if not line.nested for run_id in line.run_ids)
         return of_runs([rows[run_id] for run_id in shown if run_id in rows])
+
+    def closely(self) -> Closely:
+        """Return what is read besides the list: the end of the log of the run under the cursor."""
+        return Closely(with_log=True)
 
     def action_search(self) -> None:
         """Let the user type what to look for."""
@@ -219,7 +241,20 @@ class Overview(Screen[None]):
         charts = self.query_one(Charts)
         charts.charts = charts_of(taken.selected.curves) if taken.selected else ()
         # A run that has not begun, or has nothing to train, needs no empty frame.
-        charts.visible = bool(charts.charts) or _is_running(taken.selected)
+        charts.display = bool(charts.charts) or _is_running(taken.selected)
+        self._show_about(picture)
+
+    def _show_about(self, picture: Picture) -> None:
+        """Say what is known of the run: below its curves where the screen is tall, else in their place."""
+        detail, about = picture.snapshot.selected, self.query_one("#about", Static)
+        charts = self.query_one(Charts)
+        beside = charts.display and not (self.has_class("wide") and self.size.height >= TALLER)
+        about.display = detail is not None and not beside
+        about.set_class(charts.display, "below")
+        if detail is not None and about.display:
+            height = ABOUT_LINES if charts.display else self.size.height
+            text = run_sections.summary(detail, picture.log, height)
+            about.update(text)
 
     def _list(self) -> None:
         """Bring the list up to date, where anything in it may have changed."""

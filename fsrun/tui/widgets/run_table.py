@@ -207,7 +207,7 @@ class RunTable(ScrollView, can_focus=True):
         for each in self._columns:
             chosen = each.name == column(self.view.sort).name
             arrow = ("↓" if self.view.descending else "↑") if chosen else ""
-            name = each.name[: each.width - len(arrow)] + arrow
+            name = each.shown[: each.width - len(arrow)] + arrow
             text.append(
                 name.rjust(each.width) if each.right else name.ljust(each.width), "bold not dim" * chosen
             )
