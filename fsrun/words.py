@@ -205,7 +205,7 @@ def measured_words(name: str, value: float, interval: float | None) -> str:
     split, _, quantity = name.partition("/")
     half = None if interval is None or isnan(interval) else interval
     if quantity == "accuracy":
-        said = f"{100 * value:.2f}" if half is None else f"{100 * value:.2f} ± {100 * half:.2f}"
+        said = f"{100 * value:.2f}" if half is None else with_interval(100 * value, 100 * half)
         return said if split == "test" else f"{split} {said}"
     return f"L1/L0 {with_interval(value, half)}"
 

@@ -18,7 +18,14 @@ HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 PAGE = HERE.parent / "docs" / "results" / "tables.md"
 BEGIN, END = "<!-- results/write_tables.py -->\n", "<!-- end -->\n"
-FILES = ("omniglot", "omniglot-fair", "omniglot-looks", "miniimagenet", "miniimagenet-looks", "miniimagenet-fair")
+FILES = (
+    "omniglot",
+    "omniglot-fair",
+    "omniglot-looks",
+    "miniimagenet",
+    "miniimagenet-looks",
+    "miniimagenet-fair",
+)
 
 Record = Mapping[str, Any]
 

@@ -190,12 +190,12 @@ COLUMNS = (
     _shared("preset", 6, 6, lambda row: row.preset, lambda row: row.preset),
     Column("status", 1, 0, lambda entry, _: _symbol(status_word(entry.row)), _group_symbol,
            _status_key, lambda group: min(map(_status_key, group.entries)), heading=""),
-    Column("newest", 18, 0, lambda entry, width: result_text(entry.row, width), _outcome,
+    Column("newest", 25, 0, lambda entry, width: result_text(entry.row, width), _outcome,
            lambda entry: _newest_key(entry.row),
            lambda group: _goodness(group.outcome.name, group.outcome.mean)
            if group.outcome
            else _newest_key(group.first),
-           grow=16, descending=True, heading="result"),
+           grow=9, descending=True, heading="result"),
     Column("progress", 10, 13, lambda entry, width: progress_text(entry.row, width), _group_progress,
            lambda entry: _share(entry.row), lambda group: group.share, descending=True),
     Column("rate", 7, 7, lambda entry, _: _number(_rate(entry.row)), lambda group, _: _number(group.rate),
@@ -243,7 +243,8 @@ def layout(width: int, variant: int) -> tuple[Column, ...]:
         room -= least + 1
     wide = []
     for each in (one for one in COLUMNS if one.name in widths):
-        more = min(max(room, 0), each.grow)
+        most = max(variant - widths[VARIANT], 0) if each.name == VARIANT else each.grow
+        more = min(max(room, 0), each.grow, most)
         wide.append(replace(each, width=widths[each.name] + more))
         room -= more
     return tuple(wide)

@@ -52,8 +52,8 @@ def summary(detail: RunDetail, tail: LogTail | None, height: int) -> Text:
     lines = [
         Text(f"{name:<12}", "dim").append(plain(value), "not dim") for name, value in facts.items() if value
     ]
-    if detail.error:
-        lines += [Text(line, STATUS_STYLES["failed"]) for line in plain(detail.error).splitlines()[-3:]]
+    trace = plain(detail.error or "").splitlines()[-4:-1]  # what the last line says stands above
+    lines += [Text(line, STATUS_STYLES["failed"]) for line in trace]
     room = height - len(lines) - 2
     if tail is not None and tail.run_id == row.id and tail.lines and room > 0:
         lines += [Text(), Text("Log", "bold"), *map(Text, tail.lines[-room:])]

@@ -56,11 +56,11 @@ def test_a_key_cycles_through_themes_that_mix_their_own_inks(lab: Lab) -> None:
 
     async def steps(pilot: Pilot[None]) -> None:
         seen = []
-        await until(pilot, shows(pilot, "✓ done", "✗ failed"))
+        await until(pilot, shows(pilot, "✓ L1/L0", "✗ ValueError: no"))
         for theme in THEMES:
             assert pilot.app.theme == theme.name
             await pilot.pause(0.2)
-            seen.append((inks(pilot, "✓ done"), inks(pilot, "✗ failed")))
+            seen.append((inks(pilot, "✓"), inks(pilot, "✗")))
             await pilot.press("T")
         assert pilot.app.theme == THEMES[0].name  # round and round
         assert seen[0] == ({GREEN}, {RED})
@@ -98,7 +98,7 @@ def test_without_colour_nothing_is_coloured_and_all_still_reads(
     monkeypatch.setenv("NO_COLOR", "1")
 
     async def steps(pilot: Pilot[None]) -> None:
-        await until(pilot, shows(pilot, "✓ done", "✗ failed"))
+        await until(pilot, shows(pilot, "✓ L1/L0", "✗ ValueError: no"))
         await pilot.press("space")
         await until(pilot, shows(pilot, "◆"))
         assert {max(ink) - min(ink) for ink in colours(pilot)} == {0}
@@ -128,7 +128,7 @@ def test_what_the_user_chose_is_there_again_at_the_next_start(lab: Lab, tmp_path
         await until(pilot, shows(pilot, "linear", "2 of 2", "▸", "×2"))
         assert isinstance(pilot.app, Dashboard)
         assert pilot.app.marked == {2}
-        assert pilot.app.screen.query_one(RunTable).view.sort == "preset"
+        assert pilot.app.screen.query_one(RunTable).view.sort == "variant"
         assert " GiB" not in screen_text(pilot)
 
     use(dashboard(), choose)

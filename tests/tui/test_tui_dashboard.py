@@ -48,7 +48,7 @@ def test_runs_appear_with_status_progress_eta_and_newest_accuracy(lab: Lab) -> N
     lab.report(job, range(20, 301, 20), {"train/accuracy": rising, "val/accuracy": lambda step: 0.912})
 
     async def steps(pilot: Pilot[None]) -> None:
-        await until(pilot, shows(pilot, "● running", "○ queued", " 50%", "1m15s", "val 91.2%"))
+        await until(pilot, shows(pilot, "● ━━──  50% 1m15s val 91.2%", "○ queued"))
         assert "1 running · 1 queued · 1 worker" in screen_text(pilot)
 
     use(lab.dashboard(), steps)
@@ -104,7 +104,9 @@ def test_a_run_that_waits_for_another_says_for_which(lab: Lab) -> None:
     lab.ask("omniglot", "fastslow")
 
     async def steps(pilot: Pilot[None]) -> None:
-        await until(pilot, shows(pilot, "◌ waiting", "waits for run 1, which it starts from", "no workers"))
+        await until(
+            pilot, shows(pilot, "◌ waits for 1", "waits for run 1, which it starts from", "no workers")
+        )
 
     use(lab.dashboard(), steps)
 
@@ -115,7 +117,7 @@ def test_a_run_whose_worker_fell_silent_is_shown_as_lost_and_a_slow_one_is_not(l
     lab.now += 55
 
     async def steps(pilot: Pilot[None]) -> None:
-        await until(pilot, shows(pilot, "● running", "1 worker"))
+        await until(pilot, shows(pilot, "● ────", "1 worker"))
         lab.now += 125
         await until(
             pilot, shows(pilot, "? lost", "silent for 3m00s: another worker will resume it", "no workers")

@@ -147,9 +147,9 @@ def test_a_variant_has_the_room_it_needs_before_columns_that_say_less() -> None:
         return {each.name: each.width for each in layout(columns, variant)}
 
     assert {"experiment", "task", "seed", "preset"} <= widths(84, 0).keys()
-    assert widths(84, 60)["variant"] == 18
+    assert widths(84, 60)["variant"] == 17
     assert widths(84, 12)["variant"] == 12
-    assert widths(120, 60)["variant"] == 24
+    assert widths(120, 60)["variant"] == 27
     assert {"task", "experiment", "seed"} <= widths(120, 60).keys()
 
 

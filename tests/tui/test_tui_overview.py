@@ -81,12 +81,12 @@ def test_s_asks_for_the_column_to_sort_by_and_an_arrow_shows_it(seeds: Lab, size
         await until(pilot, shows(pilot, "id↓"))
         await pilot.press("s")
         await until(pilot, is_open(pilot, SortMenu))
-        await pilot.press(*["j"] * 11, "enter")  # newest
+        await pilot.press(*["j"] * 8, "enter")  # newest
         await until(pilot, lambda: listed(pilot) == [(1,), (2,), (3,), (4,)])
-        await until(pilot, shows(pilot, "newest↓"))
+        await until(pilot, shows(pilot, "result↓"))
         await pilot.press("S")
         await until(pilot, lambda: listed(pilot) == [(3,), (2,), (1,), (4,)])  # without a value: last
-        await until(pilot, shows(pilot, "newest↑"))
+        await until(pilot, shows(pilot, "result↑"))
 
     use(seeds.dashboard(), steps, size)
 
@@ -111,7 +111,7 @@ def test_o_shows_a_line_per_config_and_enter_unfolds_it(seeds: Lab, size: tuple[
         await pilot.press("o")
         await until(pilot, lambda: listed(pilot) == [(4,), (3, 2, 1)])
         # mean 0.96; Student's t for two degrees of freedom, and the runs' own intervals, in quadrature
-        await until(pilot, shows(pilot, "▸", "×3", "3✓", "96.0±2.5%"))
+        await until(pilot, shows(pilot, "▸", "×3", "✓ 96.0 ± 2.5"))
         await pilot.press("G", "enter")
         await until(pilot, lambda: listed(pilot) == [(4,), (3, 2, 1), (3,), (2,), (1,)])
         await until(pilot, shows(pilot, "▾", "└seed 1"))
