@@ -112,7 +112,7 @@ def is_at_chance(row: RunRow) -> bool:
 def is_chance(accuracy: float, interval: float | None, n_way: int | None) -> bool:
     """Return whether an accuracy is no better than guessing, as far as its 95 % interval tells."""
     half = 0.0 if interval is None or isnan(interval) else interval
-    return n_way is not None and n_way > 1 and accuracy - half <= 1 / n_way
+    return n_way is not None and n_way > 1 and accuracy - half <= 1 / n_way + 1e-9
 
 
 def is_lost(row: RunRow) -> bool:
@@ -205,7 +205,7 @@ def measured_words(name: str, value: float, interval: float | None) -> str:
     split, _, quantity = name.partition("/")
     half = None if interval is None or isnan(interval) else interval
     if quantity == "accuracy":
-        said = f"{100 * value:.2f}" if half is None else with_interval(100 * value, 100 * half)
+        said = f"{100 * value:.2f}" if half is None else f"{100 * value:.2f} ± {100 * half:.2f}"
         return said if split == "test" else f"{split} {said}"
     return f"L1/L0 {with_interval(value, half)}"
 

@@ -111,8 +111,8 @@ def test_seeds_are_one_line_with_their_mean_and_interval(listed: Typed) -> None:
     assert head.split() == ["runs", "status", "what", "variant", "mean"]
     # Two seeds 0.02 apart: Student's t of one degree of freedom, 12.706 x 0.0141 / sqrt(2), beside 0.005
     assert [row.split() for row in rows] == [
-        ["3-4", "2✓", "glyphs", "protonet", "5w1s", "lr=0.1", "96", "±", "13"],
-        ["1-2", "2✓", "glyphs", "protonet", "5w1s", "lr=0.01", "92", "±", "13"],
+        ["3-4", "2✓", "glyphs", "protonet", "5w1s", "lr=0.1", "96.00", "±", "12.72"],
+        ["1-2", "2✓", "glyphs", "protonet", "5w1s", "lr=0.01", "92.00", "±", "12.72"],
         ["5", "1○", "glyphs", "pixel-knn", "5w1s", "queued"],
     ]
 

@@ -111,7 +111,7 @@ def test_o_shows_a_line_per_config_and_enter_unfolds_it(seeds: Lab, size: tuple[
         await pilot.press("o")
         await until(pilot, lambda: listed(pilot) == [(4,), (3, 2, 1)])
         # mean 0.96; Student's t for two degrees of freedom, and the runs' own intervals, in quadrature
-        await until(pilot, shows(pilot, "▸", "×3", "✓ 96.0 ± 2.5"))
+        await until(pilot, shows(pilot, "▸", "×3", "✓ 96.00 ± 2.49"))
         await pilot.press("G", "enter")
         await until(pilot, lambda: listed(pilot) == [(4,), (3, 2, 1), (3,), (2,), (1,)])
         await until(pilot, shows(pilot, "▾", "└seed 1"))
