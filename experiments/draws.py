@@ -26,13 +26,22 @@ class Range:
     whole: bool
 
     def at(self, share: float) -> float:
-        """Return the value at a share of the range, from 0 to below 1; other than whole, of four digits."""
+        """Return the value at a share of the range, from 0 to below 1."""
         if self.log:
             low, high = math.log(self.low), math.log(self.high + self.whole)
             value = math.exp(low + share * (high - low))
         else:
             value = self.low + share * (self.high + self.whole - self.low)
-        return min(math.floor(value), int(self.high)) if self.whole else float(f"{value:.4g}")
+        return self.rounded(math.floor(value) if self.whole else value)
+
+    def rounded(self, value: float) -> float:
+        """Return a value as a config has it: whole, or of four digits, and within the range."""
+        value = min(max(value if self.whole else float(f"{value:.4g}"), self.low), self.high)
+        return int(value) if self.whole else value
+
+    def holds(self, value: Any) -> bool:
+        """Return whether a value lies in the range."""
+        return isinstance(value, int | float) and self.low <= value <= self.high
 
 
 def ranges_in(settings: Mapping[str, Sequence[Any]]) -> dict[str, Range]:

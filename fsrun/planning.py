@@ -63,7 +63,7 @@ def plan_asked(asked: Asked) -> list[PlannedRun]:
     if asked.draws and asked.experiment in STUDIES:
         raise UsageError(f"--random draws options of an experiment: {asked.experiment} is a study")
     if asked.experiment in STUDIES:
-        return _each_once(_plan_study(asked))
+        return each_once(_plan_study(asked))
     if asked.experiment not in EXPERIMENTS:
         raise unknown_name("experiment", asked.experiment, [*EXPERIMENTS, *STUDIES])
     if asked.on is not None:
@@ -84,15 +84,15 @@ def plan_asked(asked: Asked) -> list[PlannedRun]:
     if bool(ranges) != bool(asked.draws):
         name = min(ranges, default="")
         raise UsageError(
-            f"{name}={settings[name][0]} is a range: add --random N, which draws N values"
+            f"{name}={settings[name][0]} is a range: fsrun queue --random N draws N values"
             if ranges
             else "--random draws from ranges: name one, for example --set lr=1e-4..1e-1:log"
         )
     draws = [settings | drawn(ranges, number) for number in range(asked.draws)] if ranges else [settings]
-    return _each_once(run for each in draws for run in plan(replace(sweep, settings=each, told=[*ranges])))
+    return each_once(run for each in draws for run in plan(replace(sweep, settings=each, told=[*ranges])))
 
 
-def _each_once(planned: Iterable[PlannedRun]) -> list[PlannedRun]:
+def each_once(planned: Iterable[PlannedRun]) -> list[PlannedRun]:
     """Return the runs without those whose config another has before them, as in a sweep over 10,10.0."""
     first: dict[str, PlannedRun] = {}
     for each in planned:
@@ -114,7 +114,7 @@ def plan_edited(
         settings["seeds"] = [seeds]
     sets = [dict(zip(settings, values, strict=True)) for values in product(*settings.values())]
     configs = share_trainings([edited(config, each) for each in sets])
-    return _each_once(PlannedRun(each, preset) for each in configs)
+    return each_once(PlannedRun(each, preset) for each in configs)
 
 
 def _plan_study(asked: Asked) -> list[PlannedRun]:

@@ -55,6 +55,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "trackio": ("fsrun.exports",),
     "wandb": ("fsrun.exports",),
     "apprise": ("fsrun.worker.notices",),
+    "optuna": ("fsrun.searching",),
     "ray": ("fsrun.worker.ray_engine",),
     "fsspec": ("fsrun.object_store",),
     "submitit": ("fsrun.worker.slurm_engine",),

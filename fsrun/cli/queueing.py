@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from experiments.sweeps import PlannedRun
+    from fsrun.searching import Search
     from store.runs import Enqueued
 
 Experiment = Annotated[
@@ -91,6 +92,18 @@ Draws = Annotated[
         help="Draw N values from each range of --set. The same command draws the same.",
     ),
 ]
+Sampler = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Ask Optuna for values in the ranges of --set: tpe. With --trials."),
+]
+Trials = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, max=1000, help="With --sampler: how many configs to ask for."),
+]
+Metric = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="With --sampler: the metric of validation classes, as val/accuracy."),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print only the numbers of the new runs, one a line.")
 ]
@@ -116,6 +129,9 @@ def queue(
     priority: Priority = 0,
     tags: Tags = None,
     draws: Draws = None,
+    sampler: Sampler = None,
+    trials: Trials = None,
+    metric: Metric = None,
     on_end: OnEnd = None,
     dry_run: DryRun = False,
     again: Again = False,
@@ -131,7 +147,8 @@ def queue(
     tags = [part for each in tags or () for part in words(each)]
     check_tags(tags)
     place = _Place(priority, tags, on_end or "")
-    planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings, on, draws or 0)
+    search = _search(sampler, trials, metric, draws)
+    planned = _plan(experiment, method, preset, n_way, k_shot, seeds, settings, on, draws or 0, search)
     if as_json or quiet:
         _queue_for_a_script(planned, place, dry_run=dry_run, again=again, as_json=as_json)
         return
@@ -269,14 +286,39 @@ def _plan(
     settings: list[str] | None,
     on: str | None,
     draws: int = 0,
+    search: "Search | None" = None,
 ) -> "list[PlannedRun]":
     from fsrun.planning import Asked, plan_asked  # loads pydantic and the store
 
     ways, shots = numbers(n_way, "--n-way", "--n-way 5,20"), numbers(k_shot, "--k-shot", "--k-shot 1,5")
     asked = Asked(experiment, words(method), preset, ways, shots, seeds, settings or [], on, draws)
-    planned = plan_asked(asked)
+    if search is None:
+        planned = plan_asked(asked)
+    else:
+        from fsrun.searching import plan_next
+
+        planned = plan_next(open_database(), asked, search)
     _warn(planned)
     return planned
+
+
+def _search(
+    sampler: str | None, trials: int | None, metric: str | None, draws: int | None
+) -> "Search | None":
+    """Return the search asked for. Raises UsageError where its options do not go together."""
+    if sampler is None:
+        if trials is not None or metric is not None:
+            raise UsageError("--trials and --metric are of a search: add --sampler tpe")
+        return None
+    if draws is not None:
+        raise UsageError("--random and --sampler are two ways to choose values: leave out one")
+    if trials is None or metric is None:
+        raise UsageError(
+            "--sampler needs --trials and --metric: add for example --trials 8 --metric val/accuracy"
+        )
+    from fsrun.searching import Search
+
+    return Search(sampler, trials, metric)
 
 
 def _warn(planned: "list[PlannedRun]") -> None:

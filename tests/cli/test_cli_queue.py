@@ -47,6 +47,7 @@ def test_more_random_draws_add_to_those_that_are_there(typed: Typed, home: Case)
     assert home.run(3).spec.variant.startswith(f"lr={rates[2]}")
     assert f"lr={rates[2]}" in shown
     assert_refused(typed(*words), "is a range", "--random")
+    assert_refused(typed("run", *words[1:]), "is a range", "fsrun queue --random")
     assert_refused(typed("queue", *GLYPHS, "--random", "3"), "--random", "range")
     assert_refused(typed("queue", "table2", "--random", "3"), "--random", "study")
 
