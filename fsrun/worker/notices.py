@@ -144,6 +144,8 @@ class Notices:
         while (self._waiting or self._processes) and not hurries() and time.monotonic() < deadline:
             time.sleep(0.05)
             self.tick()
+        if left := len(self._waiting) + len(self._processes):
+            self.say(f"The worker ends before {count(left, 'notice')}; what still runs is left alone.")
 
     def _is_done(self, taken: Snapshot) -> bool:
         """Return whether nothing of the queue runs or can still run."""

@@ -120,6 +120,21 @@ def test_a_command_that_fails_is_said_once_and_one_that_hangs_is_ended(
     wait_until(lambda: not Path(f"/proc/{pid}").exists())
 
 
+def test_a_worker_in_a_hurry_leaves_alone_what_still_runs(engine: Engine, tmp_path: Path) -> None:
+    said: list[str] = []
+    waits = f"until test -e {tmp_path}/go; do sleep 0.05; done; touch {tmp_path}/$FSRUN_RUN"
+    watch, notices = watching(engine, said, on_end=waits)
+    ended(engine)
+    watch.tick(now=True)
+    notices.close(lambda: True)
+    (line,) = said
+    assert "left alone" in line
+    assert not (tmp_path / "1").exists()
+    (tmp_path / "go").touch()
+    wait_until((tmp_path / "1").is_file)
+    notices.close(in_no_hurry)
+
+
 def test_messages_tell_of_failures_of_the_end_of_the_queue_and_of_lost_workers(
     engine: Engine, heard: Heard
 ) -> None:
