@@ -8,25 +8,31 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+
+from pydantic import create_model
 
 from experiments.config import (
     DrawnData,
+    EmbeddedData,
     EpisodeEvaluation,
     GlyphsData,
     ImageData,
-    ImageNetData,
     ImageRun,
     MiniImageNetData,
     OmniglotData,
+    OwnFeatures,
+    OwnImages,
     RunConfig,
     prerequisites,
 )
 from experiments.data import miniimagenet as mini
-from experiments.data import omniglot
-from experiments.data.storage import DataSummary
+from experiments.data import omniglot, own_images
+from experiments.data.storage import DataSummary, verify_dataset
 from experiments.errors import DataError
 from experiments.features import imagenet
+from experiments.features.index import embedded_sets
+from experiments.registry import EXPERIMENTS, ExperimentEntry
 from experiments.splits.miniimagenet import miniimagenet_splits
 from experiments.splits.omniglot import TURNS, glyph_splits, protocol_splits
 
@@ -43,8 +49,8 @@ Names = dict[str, list[str]]  # split -> its classes in order
 class DataSet(ABC, Generic[Data]):
     """A data set that the program makes itself; what is imported is an ImportedSet."""
 
-    name: ClassVar[str]  # also of its experiment
-    title: ClassVar[str]
+    name: str  # also of its experiment
+    title: str
 
     @abstractmethod
     def open(self, data: Data, data_dir: Path) -> "Table":
@@ -77,7 +83,7 @@ class Part:
 class ImportedSet(DataSet[Data]):
     """A data set that lies below the data folder once it was imported from files."""
 
-    how: ClassVar[str]  # the commands that bring it here
+    how: str  # the commands that bring it here
 
     def folder(self, data_dir: Path) -> Path:
         """Return where it lies once it is imported."""
@@ -100,6 +106,10 @@ class ImportedSet(DataSet[Data]):
     def parts(self, data_dir: Path) -> tuple[Part, ...]:
         """Return how much of each part is here, of a data set that can be imported in parts."""
         return ()
+
+    def remarks(self, data_dir: Path) -> list[str]:
+        """Return what is to be said of an import beside its counts, a line each."""
+        return []
 
     def duplicates(self, data_dir: Path) -> tuple[mini.Duplicate, ...]:
         """Return the pairs of equal images, of a data set that is known to have some."""
@@ -240,20 +250,37 @@ def _require_enough(here: Mapping[str, int], split: str, needed: Mapping[str, in
         )
 
 
-class ImageNet(ImportedSet[ImageNetData]):
-    """Features of ImageNet, or of any folder of class folders, as `fsrun data embed` left them."""
+class Embedded(DataSet[EmbeddedData]):
+    """Features of a folder of class folders, as `fsrun data embed` left them."""
 
-    name = "imagenet"
-    title = "ImageNet"
-    how = "fsrun data import imagenet PATH"
+    def __init__(self, name: str) -> None:
+        self.name = self.title = name
 
-    def open(self, data: ImageNetData, data_dir: Path) -> "Table":
+    def open(self, data: EmbeddedData, data_dir: Path) -> "Table":
         """Return the features."""
         return imagenet.open_imagenet_features(data_dir, data)
 
-    def folders(self, data: ImageNetData) -> tuple[str, ...]:
+    def folders(self, data: EmbeddedData) -> tuple[str, ...]:
         """Return the folder of the features, which are all a run needs."""
         return (f"features/{data.features}",)
+
+    def require(self, run: ImageRun, data: EmbeddedData, data_dir: Path) -> None:
+        """Raise DataError where the features have fewer classes or images than a run asks for."""
+        imagenet.require_features(run, data, data_dir)
+
+    def refuse_inert(self, run: ImageRun, data: EmbeddedData, data_dir: Path) -> None:
+        """Raise InertOption where statistics are asked for and the features pass no batch normalisation."""
+        imagenet.refuse_statistics(run, data, data_dir)
+
+
+class ImageNet(Embedded, ImportedSet[EmbeddedData]):
+    """ImageNet: its images are listed, and runs learn from their features."""
+
+    title = "ImageNet"
+    how = "fsrun data import imagenet PATH"
+
+    def __init__(self) -> None:
+        self.name = "imagenet"
 
     def require_imported(self, data_dir: Path) -> None:
         """Raise DataError where its images were not listed."""
@@ -269,14 +296,6 @@ class ImageNet(ImportedSet[ImageNetData]):
         """List the images again and compare."""
         return imagenet.verify_imagenet(data_dir)
 
-    def require(self, run: ImageRun, data: ImageNetData, data_dir: Path) -> None:
-        """Raise DataError where the features have fewer classes or images than a run asks for."""
-        imagenet.require_features(run, data, data_dir)
-
-    def refuse_inert(self, run: ImageRun, data: ImageNetData, data_dir: Path) -> None:
-        """Raise InertOption where statistics are asked for and the features pass no batch normalisation."""
-        imagenet.refuse_statistics(run, data, data_dir)
-
 
 class Drawn(DataSet[DrawnData]):
     """Features drawn at random at ImageNet's size, to see what time and memory that takes."""
@@ -291,12 +310,101 @@ class Drawn(DataSet[DrawnData]):
         return open_drawn(data_dir, data)
 
 
+class OwnImageSet(ImportedSet[OwnImages]):
+    """Images that a user has imported under a name of their own."""
+
+    def __init__(self, name: str, wanted: own_images.Wanted | None = None) -> None:
+        self.name = self.title = name
+        self.how = f"fsrun data import {name} PATH"
+        self.wanted = wanted or own_images.Wanted()
+
+    def open(self, data: OwnImages, data_dir: Path) -> "ImageTable":
+        """Return the images with their splits."""
+        self._require_as_queued(data, data_dir)
+        return own_images.open_own(data_dir, self.name)
+
+    def require_imported(self, data_dir: Path) -> None:
+        """Raise DataError where it was not imported."""
+        own_images.read_facts(data_dir, self.name)
+
+    def read(
+        self, source: Path, data_dir: Path, *, progress: Callable[[int, int], None], replace: bool
+    ) -> DataSummary:
+        """Import class folders, a csv of file,label, or what a package offers under this name."""
+        wanted = self.wanted
+        return own_images.import_own(self.name, source, data_dir, wanted, progress=progress, replace=replace)
+
+    def verify(self, data_dir: Path) -> DataSummary:
+        """Check its checksum."""
+        self.require_imported(data_dir)
+        return verify_dataset(self.folder(data_dir))
+
+    def remarks(self, data_dir: Path) -> list[str]:
+        """Return the classes of each split, and what was left out."""
+        return own_images.remarks(self.folder(data_dir))
+
+    def require(self, run: ImageRun, data: OwnImages, data_dir: Path) -> None:
+        """Raise DataError where it is not here, or other images are."""
+        self._require_as_queued(data, data_dir)
+
+    def _require_as_queued(self, data: OwnImages, data_dir: Path) -> None:
+        if own_images.read_facts(data_dir, self.name) != data.facts:
+            raise DataError(
+                f"data set {self.name} was imported anew with other images or splits: queue again"
+            )
+
+
 DATA_SETS: dict[str, DataSet[Any]] = {
     each.name: each for each in (Omniglot(), Glyphs(), MiniImageNet(), ImageNet(), Drawn())
 }
 IMPORTED: dict[str, ImportedSet[Any]] = {
     name: each for name, each in DATA_SETS.items() if isinstance(each, ImportedSet)
 }
+BUILT_IN = tuple(EXPERIMENTS)
+
+
+def data_set(data: ImageData) -> DataSet[Any]:
+    """Return the data set of a config: a built-in one, or a user's own, whether or not it is here."""
+    if isinstance(data, OwnImages):
+        return OwnImageSet(data.kind)
+    return Embedded(data.kind) if isinstance(data, OwnFeatures) else DATA_SETS[data.kind]
+
+
+def load_own(data_dir: Path) -> None:
+    """Enter the data sets of one's own that are here into the lists, and take those out that are not."""
+    for lists in (EXPERIMENTS, DATA_SETS, IMPORTED):
+        for name in [name for name in lists if name not in BUILT_IN]:
+            del lists[name]
+    for name in own_images.own_names(data_dir):
+        _enter(OwnImages(kind=name, facts=own_images.read_facts(data_dir, name)))
+    for name in embedded_sets(data_dir):
+        if name not in EXPERIMENTS:
+            _enter(OwnFeatures(kind=name, features=name))
+
+
+def enter_stored(raw: Mapping[str, Any]) -> None:
+    """Enter own data into the lists as a run stores them, whether or not they are here."""
+    _enter((OwnImages if "facts" in raw else OwnFeatures).model_validate(raw))
+
+
+def _enter(data: OwnImages | OwnFeatures) -> None:
+    """Enter own data into the lists; their options have the values of `data` unless others are asked for."""
+    fields: Any = {
+        name: (Literal[value] if name == "kind" else type(value), value)
+        for name in type(data).model_fields
+        if (value := getattr(data, name)) is not None
+    }
+    made: Any = create_model(type(data).__name__, __base__=type(data), **fields)
+    config = cast(type[OwnImages | OwnFeatures], made)
+    alike = "imagenet"
+    if isinstance(data, OwnImages):
+        alike = "glyphs" if data.facts.image == "grey" else "miniimagenet"
+        IMPORTED[data.kind] = OwnImageSet(data.kind)
+    about = "your own data, one-shot recognition"
+    EXPERIMENTS[data.kind] = ExperimentEntry(
+        data.kind, about, config, EpisodeEvaluation, "fastslow", needs_import=True, like=alike
+    )
+    DATA_SETS[data.kind] = data_set(data)
 
 
 def open_examples(data: ImageData, data_dir: Path | None) -> "Table":
@@ -305,7 +413,7 @@ def open_examples(data: ImageData, data_dir: Path | None) -> "Table":
     Without a data_dir the splits alone, and no images: enough for a method that classifies others.
     """
     if data_dir is not None:
-        table: Table = DATA_SETS[data.kind].open(data, data_dir)
+        table: Table = data_set(data).open(data, data_dir)
         return table
     if data.holds_features:
         raise DataError("a model of features cannot look at images by itself: use a run on images")
@@ -360,25 +468,25 @@ def evaluation_sampler(table: "Table", evaluation: EpisodeEvaluation) -> "Sample
 
 def split_names(config: RunConfig) -> Names:
     """Return the names of each split's classes in their order; no splits where the data have no classes."""
-    return DATA_SETS[config.data.kind].class_names(config.data) if isinstance(config, ImageRun) else {}
+    return data_set(config.data).class_names(config.data) if isinstance(config, ImageRun) else {}
 
 
 def folders_needed(configs: Iterable[RunConfig]) -> list[str]:
     """Return what runs, and what they start from, learn from: folders below the data folder."""
-    return [folder for run in _with_parents(configs) for folder in DATA_SETS[run.data.kind].folders(run.data)]
+    return [folder for run in _with_parents(configs) for folder in data_set(run.data).folders(run.data)]
 
 
 def require_data(configs: Iterable[RunConfig], data_dir: Path) -> None:
     """Raise DataError where runs need images that are not here, saying what to type."""
     for run in _with_parents(configs):
-        DATA_SETS[run.data.kind].require(run, run.data, data_dir)
+        data_set(run.data).require(run, run.data, data_dir)
 
 
 def refuse_inert(configs: Iterable[RunConfig], data_dir: Path) -> None:
     """Raise InertOption for an option that changes nothing of the data that are here, saying what to type."""
     for config in configs:
         if isinstance(config, ImageRun):
-            DATA_SETS[config.data.kind].refuse_inert(config, config.data, data_dir)
+            data_set(config.data).refuse_inert(config, config.data, data_dir)
 
 
 def _with_parents(configs: Iterable[RunConfig]) -> list[ImageRun]:

@@ -78,6 +78,7 @@ class ExperimentEntry:
     default_method: str
     needs_import: bool = False
     seeds_in_one_run: bool = False  # a run carries any number of seeds together
+    like: str = ""  # the experiment whose methods and presets an own data set has
 
 
 _CHARACTERS = ("omniglot", "glyphs")
@@ -180,4 +181,11 @@ EXPERIMENTS: dict[str, ExperimentEntry] = {
 
 def methods_of(experiment: str) -> tuple[str, ...]:
     """Return the names of the methods an experiment can run, in the order of the tables."""
-    return tuple(name for name, entry in METHODS.items() if experiment in entry.experiments)
+    alike = like(experiment)
+    return tuple(name for name, entry in METHODS.items() if alike in entry.experiments)
+
+
+def like(experiment: str) -> str:
+    """Return the built-in experiment whose methods and presets an experiment has: its own, or another's."""
+    entry = EXPERIMENTS.get(experiment)
+    return (entry and entry.like) or experiment

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from experiments.config import RunConfig, parse_config, share_trainings
+from experiments.config import OwnFeatures, OwnImages, RunConfig, parse_config, share_trainings
 from experiments.config.base import AllBut, Unmet
 from experiments.config.data import ImageSet
 from experiments.config.features import FeatureSet
 from experiments.errors import ConfigError, InertOption, unknown_name
 from experiments.own import method_named, presets_of, with_code
 from experiments.presets import DEFAULT_PRESET, PRESETS, preset_options
-from experiments.registry import EXPERIMENTS, METHODS, methods_of
+from experiments.registry import EXPERIMENTS, METHODS, like, methods_of
 from experiments.values import values_of
 
 _SHAPE = ("n_way", "k_shot", "evaluation.n_way", "evaluation.k_shot")  # have columns of their own
@@ -150,8 +150,8 @@ def _told(config: RunConfig, swept: Mapping[str, str]) -> str:
 
 def _fewer_episodes(experiment: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return how many episodes to measure at so many ways, where the data set says so."""
-    data = EXPERIMENTS[experiment].data
-    if not issubclass(data, ImageSet):
+    data = EXPERIMENTS[experiment].data()
+    if not isinstance(data, ImageSet):
         return {}
     n_way = chosen.get("evaluation.n_way", data.standard.n_way)
     return {"evaluation.episodes": data.episodes_at(n_way)} if isinstance(n_way, int) else {}
@@ -237,16 +237,50 @@ def _methods(sweep: Sweep) -> list[str]:
 
 def _defaults(experiment: str, method: str, preset: str) -> dict[str, Any]:
     """Return the raw config of a method before the user's settings."""
+    data = EXPERIMENTS[experiment].data()
     raw: dict[str, Any] = {
         "experiment": experiment,
-        "data": EXPERIMENTS[experiment].data().model_dump(),
+        "data": data.model_dump(),
         "method": METHODS[method].config().model_dump(),
     }
-    if (standard := getattr(EXPERIMENTS[experiment].data, "standard", None)) is not None:
-        raw["evaluation"] = standard.model_dump()
+    if isinstance(data, ImageSet):
+        raw["evaluation"] = data.standard.model_dump()
     entry = METHODS[method]
-    own = presets_of(entry, preset) if entry.source else preset_options(experiment, method, preset)
-    return _with(raw, own)
+    own = presets_of(entry, preset) if entry.source else _preset(experiment, method, preset)
+    raw = _with(raw, own)
+    return _fitted(raw, data) if isinstance(data, OwnImages) else raw
+
+
+def _preset(experiment: str, method: str, preset: str) -> Mapping[str, Any]:
+    """Return what a preset changes; of an own data set, but for the options of the data it is like."""
+    found = preset_options(like(experiment), method, preset)
+    if not issubclass(EXPERIMENTS[experiment].data, OwnImages):
+        return found
+    return {name: value for name, value in found.items() if not name.startswith("data.")}
+
+
+def _fitted(raw: dict[str, Any], data: OwnImages) -> dict[str, Any]:
+    """Return a raw config whose training episodes are no larger than the data set, whatever the preset."""
+    lower: dict[str, Any] = {}
+    for section, name in (("method", raw["method"]["name"]), ("method.pretrain", "pretrain")):
+        options = _found(raw, section)
+        if not isinstance(options, dict):
+            continue
+        splits = METHODS[name].config.model_validate(options).splits  # type: ignore[attr-defined]
+        classes = min((count for each in splits if (count := data.class_count(each))), default=2)
+        most = {
+            "train_n_way": classes,
+            "label_slots": classes,
+            "train_images": data.facts.each,
+            "train_n_query": data.facts.each - 1,
+            "batch_per_class": data.facts.each - 1,
+        }
+        lower |= {
+            f"{section}.{option}": limit
+            for option, limit in most.items()
+            if options.get(option) is not None and options[option] > limit
+        }
+    return _with(raw, lower)
 
 
 def option_names(experiment: str, method: str) -> dict[str, None]:
@@ -256,7 +290,11 @@ def option_names(experiment: str, method: str) -> dict[str, None]:
     names = [name for section, model in sections.items() for name in _leaves(section, model.model_dump())]
     if issubclass(entry.data, FeatureSet) and "method.start" not in names:
         names = [name for name in names if not name.startswith("method.pretrain.")]  # there is none
-    given = ("data.kind", "method.name", "method.source")
+    given = ["data.kind", "method.name", "method.source"]
+    if issubclass(entry.data, OwnImages):
+        given += [name for name in names if name.startswith("data.facts")]
+    if issubclass(entry.data, OwnFeatures):
+        given.append("data.features")
     return dict.fromkeys(name for name in names if name not in given)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from experiments.config import config_from_json, config_to_json
 from experiments.config.own import is_own
+from experiments.datasets import BUILT_IN, enter_stored
 from experiments.errors import ConfigError
 from experiments.registry import METHODS
 from experiments.sweeps import Sweep, plan
@@ -52,7 +53,8 @@ def _last_name(setting: str) -> str:
 
 
 def _from_preset(run: RunSpec | FinishedResult, config: str) -> Iterator[str]:
-    usual = loads(_usual(run.experiment, run.method, run.preset, run.n_way, run.k_shot))
+    own = "" if run.experiment in BUILT_IN else dumps(loads(config)["data"])
+    usual = loads(_usual(run.experiment, run.method, run.preset, run.n_way, run.k_shot, own))
     asked_for = {name: usual.get(name) for name in ("seed", "trained_by")}
     yield from _unequal(loads(config) | asked_for, usual, "")
 
@@ -64,8 +66,10 @@ def complete(config: str) -> str:
 
 
 @cache
-def _usual(experiment: str, method: str, preset: str, n_way: int | None, k_shot: int | None) -> str:
-    """Return the config of a preset as JSON; raises ConfigError."""
+def _usual(experiment: str, method: str, preset: str, n_way: int | None, k_shot: int | None, own: str) -> str:
+    """Return the config of a preset as JSON, on the own data that a run stores; raises ConfigError."""
+    if own:
+        enter_stored(loads(own))
     ways, shots = (() if value is None else (value,) for value in (n_way, k_shot))
     return config_to_json(plan(Sweep(experiment, (method,), preset, ways, shots))[0].config)
 

@@ -9,13 +9,14 @@ from json import dumps
 from typing import Any
 
 from experiments.config import RunConfig, config_from_json
+from experiments.datasets import load_own
 from experiments.errors import ExperimentError
 from experiments.options import Option, options_of
 from experiments.registry import EXPERIMENTS
 from experiments.sweeps import PlannedRun
 from experiments.values import values_of
 from fsrun.errors import FsrunError, UsageError
-from fsrun.paths import Home
+from fsrun.paths import Home, place_of_home
 from fsrun.planning import Asked, effort, plan_asked, plan_edited, require_data, warnings
 
 MAX_SEEDS = 1000
@@ -69,7 +70,8 @@ class Checked:
 
 
 def new_draft(experiment: str = "synthetic") -> Draft:
-    """Return the draft a form begins with."""
+    """Return the draft a form begins with; data sets of one's own can be chosen besides."""
+    load_own(place_of_home().data)
     return Draft(experiment, EXPERIMENTS[experiment].default_method, "quick")
 
 

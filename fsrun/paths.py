@@ -75,6 +75,18 @@ class Home:
 
 def find_home() -> Home:
     """Return the home: FSRUN_HOME where it is set, else the user's data folder; created private."""
+    home = place_of_home()
+    try:
+        home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise FsrunError(
+            f"FSRUN_HOME {home.root} cannot be created ({error.strerror}): set it to a folder you may write"
+        ) from error
+    return home
+
+
+def place_of_home() -> Home:
+    """Return the home without creating it, for what only looks."""
     named = os.environ.get("FSRUN_HOME")
     try:
         if named:
@@ -86,10 +98,4 @@ def find_home() -> Home:
     except RuntimeError as error:  # as in a container whose user is a bare number
         unknown = f"FSRUN_HOME {named} names a user who has" if named else "this user has"
         raise FsrunError(f"{unknown} no home folder: set FSRUN_HOME to a folder you may write") from error
-    try:
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise FsrunError(
-            f"FSRUN_HOME {root} cannot be created ({error.strerror}): set it to a folder you may write"
-        ) from error
     return Home(root)

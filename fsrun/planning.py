@@ -31,7 +31,7 @@ from experiments.studies import STUDIES
 from experiments.sweeps import PlannedRun, Sweep, edited, parse_settings, plan
 from fsrun.differences import variant
 from fsrun.errors import UsageError
-from fsrun.paths import Home
+from fsrun.paths import Home, place_of_home
 from fsrun.provenance import provenance
 from fsrun.shared_data import fetch
 from fsrun.words import duration
@@ -62,6 +62,7 @@ def plan_asked(asked: Asked) -> list[PlannedRun]:
     """Return the runs of a sweep or a study, each once. Raises ConfigError or UsageError."""
     if asked.draws and asked.experiment in STUDIES:
         raise UsageError(f"--random draws options of an experiment: {asked.experiment} is a study")
+    datasets.load_own(place_of_home().data)
     if asked.experiment in STUDIES:
         return each_once(_plan_study(asked))
     if asked.experiment not in EXPERIMENTS:
@@ -107,7 +108,7 @@ def plan_edited(
 
     Several seeds follow on the seed of the config. Raises ConfigError.
     """
-    together = EXPERIMENTS[config.experiment].seeds_in_one_run
+    together = isinstance(config, SyntheticRun)
     alone = not together and seeds > 1
     settings = {**settings, "seed": range(config.seed, config.seed + seeds)} if alone else {**settings}
     if together:

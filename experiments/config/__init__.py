@@ -10,7 +10,7 @@ from experiments.config.data import (
     OmniglotData,
 )
 from experiments.config.features import DrawnData, ImageNetData
-from experiments.config.image_sets import FeatureData, ImageData
+from experiments.config.image_sets import EmbeddedData, FeatureData, ImageData
 from experiments.config.methods import (
     Affine,
     CnnNeighbourConfig,
@@ -23,6 +23,7 @@ from experiments.config.methods import (
 )
 from experiments.config.metric import CnnConfig, MatchingNetConfig, ShrinkingConfig, SiameseConfig
 from experiments.config.model_based import MannConfig, MetaNetConfig, RareEventsConfig, SnailConfig
+from experiments.config.own_data import OwnFeatures, OwnImages
 from experiments.config.run import (
     ImageRun,
     RunConfig,
@@ -47,6 +48,7 @@ __all__ = [
     "CnnConfig",
     "CnnNeighbourConfig",
     "DrawnData",
+    "EmbeddedData",
     "EpisodeEvaluation",
     "FastSlowConfig",
     "FeatureData",
@@ -68,6 +70,8 @@ __all__ = [
     "MetaNetConfig",
     "MiniImageNetData",
     "OmniglotData",
+    "OwnFeatures",
+    "OwnImages",
     "PixelKnnConfig",
     "PretrainConfig",
     "ProtoNetConfig",

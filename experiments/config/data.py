@@ -69,10 +69,9 @@ class ImageSet(Frozen):
     protocol_with: ClassVar[Mapping[str, str]] = {"train": "P-V", "base": "R1", "meta": "R1"}  # this split
     holds_features: ClassVar[bool] = False  # of images, instead of the images
 
-    @classmethod
-    def episodes_at(cls, n_way: int) -> int:
+    def episodes_at(self, n_way: int) -> int:
         """Return how many test episodes there are unless asked for: fewer where each has many classes."""
-        return cls.standard.episodes if n_way < MANY_WAYS else min(cls.standard.episodes, 50)
+        return self.standard.episodes if n_way < MANY_WAYS else min(self.standard.episodes, 50)
 
     def largest_alphabet(self, split: str) -> int:
         """Return how many classes of one alphabet a split has at most, 0 where nothing is written."""

@@ -24,22 +24,26 @@ class FeatureSet(ImageSet):
     images_per_class: ClassVar[int] = 1_000_000
     holds_features: ClassVar[bool] = True
 
-    @classmethod
-    def episodes_at(cls, n_way: int) -> int:
+    def episodes_at(self, n_way: int) -> int:
         """Return how many episodes there are unless asked for: of about 10,000 queries in all, at least 5."""
-        return max(5, min(cls.standard.episodes, 10_000 // max(n_way, 1)))
+        return max(5, min(self.standard.episodes, 10_000 // max(n_way, 1)))
 
 
-class ImageNetData(FeatureSet):
-    """Features of ImageNet, or of any folder of class folders, as `fsrun data embed` left them."""
+class EmbeddedSet(FeatureSet):
+    """Features of a folder of class folders, as `fsrun data embed` left them."""
 
-    kind: Literal["imagenet"] = "imagenet"
     features: str = Field("imagenet", pattern=FEATURE_NAME)  # the name they were embedded under
     train_images: int = Field(10, ge=2)  # of each class learned from; classes with fewer are not
 
     def class_count(self, split: str) -> int:
         """Return the most classes a split can have; how many it has is known where the features are."""
         return IMAGENET_CLASSES if split in ("train", "base", "meta", "val", "test") else 0
+
+
+class ImageNetData(EmbeddedSet):
+    """Features of ImageNet, or of any other that were embedded, by their name."""
+
+    kind: Literal["imagenet"] = "imagenet"
 
 
 class DrawnData(FeatureSet):

@@ -6,13 +6,13 @@ Not here: sweeps and presets, and anything that needs torch.
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
 from experiments.config.base import MAX_SEED, STORED, AllBut, Frozen, Need
 from experiments.config.data import EpisodeEvaluation
-from experiments.config.image_sets import AnyImageData
+from experiments.config.image_sets import BUILT_IN, DATA_TAGS, AnyImageData
 from experiments.config.rows import KINDS, METHOD_NAMES, ImageMethod
 from experiments.config.synthetic import SyntheticRun
 from experiments.errors import ConfigError
@@ -31,7 +31,7 @@ class ImageRun(Frozen):
         "data.train_images": ({"method.name": AllBut("cnn-nn")},),
     }
 
-    experiment: Literal["omniglot", "glyphs", "miniimagenet", "imagenet", "drawn"]
+    experiment: str  # the name of the data set
     seed: int = Field(0, ge=0, le=MAX_SEED)
     data: AnyImageData
     method: ImageMethod
@@ -131,7 +131,19 @@ class ImageRun(Frozen):
 
 
 RunConfig = SyntheticRun | ImageRun
-_ADAPTER: TypeAdapter[RunConfig] = TypeAdapter(Annotated[RunConfig, Field(discriminator="experiment")])
+_RUNS = ("synthetic", "images")
+
+
+def _run_tag(value: Any) -> str:
+    name = value.get("experiment") if isinstance(value, dict) else value.experiment
+    return _RUNS[name != "synthetic"]
+
+
+_ADAPTER: TypeAdapter[RunConfig] = TypeAdapter(
+    Annotated[
+        Annotated[SyntheticRun, Tag(_RUNS[0])] | Annotated[ImageRun, Tag(_RUNS[1])], Discriminator(_run_tag)
+    ]
+)
 
 
 def parse_config(raw: dict[str, Any]) -> RunConfig:
@@ -177,12 +189,9 @@ def _first_line(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     sections = {
-        "synthetic",
-        "omniglot",
-        "glyphs",
-        "miniimagenet",
-        "imagenet",
-        "drawn",
+        *_RUNS,
+        *BUILT_IN,
+        *DATA_TAGS,
         "data",
         "method",
         "evaluation",

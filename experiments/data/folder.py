@@ -90,8 +90,13 @@ def read_picture(path: Path, image: ImageShape = GREY_28) -> Picture:
     With one channel it is a drawing: grey, ink on paper, in the middle of a square. With three it is a
     photograph: in colour, squeezed into the square, as those that are learned from are.
     """
-    drawing = image[0] == 1
-    found = decoded(ImageFile(str(path), path).read(), str(path), "L" if drawing else "RGB", formats=None)
+    return picture_of(ImageFile(str(path), path), image)
+
+
+def picture_of(file: ImageFile, image: ImageShape) -> Picture:
+    """Return the same of a file that may lie in a tar."""
+    path, drawing = file.path, image[0] == 1
+    found = decoded(file.read(), file.name, "L" if drawing else "RGB", formats=None)
     size = image[2], image[1]
     pixels, how = _ink(found.image, size) if drawing else (_colours(found.image, size), ())
     scaled = () if found.image.size == size else (f"scaled to {size[0]} x {size[1]}",)

@@ -76,6 +76,13 @@ def fresh_folder(folder: Path) -> Iterator[Path]:
             shutil.rmtree(fresh, ignore_errors=True)
 
 
+def removed(folder: Path) -> None:
+    """Remove a data set's folder; its index goes first, so that half of it is never taken for whole."""
+    with writing_to(folder):
+        (folder / INDEX).unlink(missing_ok=True)
+        shutil.rmtree(folder)
+
+
 @contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
     """Turn what the disk says while something is written to a folder into one DataError."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.config import ImageNetData, ImageRun, training_run
+from experiments.config import EmbeddedData, ImageRun, training_run
 from experiments.data.class_folders import ClassPlace, ImageListing, Progress, find_classes
 from experiments.data.storage import DataSummary, writing_to
 from experiments.errors import DataError, InertOption
@@ -81,7 +81,7 @@ def read_listing(data_dir: Path) -> ImageListing:
         raise DataError(f"{path} is damaged: import ImageNet again") from error
 
 
-def open_imagenet_features(data_dir: Path, data: ImageNetData) -> "FeatureTable":
+def open_imagenet_features(data_dir: Path, data: EmbeddedData) -> "FeatureTable":
     """Open the features a run learns from and is measured on; DataError where they are not here."""
     from experiments.features.table import open_feature_table
 
@@ -89,7 +89,7 @@ def open_imagenet_features(data_dir: Path, data: ImageNetData) -> "FeatureTable"
     return open_feature_table(features_folder(data_dir, data.features), index, data.train_images)
 
 
-def require_features(config: ImageRun, data: ImageNetData, data_dir: Path) -> None:
+def require_features(config: ImageRun, data: EmbeddedData, data_dir: Path) -> None:
     """Raise DataError where a run asks for more classes or images than its features have."""
     index = read_feature_index(data_dir, data.features)
     asked = config.evaluation
@@ -112,7 +112,7 @@ def require_features(config: ImageRun, data: ImageNetData, data_dir: Path) -> No
         _require_classes(index, data, split, config.method.classes_per_episode(asked.n_way))
 
 
-def refuse_statistics(config: ImageRun, data: ImageNetData, data_dir: Path) -> None:
+def refuse_statistics(config: ImageRun, data: EmbeddedData, data_dir: Path) -> None:
     """Raise InertOption where statistics are asked for and the features pass no batch normalisation."""
     trained = getattr(config.method, "batch_norm", "running")
     for option, asked, usual in (
@@ -126,7 +126,7 @@ def refuse_statistics(config: ImageRun, data: ImageNetData, data_dir: Path) -> N
             )
 
 
-def _require_classes(index: FeatureIndex, data: ImageNetData, split: str, needed: Mapping[str, int]) -> None:
+def _require_classes(index: FeatureIndex, data: EmbeddedData, split: str, needed: Mapping[str, int]) -> None:
     least = 1 if split in ("val", "test") else data.train_images
     here = sum(each.images >= least for each in index.classes_of(split))
     for option, count in (needed or {"1 class": 1}).items():

@@ -65,7 +65,9 @@ def tidied(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip()
 
 
-def listed_splits(path: Path, names: Collection[str], seen: Collection[str]) -> dict[str, str]:
+def listed_splits(
+    path: Path, names: Collection[str], seen: Collection[str], parts: Collection[str] = SPLIT_NAMES
+) -> dict[str, str]:
     """Return the split of each class that a file lists: a class and its split on each line, a comma between.
 
     Raises DataError where the file cannot be read, names another split, a class twice or one that is not
@@ -85,8 +87,8 @@ def listed_splits(path: Path, names: Collection[str], seen: Collection[str]) -> 
         if len(row) != 2:
             raise DataError(f"{path} line {number} is not class,split: write for example n01440764,test")
         name, split = row
-        if split not in SPLIT_NAMES:
-            raise DataError(f"{path} line {number}: {unknown_name('split', split, SPLIT_NAMES)}")
+        if split not in parts:
+            raise DataError(f"{path} line {number}: {unknown_name('split', split, parts)}")
         if name not in here:
             raise DataError(
                 f"{path} line {number}: {name!r} is none of the {len(names):,} classes: "

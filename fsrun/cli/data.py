@@ -1,10 +1,12 @@
-"""The commands about data sets: `data list`, `import`, `fetch`, `verify`.
+"""The commands about data sets: `data list`, `import`, `fetch`, `verify`, `rm`.
 
 Not here: what an import checks (experiments.data).
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,11 +17,12 @@ from fsrun.cli.scripts import Json, say_json
 from fsrun.errors import UsageError
 
 if TYPE_CHECKING:
+    from experiments.data.own_images import Wanted
     from experiments.data.storage import DataSummary
     from experiments.datasets import ImportedSet
 
 app = typer.Typer(
-    help="Data sets: list, import, fetch and verify them.",
+    help="Data sets: list, import, fetch, verify and remove them.",
     epilog="Example:  fsrun data import omniglot ~/downloads/omniglot",
     rich_markup_mode=None,
 )
@@ -29,7 +32,10 @@ app.command(
 )(embedding.embed)
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="The data set: omniglot, miniimagenet or imagenet.")
+    str,
+    typer.Argument(
+        metavar="NAME", help="The data set: omniglot, miniimagenet, imagenet, or a name of your own."
+    ),
 ]
 Replace = Annotated[bool, typer.Option("--replace", help="Import again, even if a good import exists.")]
 
@@ -43,12 +49,13 @@ MADE = {
 @app.command("list", epilog="Example:  fsrun data list")
 def list_data(as_json: Json = False) -> None:
     """List the data sets, and say which are imported."""
-    from experiments.datasets import IMPORTED
+    from experiments.datasets import IMPORTED, load_own
     from experiments.features.index import embedded_sets, read_feature_index
     from fsrun.cli.embedding import described
     from fsrun.paths import find_home
 
     data_dir = find_home().data
+    load_own(data_dir)
     sets = [
         (
             name,
@@ -72,27 +79,75 @@ def list_data(as_json: Json = False) -> None:
         typer.echo(f"{name:12}  {state:12}  {about}")
 
 
-@app.command("import", epilog="Example:  fsrun data import omniglot ~/downloads/omniglot")
+@app.command("import", epilog="Example:  fsrun data import birds ~/photos/birds --colour")
 def import_data(
     name: Name,
     path: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             help="The folder with the archives or folders of the data set. ImageNet stays where it "
-            "is: a folder or tar file for each class."
+            "is: a folder or tar file for each class. Your own: a folder of class folders, or a csv of "
+            "file,label.",
+            show_default=False,
         ),
-    ],
+    ] = None,
+    colour: Annotated[
+        bool, typer.Option("--colour", help="Your own: 84x84 in colour, instead of 28x28 in grey.")
+    ] = False,
+    per_class: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Your own: images of each class; classes with fewer are left out. Default: as many as the "
+            "smallest class has.",
+            show_default=False,
+        ),
+    ] = None,
+    splits: Annotated[
+        Path | None,
+        typer.Option(
+            help="Your own: a csv of class,split (train, base, meta, val or test), or a folder with "
+            "train.txt, val.txt and test.txt.",
+            show_default=False,
+        ),
+    ] = None,
+    test: Annotated[
+        float, typer.Option(min=0, max=1, help="Your own, without --splits: the test classes' share.")
+    ] = 0.25,
+    val: Annotated[
+        float, typer.Option(min=0, max=1, help="Your own, without --splits: the validation classes' share.")
+    ] = 0.1,
+    split_seed: Annotated[int, typer.Option(help="Your own: the seed of the order that is split.")] = 0,
     replace: Replace = False,
 ) -> None:
     """Import a data set from files on this machine. Parts of miniimagenet can follow later."""
+    from experiments.data.own_images import Wanted
     from fsrun.paths import find_home
 
-    chosen = _named(name)
+    wanted = Wanted("colour" if colour else "grey", per_class, splits, test, val, split_seed)
+    chosen = _to_import(name, path, wanted)
     with _bar("Reading") as progress:
-        summary = chosen.read(path, find_home().data, progress=progress, replace=replace)
+        summary = chosen.read(path or Path(), find_home().data, progress=progress, replace=replace)
     _say(summary, "Imported" if summary.written else "Already imported")
     _say_parts(name)
     _publish(name)
+
+
+def _to_import(name: str, path: Path | None, wanted: "Wanted") -> "ImportedSet[Any]":
+    """Return the built-in data set of this name, or a new one of the user's own."""
+    from experiments.data.own_images import Wanted, offered
+    from experiments.datasets import BUILT_IN, OwnImageSet
+    from experiments.errors import unknown_name
+
+    if path is None and name not in MADE and name not in offered():
+        raise UsageError(f"where is {name}? Type fsrun data import {name} PATH")
+    if name not in BUILT_IN and get_close_matches(name, BUILT_IN, cutoff=0.85):  # most likely a slip
+        raise unknown_name("data set", name, BUILT_IN)
+    if name not in BUILT_IN:
+        return OwnImageSet(name, wanted)
+    if wanted != Wanted():
+        raise UsageError(f"{name} has its own images and splits: leave out all options but --replace")
+    return _named(name)
 
 
 @app.command("fetch", epilog="Example:  fsrun data fetch omniglot")
@@ -107,6 +162,27 @@ def fetch_data(name: Name, replace: Replace = False) -> None:
         summary = fetch_omniglot(find_home().data, progress=progress, replace=replace)
     _say(summary, "Fetched" if summary.written else "Already imported")
     _publish(name)
+
+
+@app.command("rm", epilog="Example:  fsrun data rm birds")
+def remove_data(
+    name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not ask at a terminal.")] = False
+) -> None:
+    """Remove an imported data set, or features, from this machine. Runs and results stay."""
+    from experiments.data.storage import removed
+    from experiments.features.index import embedded_sets, features_folder
+    from fsrun.paths import find_home
+
+    data_dir = find_home().data
+    own_features = name in embedded_sets(data_dir)
+    folder = features_folder(data_dir, name) if own_features else _named(name).folder(data_dir)
+    if not folder.is_dir():
+        raise UsageError(f"{name} is not here: see fsrun data list")
+    if sys.stdin.isatty() and not yes and not typer.confirm(f"Remove {folder}?"):
+        typer.echo("Nothing was removed.")
+        return
+    removed(folder)
+    typer.echo(f"Removed {name} from {folder}.")
 
 
 @app.command("verify", epilog="Example:  fsrun data verify omniglot")
@@ -130,9 +206,11 @@ def _publish(name: str) -> None:
 
 
 def _named(name: str) -> "ImportedSet[Any]":
-    from experiments.datasets import IMPORTED
+    from experiments.datasets import IMPORTED, load_own
     from experiments.errors import unknown_name
+    from fsrun.paths import find_home
 
+    load_own(find_home().data)
     if name in MADE:
         raise UsageError(f"{name} is made by the program and needs no import: just queue it")
     if name not in IMPORTED:
@@ -156,9 +234,11 @@ def _say(summary: "DataSummary", done: str) -> None:
 
 
 def _say_parts(name: str) -> None:
-    """Say how much of each list of mini-ImageNet is here, and what to do about the rest."""
+    """Say how much of each list of mini-ImageNet is here, or which splits an own data set has."""
     from fsrun.paths import find_home
 
+    for line in _named(name).remarks(find_home().data):
+        typer.echo(f"  {line}")
     for each in _named(name).parts(find_home().data):
         missing = each.expected - each.images
         rest = f", {missing:,} missing: import again when they are there" if missing else ""

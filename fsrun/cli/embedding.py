@@ -181,9 +181,7 @@ def _say(name: str, index: "FeatureIndex", last: "Progress | None") -> None:
     typer.echo(f"  {math.prod(index.kept):,} numbers an image{what}, {index.bytes / 1e6:,.1f} MB")
     for line in _report(index):
         typer.echo(f"  {line}")
-    typer.echo(
-        f"Next:  fsrun queue imagenet --set data.features={name} --method fastslow,cnn-nn --n-way 5,20"
-    )
+    typer.echo(f"Next:  fsrun queue {name} --method fastslow,cnn-nn --n-way 5,20")
 
 
 def _report(index: "FeatureIndex") -> Iterator[str]:

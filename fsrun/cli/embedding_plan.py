@@ -60,6 +60,7 @@ def planned(asked: Asked) -> "Embedding":
     data_dir = find_home().data
     name = _checked_name(asked.name or _default_name(asked.source))
     listing = _listing(asked.source, data_dir)
+    _refuse_taken(name, data_dir)
     weights = Path(asked.weights) if asked.weights else None
     network = _backbone(asked.backbone, weights, asked.seen)
     if asked.tail is not None:
@@ -98,6 +99,16 @@ def _checked_name(name: str) -> str:
     if not re.match(FEATURE_NAME, name):
         raise UsageError(f"--name {name!r} is not a name for features: use letters, digits, dots, - and _")
     return name
+
+
+def _refuse_taken(name: str, data_dir: Path) -> None:
+    """Raise DataError or UsageError for a name that other data have; features are queued by their name."""
+    from experiments.data.own_images import check_name, own_names
+
+    if name != "imagenet":
+        check_name(name)
+    if name in own_names(data_dir):
+        raise UsageError(f"--name {name}: images are imported under this name: choose another")
 
 
 def _default_name(source: str) -> str:

@@ -52,10 +52,11 @@ Mixture = Annotated[
 Shift = Annotated[bool, typer.Option("--shift", help="The linear study with test tasks of another Sigma.")]
 Classes = Annotated[
     str | None,
-    typer.Option(metavar="EXPERIMENT", help="Accuracy by number of classes, for example on omniglot."),
+    typer.Option(metavar="EXPERIMENT", help="Accuracy by number of classes, on omniglot or your own data."),
 ]
 Figure5 = Annotated[
-    bool, typer.Option("--figure5", help="Figure 5: accuracy by number of classes on ImageNet.")
+    bool,
+    typer.Option("--figure5", help="Figure 5: accuracy by number of classes, on ImageNet or your own data."),
 ]
 Ablations = Annotated[
     bool, typer.Option("--ablations", help="Ablations: what each part of Fast/Slow is worth.")

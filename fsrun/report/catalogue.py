@@ -95,13 +95,14 @@ def measured_classes(engine: "Engine") -> list[tuple[str, int]]:
     from fsrun.report.classes import IMAGE_EXPERIMENTS
     from store.results import finished_results
 
+    places = {name: place for place, name in enumerate(IMAGE_EXPERIMENTS)}
     results = finished_results(engine, name="test/accuracy")
     measured = {
         (each.experiment, each.k_shot)
         for each in results
-        if each.k_shot is not None and each.method != "pretrain" and each.experiment in IMAGE_EXPERIMENTS
+        if each.k_shot is not None and each.method != "pretrain" and each.experiment != "synthetic"
     }
-    return sorted(measured, key=lambda pair: (IMAGE_EXPERIMENTS.index(pair[0]), pair[1]))
+    return sorted(measured, key=lambda pair: (places.get(pair[0], len(places)), *pair))
 
 
 def _choices(engine: "Engine") -> Iterator[Choice]:
@@ -166,9 +167,13 @@ def _classes(engine: "Engine", choice: Choice) -> "Report":
     from fsrun.report.classes import IMAGE_EXPERIMENTS
     from fsrun.report.classes_drawing import classes_report
 
-    experiment = choice.subject or "imagenet"
-    if experiment not in IMAGE_EXPERIMENTS:
-        raise unknown_name("experiment with classes", experiment, IMAGE_EXPERIMENTS)
+    measured = dict.fromkeys(name for name, _ in measured_classes(engine))
+    own = [name for name in measured if name not in IMAGE_EXPERIMENTS]
+    known = (*IMAGE_EXPERIMENTS, *own)
+    usual = own[0] if own and "imagenet" not in measured else "imagenet"
+    experiment = choice.subject or (choice.features if choice.features in own else usual)
+    if experiment not in known:
+        raise unknown_name("experiment with classes", experiment, known)
     return classes_report(engine, experiment, k_shot=choice.k_shot or 1, features=choice.features)
 
 

@@ -6,7 +6,7 @@ Not here: the intervals of a method alone (measured.py), and which methods are c
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from json import loads
+from json import dumps, loads
 from typing import Protocol
 
 import numpy as np
@@ -103,10 +103,10 @@ def held_out(run: Tested) -> object:
     data = loads(run.config)["data"]
     if data["kind"] == "miniimagenet":
         return miniimagenet_splits(data["protocol"], holdout=data["holdout"])["test"]
-    if data["kind"] == "imagenet":
-        return "imagenet", data["features"], run.provenance.get(REPAIRED)
+    if "features" in data:
+        return "features", data["features"], run.provenance.get(REPAIRED)
     if data["kind"] != "omniglot":
-        return tuple(sorted(data.items()))
+        return dumps(data, sort_keys=True)
     protocol = data["protocol"]
     classes = protocol_splits(protocol)["test"] if protocol in OMNIGLOT_PROTOCOLS else protocol
     return classes, data["rotations"]

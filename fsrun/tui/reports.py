@@ -55,7 +55,7 @@ class Reports:
 
     def classes(self) -> tuple[Page, ...]:
         """Return accuracy by number of classes, a page for each experiment and number of shots."""
-        runs = tuple(measured_runs(self.engine, name) for name in IMAGE_EXPERIMENTS)
+        runs = measured_runs(self.engine)
         return self._unless_kept("classes", runs, lambda: tuple(_class_pages(self.engine)))
 
     def theory(self, taken: Snapshot) -> tuple[Page, ...]:

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import torch
 from sqlalchemy import Engine
 
-from experiments.config import ImageNetData, ImageRun, config_from_json
+from experiments.config import EmbeddedData, ImageRun, config_from_json
 from experiments.datasets import folders_needed
 from experiments.errors import ExperimentError, StorageUnavailable
 from experiments.events import Finished, Measurement, Stopped
@@ -170,7 +170,7 @@ def _train(job: _Job, record: RunRecord, device: str) -> Finished | Stopped:
     files = job.outage.persist(lambda: own_checkpoint_files(job.engine, job.home, time.time()), job.gives_up)
     patiently(job.should_stop, files.require)
     patiently(job.should_stop, lambda: fetch(job.home, folders_needed([config])))
-    if isinstance(config, ImageRun) and isinstance(config.data, ImageNetData):
+    if isinstance(config, ImageRun) and isinstance(config.data, EmbeddedData):
         index = read_feature_index(job.home.data, config.data.features)
         repaired = {REPAIRED: str(index.repaired)} if index.repaired else {}
         job.note({SEEN: novelty(index), **repaired})

@@ -26,7 +26,7 @@ def test_from_a_folder_of_classes_to_figure_5(home: Case, typed: Typed, animals:
     assert embedded.code == 0, embedded.err
     assert "40 images" in embedded.words
     assert "classes: meta 5, test 5" in embedded.words
-    assert "Next: fsrun queue imagenet --set data.features=animals" in embedded.words
+    assert "Next: fsrun queue animals --method" in embedded.words
     assert "Already embedded animals" in typed("data", "embed", f"folder:{animals}", *EMBED).words
     assert "animals features 40 images of" in typed("data", "list").words
     settings = ("data.features=animals", "episodes=5")
