@@ -22,7 +22,7 @@ from experiments.config import (
     prerequisites,
 )
 from experiments.config.base import Frozen
-from experiments.config.rows import ImageMethod
+from experiments.config.rows import BuiltIn
 from experiments.config.run import ImageRun
 from experiments.config.synthetic import SyntheticRun
 from experiments.errors import ConfigError, InertOption
@@ -264,7 +264,7 @@ def classes_of(*roots: type[Frozen]) -> Iterator[type[Frozen]]:
                     yield from classes_of(kind)
 
 
-METHODS = get_args(get_args(ImageMethod)[0])
+METHODS = get_args(get_args(BuiltIn)[0])
 DATA = (OmniglotData, GlyphsData, MiniImageNetData, ImageNetData, DrawnData)
 
 
