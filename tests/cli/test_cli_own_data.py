@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -180,19 +179,6 @@ def test_splits_and_images_that_cannot_be_are_refused_in_one_line(
 def test_options_of_own_data_are_refused_of_a_built_in_data_set(typed: Typed, birds: Path) -> None:
     assert typed("data", "import", "omniglot", str(birds), "--colour").code == 2
     assert typed("data", "import", "birds").code == 2  # where from?
-
-
-def test_a_package_offers_a_data_set_by_a_function(
-    home: Case, typed: Typed, birds: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def read(path: Path) -> Iterator[tuple[str, Path]]:
-        for file in sorted(birds.rglob("*.JPEG")):
-            yield file.parent.name, file
-
-    offered = {"finches": SimpleNamespace(load=lambda: read)}
-    monkeypatch.setattr(own_images, "offered", lambda: offered)
-    assert "Imported finches: 12 classes, 72 images" in typed("data", "import", "finches").words
-    assert own_images.own_names(home.data) == ["finches"]
 
 
 @pytest.mark.parametrize("form", [(), ("--colour",)])

@@ -1,11 +1,13 @@
 """Methods that somebody wrote outside fsrun: queued, trained, reported and repeated like the others."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from experiments.registry import METHODS
 from fsrun.testing import BrokenPromiseError, check_method
@@ -142,22 +144,36 @@ def test_a_wrong_option_of_an_own_method_is_refused_when_it_is_queued(home: Case
     assert home.statuses() == []
 
 
-def test_a_package_offers_a_method_by_name(home: Case, tmp_path: Path) -> None:
-    target = tmp_path / "site"
+@pytest.fixture
+def with_package(tmp_path: Path) -> dict[str, str]:
+    """Install the example package into a folder; return the environment in which Python finds it."""
+    target, source = tmp_path / "site", tmp_path / "plugin_example"  # pip builds beside the sources
+    shutil.copytree(ROOT / "tests" / "plugin_example", source)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
-    source = tmp_path / "plugin_example"  # pip builds beside the sources
-    subprocess.run(["cp", "-r", str(ROOT / "tests" / "plugin_example"), str(source)], check=True)
     subprocess.run([*pip, "--no-index", "--target", str(target), str(source)], check=True, timeout=300)
-    with_it = {"PYTHONPATH": f"{ROOT}:{target}"}
+    return {"PYTHONPATH": f"{ROOT}:{target}"}
+
+
+def test_a_package_offers_a_method_and_a_data_set_by_name(
+    home: Case, with_package: dict[str, str], tmp_path: Path
+) -> None:
+    for kind in range(8):
+        for each in range(3):
+            image = Image.new("L", (28, 28), 255)
+            image.paste(0, (kind, 4, kind + 6, 20 + each))
+            image.save(tmp_path / f"kind{kind}-{each}.png")
+    imported = in_its_own_process(home, "data", "import", "finches", str(tmp_path), settings=with_package)
+    assert "8 classes, 24 images" in imported.words, imported.err
     words = ("queue", "glyphs", "--method", "RandomNet", "--set", "episodes=20")
-    queued = in_its_own_process(home, *words, settings=with_it)
+    queued = in_its_own_process(home, *words, settings=with_package)
     assert queued.code == 0, queued.err
-    worked = in_its_own_process(home, "worker", "--drain", "--device", "cpu", settings=with_it)
+    worked = in_its_own_process(home, "worker", "--drain", "--device", "cpu", settings=with_package)
     assert worked.code == 0, worked.err
     run = home.run(1)
     assert run.status is JobStatus.DONE
-    assert run.attempts[-1].provenance["method's code"] == "example-methods 1.5"
+    assert run.attempts[-1].provenance["method's code"] == "example-plugin 1.5"
     assert "RandomNet" in in_its_own_process(home, "ls").out  # without the package, too
+    assert "finches" in in_its_own_process(home, "data", "list").out
     assert_refused(in_its_own_process(home, *words), "RandomNet")
 
 

@@ -1,5 +1,7 @@
-"""A method of somebody else: the nearest class mean on features of a network that learns nothing."""
+"""What somebody else offers: class means on a network that learns nothing, and a data set of finches."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -36,3 +38,10 @@ class RandomFeatures(ImageMethod[Any]):
     def logits(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Return logits (episodes, queries, n_way)."""
         return -torch.cdist(query, class_means(support, labels))
+
+
+def finches(path: Path | None) -> Iterator[tuple[str, Path]]:
+    """Yield the class of each picture below a folder, and its file: the class begins the file's name."""
+    assert path is not None
+    for file in sorted(path.glob("*.png")):
+        yield file.stem.partition("-")[0], file
