@@ -166,7 +166,8 @@ def fetch_data(name: Name, replace: Replace = False) -> None:
 
 @app.command("rm", epilog="Example:  fsrun data rm birds")
 def remove_data(
-    name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not ask at a terminal.")] = False
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; a script must say so.")] = False,
 ) -> None:
     """Remove an imported data set, or features, from this machine. Runs and results stay."""
     from experiments.data.storage import removed
@@ -178,7 +179,9 @@ def remove_data(
     folder = features_folder(data_dir, name) if own_features else _named(name).folder(data_dir)
     if not folder.is_dir():
         raise UsageError(f"{name} is not here: see fsrun data list")
-    if sys.stdin.isatty() and not yes and not typer.confirm(f"Remove {folder}?"):
+    if not yes and not sys.stdin.isatty():
+        raise UsageError(f"{folder} is removed for good: add --yes")
+    if not yes and not typer.confirm(f"Remove {folder}?"):
         typer.echo("Nothing was removed.")
         return
     removed(folder)

@@ -16,7 +16,7 @@ from experiments.registry import EXPERIMENTS
 from experiments.sweeps import PlannedRun
 from fsrun.planning import require_data
 from store.jobs import JobStatus
-from tests.cli.cli_cases import Case, Typed, in_its_own_process
+from tests.cli.cli_cases import Case, Typed, assert_refused, in_its_own_process
 from tests.experiments.imagenet_cases import write_classes
 
 FEW = ("--preset", "quick", "--set", "episodes=5")
@@ -174,6 +174,13 @@ def test_splits_and_images_that_cannot_be_are_refused_in_one_line(
     assert refused.code == 1
     assert said in refused.err
     assert not (home.data / "birds").exists()
+
+
+def test_a_script_must_say_yes_before_data_are_removed(home: Case, typed: Typed, birds: Path) -> None:
+    typed("data", "import", "birds", str(birds))
+    assert_refused(typed("data", "rm", "birds"), "--yes")
+    assert (home.data / "birds").is_dir()
+    assert_refused(typed("data", "rm", "bees", "--yes"), "bees")
 
 
 def test_options_of_own_data_are_refused_of_a_built_in_data_set(typed: Typed, birds: Path) -> None:
