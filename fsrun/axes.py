@@ -32,7 +32,7 @@ def limits(values: Sequence[float], margin: float) -> tuple[float, float]:
     low, high = min(values), max(values)
     least = max(abs(low), abs(high), 1e-12) * 1e-9
     if high - low <= least:
-        pad = max(abs(low) * 0.1, least, 1e-6)
+        pad = abs(low) * 0.1 or 1.0  # a constant, at whatever size
         return low - pad, high + pad
     return low - margin * (high - low), high + margin * (high - low)
 

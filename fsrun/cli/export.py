@@ -14,6 +14,8 @@ from fsrun.cli.selection import OfStatus, OfTag, RunList, one_or_more
 from fsrun.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Engine
 
 
@@ -106,14 +108,37 @@ def import_(
     from fsrun.words import count
 
     engine = open_database()
+    imported: list[int] = []
     for path in places:
         if path.is_dir():
             typer.echo(_import_model(engine, path))
             continue
         added = import_runs(engine, path)
+        imported += [*added.new, *added.present]
         there = f", {count(len(added.present), 'run')} there already" if added.present else ""
         typer.echo(f"Imported {count(len(added.new), 'run')} from {path}{there}.")
-    typer.echo("Next:  fsrun report --table2, or fsrun ls --tag imported")
+    typer.echo(f"Next:  {_report_of(engine, imported)}fsrun ls --tag imported")
+
+
+_REPORTS = {
+    "omniglot": "--table2",
+    "miniimagenet": "--table2",
+    "imagenet": "--figure5",
+    "drawn": "--classes drawn",
+    "synthetic": "--figure4",
+}
+"""Experiment -> the report that shows it."""
+
+
+def _report_of(engine: "Engine", run_ids: "Sequence[int]") -> str:
+    """Return the command whose report shows most of the runs, and "or"; nothing where there is none."""
+    from collections import Counter
+
+    from store.runs import get_run
+
+    kinds = Counter(get_run(engine, run_id).spec.experiment for run_id in run_ids)
+    report = _REPORTS.get(kinds.most_common(1)[0][0]) if kinds else None
+    return "" if report is None else f"fsrun report {report}, or "
 
 
 def _import_model(engine: "Engine", folder: Path) -> str:

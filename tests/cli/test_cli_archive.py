@@ -342,3 +342,13 @@ def test_the_weights_of_an_imported_run_are_elsewhere(ours: Case, at: At, file: 
 def test_the_log_of_an_imported_run_is_where_it_ran(theirs: Case, home: Case, typed: Typed) -> None:
     assert typed("import", str(theirs.root / "runs.json")).code == 0
     assert_refused(typed("logs", "1"), "run 1 was imported", "the machine it ran on")
+
+
+@pytest.mark.parametrize(
+    ("name", "report"),
+    [("imagenet-sample", "--figure5"), ("drawn", "--classes drawn"), ("omniglot-looks", "--table2")],
+)
+def test_an_import_names_the_report_that_shows_the_runs(typed: Typed, name: str, report: str) -> None:
+    said = typed("import", str(Path(__file__).parents[2] / "results" / f"{name}.json"))
+    assert said.code == 0, said.err
+    assert f"fsrun report {report}, or" in said.words

@@ -193,6 +193,7 @@ def test_ticks_are_round_numbers_within_the_axis() -> None:
 
 
 def test_the_axis_of_a_constant_has_a_length() -> None:
+    assert limits([0.0, 0.0], 0.03) == (-1, 1)  # a constant at 0 is drawn at a size that can be read
     low, high = limits([5.0, 5.0], 0.03)
     assert low < 5 < high
 
