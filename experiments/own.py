@@ -84,7 +84,7 @@ def load(source: str, called: str = "") -> MethodEntry:
         row_of_table2=False,
         source=source,
         code=code,
-        presets=getattr(code, "presets", {}),
+        presets=_presets(code, source),
     )
     METHODS[called], LOADED[source] = entry, config
     return entry
@@ -121,13 +121,23 @@ def _named(options: type[Training], name: str, source: str) -> type[OwnMethod]:
 
 
 def _experiments(code: type, source: str) -> tuple[str, ...]:
-    asked = tuple(getattr(code, "experiments", IMAGES))
+    asked = getattr(code, "experiments", IMAGES)
+    if not isinstance(asked, tuple | list):
+        raise ConfigError(f"{source}: experiments = {asked!r}: use a tuple of names, as {IMAGES}")
     for each in asked:
         if each not in EXPERIMENTS:
             raise ConfigError(
                 f"{source}: there is no experiment {each!r}: name some of {', '.join(EXPERIMENTS)}"
             )
-    return asked
+    return tuple(asked)
+
+
+def _presets(code: type, source: str) -> Mapping[str, Mapping[str, Any]]:
+    presets = getattr(code, "presets", {})
+    if not (isinstance(presets, Mapping) and all(isinstance(each, Mapping) for each in presets.values())):
+        wanted = '{"quick": {"steps": 200}}'
+        raise ConfigError(f"{source}: presets = {presets!r}: use options by the preset, as {wanted}")
+    return presets
 
 
 _FILES: dict[str, tuple[str, ModuleType]] = {}  # path -> its content's hash, and the module made of it
@@ -142,7 +152,7 @@ def _module(place: str) -> ModuleType:
         gone = error.name is not None and place.startswith(error.name)
         what = f"there is no module {place}: install its package" if gone else f"{place} needs {error.name}"
         raise ConfigError(what if gone else f"{what}, which is not installed") from error
-    except Exception as error:  # whatever a user's file does
+    except (Exception, SystemExit) as error:  # whatever a user's file does
         said = str(error).partition("\n")[0]
         raise ConfigError(
             f"{place} cannot be imported: {type(error).__name__}: {said}{_line(error, place)}"

@@ -228,10 +228,18 @@ def _methods(sweep: Sweep) -> list[str]:
         raise unknown_name("experiment", sweep.experiment, EXPERIMENTS)
     if sweep.preset not in PRESETS:
         raise unknown_name("preset", sweep.preset, PRESETS)
-    methods = [method_named(each) for each in sweep.methods]
-    for method in methods:
+    sources: dict[str, str] = {}
+    methods = []
+    for word in sweep.methods:
+        method = method_named(word)
         if method not in methods_of(sweep.experiment):
             raise unknown_name(f"method of {sweep.experiment}", method, methods_of(sweep.experiment))
+        source = METHODS[method].source
+        if sources.setdefault(method, source) != source:  # runs and reports tell methods apart by name
+            raise ConfigError(
+                f"{sources[method]} and {source} are both called {method}: give one class another name"
+            )
+        methods.append(method)
     return methods or [EXPERIMENTS[sweep.experiment].default_method]
 
 

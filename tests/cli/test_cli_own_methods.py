@@ -104,6 +104,7 @@ def test_a_run_whose_code_is_gone_fails_with_one_line_and_goes_on_where_it_is_ba
     [
         ("raise RuntimeError('out of tea')", ("RuntimeError", "out of tea", "line 1")),
         ("x = (", ("SyntaxError", "line 1")),
+        ("import sys\nsys.exit('out of tea')", ("SystemExit", "out of tea", "line 2")),
         ("import no_such_library", ("no_such_library", "not installed")),
         ("", ("no class 'MyNet'",)),
         ("class MyNet: pass", ("Config",)),
@@ -126,6 +127,20 @@ def test_a_run_whose_code_is_gone_fails_with_one_line_and_goes_on_where_it_is_ba
             "    def logits(self, *each): ...\n    experiments = ('mnist',)",
             ("'mnist'", "omniglot"),
         ),
+        (
+            "from experiments.methods.base import ImageMethod\n"
+            "from experiments.config.training import Training\n"
+            "class MyNet(ImageMethod):\n    class Config(Training): pass\n"
+            "    def logits(self, *each): ...\n    experiments = 7",
+            ("experiments = 7",),
+        ),
+        (
+            "from experiments.methods.base import ImageMethod\n"
+            "from experiments.config.training import Training\n"
+            "class MyNet(ImageMethod):\n    class Config(Training): pass\n"
+            "    def logits(self, *each): ...\n    presets = {'quick': 7}",
+            ("presets = {'quick': 7}",),
+        ),
     ],
 )
 def test_code_that_is_no_method_is_refused_with_one_line(
@@ -134,6 +149,16 @@ def test_code_that_is_no_method_is_refused_with_one_line(
     path = tmp_path / "mynet.py"
     path.write_text(code, encoding="utf-8")
     assert_refused(typed("queue", "glyphs", "--method", f"{path}:MyNet"), str(path), *said)
+    assert home.statuses() == []
+
+
+def test_two_methods_of_one_name_are_not_queued_together(home: Case, own: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.py"
+    other.write_text(own.read_text(encoding="utf-8"), encoding="utf-8")
+    words = ("queue", "glyphs", *SMALL, "--method")
+    assert_refused(
+        in_its_own_process(home, *words, f"{own}:MyNet,{other}:MyNet"), f"{own}:MyNet", f"{other}:MyNet"
+    )
     assert home.statuses() == []
 
 
