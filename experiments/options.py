@@ -15,7 +15,7 @@ from experiments.config import RunConfig
 from experiments.config.base import Frozen
 
 _KINDS = {int: "whole number", float: "number", bool: "true or false", str: "text"}
-_WHAT_RUNS_IT = ("kind", "name", "source")  # of data and method: other ones have other options
+_WHAT_RUNS_IT = ("kind", "name", "source", "code")  # of data and method: other ones have other options
 
 
 @dataclass(frozen=True)

@@ -97,12 +97,16 @@ def code_facts(config: RunConfig) -> dict[str, str]:
     """
     if not isinstance(config.method, OwnMethod):
         return {}
-    place = config.method.source.rpartition(":")[0]
+    return {"method's code": _code_of(config.method.source.rpartition(":")[0])}
+
+
+def _code_of(place: str) -> str:
+    """Return what tells code from other code: a file's name and hash, or the package and its version."""
     if place.endswith(".py"):
-        return {"method's code": f"{Path(place).name}, {_digest(Path(place).read_bytes())}"}
+        return f"{Path(place).name}, {_digest(Path(place).read_bytes())}"
     top = place.partition(".")[0]
     owners = [each for each in distributions() if top in _modules(each.files or ())]
-    return {"method's code": f"{owners[0].name} {owners[0].version}" if owners else place}
+    return f"{owners[0].name} {owners[0].version}" if owners else place
 
 
 def _modules(files: Iterable[Any]) -> set[str]:
@@ -114,7 +118,8 @@ def _named(options: type[Training], name: str, source: str) -> type[OwnMethod]:
         if about.default is PydanticUndefined and about.default_factory is None and field != "name":
             raise ConfigError(f"{source}: option {field} has no default: give it one")
     kind = Literal[name]  # type: ignore[valid-type]
-    fields: dict[str, Any] = {"name": (kind, name), "source": (str, source)}
+    code = _code_of(source.rpartition(":")[0])
+    fields: dict[str, Any] = {"name": (kind, name), "source": (str, source), "code": (str, code)}
     bases: Any = (options, OwnMethod)  # in this order the defaults are those of the options
     made: Any = create_model(options.__name__, __base__=bases, **fields)
     return cast(type[OwnMethod], made)

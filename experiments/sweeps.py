@@ -298,7 +298,7 @@ def option_names(experiment: str, method: str) -> dict[str, None]:
     names = [name for section, model in sections.items() for name in _leaves(section, model.model_dump())]
     if issubclass(entry.data, FeatureSet) and "method.start" not in names:
         names = [name for name in names if not name.startswith("method.pretrain.")]  # there is none
-    given = ["data.kind", "method.name", "method.source"]
+    given = ["data.kind", "method.name", "method.source", "method.code"]
     if issubclass(entry.data, OwnImages):
         given += [name for name in names if name.startswith("data.facts")]
     if issubclass(entry.data, OwnFeatures):

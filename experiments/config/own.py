@@ -11,13 +11,15 @@ from experiments.config.training import Training
 
 
 class OwnMethod(Training):
-    """What the options of all own methods have: a name, and where the code lies.
+    """What the options of all own methods have: a name, where the code lies, and which code it is.
 
-    The source is no part of what a run is named by: the file may move.
+    The source is no part of what a run is named by: the file may move. The code is: two files with one class
+    name, or one file before and after a change, are two methods.
     """
 
     name: str
     source: str  # "/path/file.py:Class" or "module:Class"
+    code: str  # a file's name and hash, or a package and its version, when the run was queued
 
     def naming(self) -> dict[str, Any]:
         """Return all options but the source, alike with and without the code at hand."""

@@ -162,6 +162,21 @@ def test_two_methods_of_one_name_are_not_queued_together(home: Case, own: Path, 
     assert home.statuses() == []
 
 
+def test_changed_code_is_another_method_and_moved_code_is_the_same(
+    home: Case, own: Path, tmp_path: Path
+) -> None:
+    words = ("queue", "glyphs", *SMALL, "--method")
+    assert in_its_own_process(home, *words, f"{own}:MyNet").code == 0
+    moved = tmp_path / "elsewhere" / "mynet.py"
+    moved.parent.mkdir()
+    moved.write_bytes(own.read_bytes())
+    assert_refused(in_its_own_process(home, *words, f"{moved}:MyNet"), "run 1")
+    moved.write_text(own.read_text(encoding="utf-8").replace("scale: float = 10.0", "scale: float = 9.0"))
+    assert in_its_own_process(home, *words, f"{moved}:MyNet").code == 0
+    one, other = home.run(1), home.run(2)
+    assert one.spec.group_hash != other.spec.group_hash  # no report takes one for the other
+
+
 def test_a_wrong_option_of_an_own_method_is_refused_when_it_is_queued(home: Case, own: Path) -> None:
     words = ("queue", "glyphs", "--method", f"{own}:MyNet", "--preset", "quick", "--set")
     assert_refused(in_its_own_process(home, *words, "lr=-1"), "lr = -1")
