@@ -9,7 +9,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -60,6 +60,10 @@ class Wanted:
     test: float = 0.25
     val: float = 0.1
     seed: int = 0
+
+    def stored(self) -> dict[str, Any]:
+        """Return the options as an import keeps them."""
+        return asdict(self) | {"splits": str(self.splits.resolve()) if self.splits else None}
 
 
 @dataclass
@@ -118,8 +122,8 @@ def import_own(
 ) -> DataSummary:
     """Decode images into one file, uint8 (classes, each, [3,] height, width), with the split of each class.
 
-    A good import from the same place is kept unless replace. Raises DataError where the source, a split or
-    the name is no good, too few classes or images are left, or the disk refuses.
+    A good import from the same place with the same options is kept unless replace. Raises DataError where
+    the source, a split or the name is no good, too few classes or images are left, or the disk refuses.
     """
     check_name(name)
     if (data_dir / "features" / name).is_dir():
@@ -127,9 +131,12 @@ def import_own(
     folder = data_dir / name
     place = f"entry point {name}" if name in offered() else str(source.resolve())
     if is_stored(folder) and not replace:
-        if _index(folder).get("own", {}).get("source") == place:
-            return verify_dataset(folder)
-        raise DataError(f"{name} is here already, from another place: use --replace or another name")
+        own = _index(folder).get("own", {})
+        if own.get("source") != place:
+            raise DataError(f"{name} is here already, from another place: use --replace or another name")
+        if own.get("wanted") != wanted.stored():
+            raise DataError(f"{name} is here already, with other options: use --replace or another name")
+        return verify_dataset(folder)
     files = _files(name, source)
     left = _Left()
     splits = _splits(files, wanted, left)
@@ -146,7 +153,8 @@ def import_own(
         )
         kept_splits = {name: splits[name] for name in kept}
         _require_splits(kept_splits)
-        own = {"image": wanted.image, "source": place, "splits": kept_splits, "left_out": [*left.lines(each)]}
+        own = {"image": wanted.image, "source": place, "wanted": wanted.stored(), "splits": kept_splits}
+        own["left_out"] = [*left.lines(each)]
         write_index(fresh, classes=kept, drawers=each, own=own, converted=converted)
     return read_summary(folder, written=True)
 

@@ -171,14 +171,16 @@ def remove_data(
 ) -> None:
     """Remove an imported data set, or features, from this machine. Runs and results stay."""
     from experiments.data.storage import removed
+    from experiments.datasets import IMPORTED, load_own
     from experiments.features.index import embedded_sets, features_folder
     from fsrun.paths import find_home
 
     data_dir = find_home().data
+    load_own(data_dir)
     own_features = name in embedded_sets(data_dir)
-    folder = features_folder(data_dir, name) if own_features else _named(name).folder(data_dir)
-    if not folder.is_dir():
+    if not own_features and not (name in IMPORTED and IMPORTED[name].folder(data_dir).is_dir()):
         raise UsageError(f"{name} is not here: see fsrun data list")
+    folder = features_folder(data_dir, name) if own_features else IMPORTED[name].folder(data_dir)
     if not yes and not sys.stdin.isatty():
         raise UsageError(f"{folder} is removed for good: add --yes")
     if not yes and not typer.confirm(f"Remove {folder}?"):

@@ -180,7 +180,19 @@ def test_a_script_must_say_yes_before_data_are_removed(home: Case, typed: Typed,
     typed("data", "import", "birds", str(birds))
     assert_refused(typed("data", "rm", "birds"), "--yes")
     assert (home.data / "birds").is_dir()
-    assert_refused(typed("data", "rm", "bees", "--yes"), "bees")
+    assert_refused(typed("data", "rm", "bees", "--yes"), "bees is not here")
+
+
+def test_an_import_with_other_options_is_not_taken_for_the_one_that_is_there(
+    home: Case, typed: Typed, birds: Path
+) -> None:
+    assert "Imported" in typed("data", "import", "birds", str(birds)).out
+    assert "Already imported" in typed("data", "import", "birds", str(birds)).out
+    assert_refused(
+        typed("data", "import", "birds", str(birds), "--test", "0.5"), "other options", "--replace"
+    )
+    assert_refused(typed("data", "import", "birds", str(birds), "--colour"), "other options")
+    assert "Imported" in typed("data", "import", "birds", str(birds), "--test", "0.5", "--replace").out
 
 
 def test_options_of_own_data_are_refused_of_a_built_in_data_set(typed: Typed, birds: Path) -> None:
