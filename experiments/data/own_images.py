@@ -67,7 +67,7 @@ class Wanted:
 
 
 @dataclass
-class _Left:
+class _Skipped:
     """What was not taken, to be said in a line each."""
 
     unreadable: list[str] = field(default_factory=list)
@@ -138,7 +138,7 @@ def import_own(
             raise DataError(f"{name} is here already, with other options: use --replace or another name")
         return verify_dataset(folder)
     files = _files(name, source)
-    left = _Left()
+    left = _Skipped()
     splits = _splits(files, wanted, left)
     each = wanted.each or min(len(files[each]) for each in splits)
     if each < _FEWEST:
@@ -246,7 +246,7 @@ def _listed(path: Path) -> Files:
     return dict(found)
 
 
-def _splits(files: Files, wanted: Wanted, left: _Left) -> dict[str, str]:
+def _splits(files: Files, wanted: Wanted, left: _Skipped) -> dict[str, str]:
     """Return the split of each class, in the order of the names, of classes with enough images."""
     enough = sorted(name for name, images in files.items() if len(images) >= (wanted.each or 1))
     left.small += sorted(files.keys() - enough)
@@ -312,7 +312,7 @@ def _require_splits(splits: Mapping[str, str]) -> None:
 
 
 def _write(
-    path: Path, files: Files, each: int, wanted: Wanted, left: _Left, progress: Progress
+    path: Path, files: Files, each: int, wanted: Wanted, left: _Skipped, progress: Progress
 ) -> tuple[list[str], Counter[str]]:
     """Write `each` readable images of every class; return the classes that have so many, and conversions."""
     channels, *size = SHAPES[wanted.image]
@@ -336,7 +336,7 @@ def _write(
 
 
 def _rows(
-    images: Sequence[ImageFile], each: int, wanted: Wanted, left: _Left, converted: Counter[str]
+    images: Sequence[ImageFile], each: int, wanted: Wanted, left: _Skipped, converted: Counter[str]
 ) -> "list[np.ndarray[Any, Any]]":
     """Return the first readable images of a class as uint8."""
     import numpy as np

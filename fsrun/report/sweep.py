@@ -42,7 +42,7 @@ Options = Mapping[str, str]  # dotted name -> JSON text
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepPoint:
     """What the seeds of one config measured; `value` is that of the axis, `line` that of the other option."""
 
     value: Any
@@ -57,12 +57,12 @@ class Swept:
     metric: str
     axis: str
     by: str
-    points: tuple[Point, ...]
+    points: tuple[SweepPoint, ...]
 
     @property
-    def lines(self) -> dict[Any, list[Point]]:
+    def lines(self) -> dict[Any, list[SweepPoint]]:
         """The points by the value of the other option."""
-        found: dict[Any, list[Point]] = {}
+        found: dict[Any, list[SweepPoint]] = {}
         for point in self.points:
             found.setdefault(json.dumps(point.line), []).append(point)
         return found
@@ -180,12 +180,12 @@ def _most_swept(base: _Group, family: Sequence[_Group]) -> tuple[str, ...]:
     return tuple(sorted(best, key=values, reverse=True))
 
 
-def _points(base: _Group, family: Sequence[_Group], names: Sequence[str]) -> list[Point]:
+def _points(base: _Group, family: Sequence[_Group], names: Sequence[str]) -> list[SweepPoint]:
     """Return the points of the sweep: configs that differ from the base in these options alone."""
     axis, by = names[0], "".join(names[1:])
     scale = 100.0 if base.runs[0].result.name.endswith("/accuracy") else 1.0
     points = [
-        Point(
+        SweepPoint(
             json.loads(group.options.get(axis, "null")),
             json.loads(group.options.get(by, "null")),
             combine(group.runs, scale=scale),
@@ -255,7 +255,7 @@ def _notes(found: Swept) -> Iterator[str]:
     yield from imported_note([point.measured for point in found.points])
 
 
-def _record(found: Swept, point: Point) -> dict[str, Any]:
+def _record(found: Swept, point: SweepPoint) -> dict[str, Any]:
     measured = point.measured
     return {
         "axis": found.axis,

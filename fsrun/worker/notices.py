@@ -60,7 +60,7 @@ def check_addresses(addresses: str) -> None:
 
 
 @dataclass
-class _Process:
+class _Begun:
     running: "subprocess.Popen[bytes]"
     errors: IO[bytes]
     what: str
@@ -86,7 +86,7 @@ class Notices:
     _ended: Counter[str] = field(default_factory=Counter)  # runs, since the queue was done
     _living: set[str] = field(default_factory=set)  # workers that gave a sign of life
     _waiting: deque[tuple[str, RunRow]] = field(default_factory=deque)
-    _processes: list[_Process] = field(default_factory=list)
+    _processes: list[_Begun] = field(default_factory=list)
     _failed: set[str] = field(default_factory=set)  # what has been said to fail
 
     def look(self, taken: Snapshot, ended: Sequence[RunRow], is_ours: Callable[[str | None], bool]) -> None:
@@ -192,11 +192,11 @@ class Notices:
             self._complain(what, str(error))
             errors.close()
         else:
-            self._processes.append(_Process(running, errors, what, time.monotonic()))
+            self._processes.append(_Begun(running, errors, what, time.monotonic()))
         finally:
             given.close()
 
-    def _goes_on(self, each: _Process) -> bool:
+    def _goes_on(self, each: _Begun) -> bool:
         """Return whether a process still runs; say what it came to where it failed or takes too long."""
         code = each.running.poll()
         if code is None and time.monotonic() - each.began < self.patience:
